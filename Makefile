@@ -1,0 +1,64 @@
+# Everything that this file installs lands inside the checkout: .tools (uv), .venv (the locked environment).
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+PYTHON3 ?= python3
+UV_VERSION := 0.13.8
+UV := .tools/uv/bin/uv
+BIN := .venv/bin
+STAMP := .venv/.isthmus-installed
+# The machine's certificate store, so that a mirror or a proxy with its own authority works.
+export UV_SYSTEM_CERTS := 1
+export UV_NATIVE_TLS := 1
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+export CUDA_VISIBLE_DEVICES ?= -1
+
+.PHONY: help setup demo test test-core lint type lock clean benchmark
+
+help:
+	@echo "make demo       install, simulate three regions, run them and the centre, write a report"
+	@echo "make test       install, then every check and test that CI runs"
+	@echo "make test-core  the numerics only: no TFX, about a minute"
+	@echo "make lint type  ruff, import-linter, mypy"
+	@echo "make lock       resolve the dependencies anew (rewrites uv.lock)"
+	@echo "make clean      remove the environment, tools and demo output"
+
+setup: $(STAMP)
+
+$(UV):
+	$(PYTHON3) -m pip install --quiet --disable-pip-version-check --target .tools/uv 'uv==$(UV_VERSION)'
+
+# uv.lock names no host (decision 2), so it is exported and installed from the index that this
+# machine is set up for; the hashes hold whatever the index.
+$(STAMP): uv.lock pyproject.toml setup.py | $(UV)
+	@echo "installing the locked environment into .venv (about 3 GB, a few minutes the first time)"
+	$(UV) venv --quiet --allow-existing --python 3.10 .venv
+	$(UV) export --quiet --frozen --no-emit-project --format requirements-txt --output-file .tools/requirements.txt
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes .tools/requirements.txt
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $(STAMP)
+
+demo: $(STAMP)
+	@$(BIN)/isthmus demo --out demo
+
+test: $(STAMP) lint type
+	$(BIN)/python -m pytest -m "not tfx and not e2e and not browser" --cov --cov-report=term:skip-covered --cov-fail-under=95
+	$(BIN)/python -m pytest -m "tfx or e2e or browser"
+
+test-core: $(STAMP)
+	$(BIN)/python -m pytest -q -m "not tfx and not e2e and not browser"
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+type: $(STAMP)
+	$(BIN)/mypy
+
+# Resolves against the configured index, then takes the host out of the lock (decision 2).
+lock: | $(UV)
+	$(UV) lock --python 3.10
+	sed -E -i 's#registry = "https?://[^"]*"#registry = "wheelhouse"#; s#url = "https?://[^"]*/([^/"]+)"#path = "\1"#' uv.lock
+
+clean:
+	rm -rf .venv .tools demo build dist *.egg-info
