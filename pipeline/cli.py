@@ -1,0 +1,282 @@
+"""The command line. Exit status: 0 done, 1 a verdict was negative, 2 bad input, 3 our fault.
+
+Heavy packages are imported inside the commands that need them: `validate` answers in a second.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+from rich.console import Console
+
+from components.errors import ConfigError, IsthmusError
+from components.version import __version__
+
+app = typer.Typer(
+    name="isthmus",
+    help="Regional GANs trained in place; nothing but a gated, signed synthetic release crosses a border.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+keys_app = typer.Typer(help="Signing keys of the locales.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
+
+ConfigArgument = Annotated[Path, typer.Argument(help="Deployment file (YAML).", show_default=False)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+RunOption = Annotated[Optional[str], typer.Option("--run", help="Run id; the latest run where none is given.")]
+
+
+class Stage(str, Enum):
+    """Up to where a run goes; what comes before is run, or reused, too."""
+
+    onboard = "onboard"
+    train = "train"
+    generate = "generate"
+    merge = "merge"
+
+
+class FleetSize(str, Enum):
+    """Sizes of the simulated fleet."""
+
+    small = "small"
+    demo = "demo"
+    large = "large"
+
+
+def main() -> None:
+    """Entry point: turns our errors into one line and an exit status."""
+    try:
+        app(standalone_mode=False)
+    except IsthmusError as error:
+        _fail(str(error), error.exit_status)
+    except (typer.Abort, KeyboardInterrupt):
+        _fail("interrupted; the next run goes on where this one stopped", 130)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except Exception as error:
+        # click's usage errors know how to show themselves, and that they are bad input.
+        if hasattr(error, "show") and hasattr(error, "exit_code"):
+            error.show()
+            sys.exit(2)
+        traceback.print_exc()
+        _fail(f"{type(error).__name__}: {error} (our fault; the traceback is above)", 3)
+
+
+def _fail(message: str, exit_status: int) -> None:
+    print(f"isthmus: {message}", file=sys.stderr)
+    sys.exit(exit_status)
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"isthmus {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def init(folder: Annotated[Path, typer.Argument(help="Folder to make.", show_default=False)]) -> None:
+    """Write a commented deployment with simulated data that runs as it stands."""
+    from pipeline import starter
+
+    config = starter.write(folder)
+    print(f"wrote {config}\nnext:  isthmus run {config}")
+
+
+@app.command()
+def doctor(as_json: JsonOption = False) -> None:
+    """Say what is wrong with this machine, and the remedy."""
+    import dataclasses
+
+    from pipeline import doctor as examination
+
+    checks = examination.examine()
+    if as_json:
+        _print_json([dataclasses.asdict(check) for check in checks])
+    else:
+        from rich.table import Table
+
+        table = Table("", "what", "found", "remedy")
+        for check in checks:
+            mark = "[green]ok[/]" if check.ok else "[red]no[/]"
+            table.add_row(mark, check.name, check.found, "" if check.ok else check.remedy)
+        Console().print(table)
+    if not all(check.ok for check in checks):
+        raise typer.Exit(2)
+
+
+@app.command()
+def validate(configs: Annotated[list[Path], typer.Argument(help="Deployment files.", show_default=False)]) -> None:
+    """Check deployment files: types, names, units, combinations. Reads no data."""
+    for config in configs:
+        deployment = _load(config)
+        restricted = sum(locale.sharing == "restricted" for locale in deployment.locales)
+        print(
+            f"{config}: valid; {len(deployment.locales)} locales ({restricted} restricted), "
+            f"quorum {deployment.central.quorum}, config digest {deployment.digest()[:12]}"
+        )
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(help="Folder to fill.", show_default=False)],
+    size: Annotated[FleetSize, typer.Option(help="How large a fleet.")] = FleetSize.demo,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 7,
+    spans: Annotated[int, typer.Option(min=1, help="Consecutive spans per locale.")] = 1,
+) -> None:
+    """Simulate a fleet: thermal, battery and pump telemetry of three regions with labelled anomalies."""
+    from components.simulator.core.fleet import default_fleet, simulate_fleet
+
+    fleet = default_fleet(size.value, seed)
+    simulate_fleet(fleet, out, spans=spans)
+    for locale in fleet.locales:
+        print(f"{out / locale.name}: {locale.sharing}")
+    print(f"{out / 'test'}: labelled test period")
+
+
+@app.command()
+def run(
+    config: ConfigArgument,
+    locale: Annotated[Optional[list[str]], typer.Option(help="Only this locale; repeatable.")] = None,
+    stage: Annotated[Stage, typer.Option(help="Go up to this stage.")] = Stage.merge,
+    small: Annotated[bool, typer.Option("--small", help="The synthesizer's small preset.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the regions and the centre; finished work is reused."""
+    exit_status = run_and_report(config, locale or [], stage.value, small, as_json)
+    raise typer.Exit(exit_status)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for data, runs and the report.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the fleet and of everything after it.")] = 7,
+) -> None:
+    """Simulate three regions, run everything, and write a report."""
+    from pipeline import starter
+
+    config = out / "isthmus.yaml"
+    if not config.exists():
+        starter.write(out, seed=seed)
+    raise typer.Exit(run_and_report(config, [], "merge", False, False))
+
+
+@app.command()
+def status(config: ConfigArgument, run_id: RunOption = None, as_json: JsonOption = False) -> None:
+    """Show what became of each locale and of the centre."""
+    from pipeline import inspect, tables
+
+    found = inspect.status(_load(config), run_id)
+    _print_json(found) if as_json else Console().print(tables.status_table(found))
+
+
+@app.command()
+def lineage(config: ConfigArgument, run_id: RunOption = None, as_json: JsonOption = False) -> None:
+    """Show which data fed which release, and which releases fed the detector."""
+    from pipeline import inspect, tables
+
+    found = inspect.lineage(_load(config), run_id)
+    _print_json(found) if as_json else Console().print(tables.lineage_tree(found))
+
+
+@app.command()
+def report(config: ConfigArgument, run_id: RunOption = None, as_json: JsonOption = False) -> None:
+    """Write the HTML report of a run again, and name it."""
+    from pipeline import inspect
+
+    folder = inspect.run_folder(_load(config), run_id)
+    page = write_report(folder)
+    if as_json:
+        print(page.with_suffix(".json").read_text())
+    else:
+        print(page)
+
+
+@app.command()
+def verify(
+    release: Annotated[str, typer.Argument(help="Folder or URI of a release.", show_default=False)],
+    key: Annotated[str, typer.Option(help="The locale's public key: a file, or the key itself.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Check a release offline: its files, digests and signature; say in words what was checked."""
+    from components.release.verify import verify_release_at
+
+    verified = verify_release_at(release, key)
+    if as_json:
+        _print_json({"release": release, "verified": True, "checked": list(verified.checked)})
+    else:
+        for sentence in verified.checked:
+            print(f"- {sentence}")
+        print("verified")
+
+
+@keys_app.command("new")
+def new_key(
+    private: Annotated[Path, typer.Argument(help="File for the private key; must not exist.", show_default=False)],
+    public: Annotated[
+        Optional[Path], typer.Argument(help="File for the public key.", show_default="<private>.pub")
+    ] = None,
+) -> None:
+    """Make a locale's Ed25519 key pair."""
+    from components.release import keys
+
+    target = public or private.with_suffix(".pub")
+    keys.create_key_pair(private, target)
+    print(f"private key: {private} (stays in the locale)\npublic key:  {target} (give it to the centre)")
+
+
+def run_and_report(config: Path, locales: list[str], stage: str, small: bool, as_json: bool) -> int:
+    """Runs a deployment, writes its report, prints the outcome; returns the exit status."""
+    from pipeline import local_runner, tables
+    from pipeline.progress_view import RunView
+
+    deployment = _load(config)
+    nodes = {locale.name: 9 if locale.sharing == "restricted" else 5 for locale in deployment.locales}
+    with RunView({**nodes, local_runner.CENTRAL: 8 if deployment.central.ideal else 7}) as view:
+        state, folder = local_runner.run(
+            deployment, config.resolve(), locales=locales, stage=stage, small=small, listener=view.listen
+        )
+    page = write_report(folder)
+    if as_json:
+        print((folder / "run.json").read_text())
+    else:
+        tables.print_outcome(folder, Console())
+        print(f"report: {page}")
+    return int(state.exit_status or 0)
+
+
+def write_report(folder: Path) -> Path:
+    """Writes `report.html` and `report.json` into a run's folder; returns the page's path."""
+    from pipeline.report.collect import collect
+    from pipeline.report.render import render
+
+    page = folder / "report.html"
+    render(collect(folder), page)
+    return page
+
+
+def _load(config: Path) -> Any:
+    from pipeline.config.load import load_deployment
+
+    if config.is_dir():
+        raise ConfigError(f"{config}: a folder; allowed: a deployment file, such as {config / 'isthmus.yaml'}")
+    return load_deployment(config)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=1, sort_keys=True))

@@ -1,0 +1,214 @@
+"""Reads a deployment file: the only YAML reader. Every refusal is one line with file, line and key."""
+
+from __future__ import annotations
+
+import typing
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import yaml
+
+from components.errors import ConfigError, nearest_name
+from pipeline.config.model import Deployment
+
+#: Keys whose values are paths; a relative one is relative to the file, not to the shell.
+_PATH_KEYS = (
+    ("root",),
+    ("exchange", "uri"),
+    ("central", "registry"),
+    ("central", "test_set", "pattern"),
+)
+_LOCALE_PATH_KEYS = (("source", "pattern"), ("signing_key", "file"), ("trusted_key",))
+
+Location = tuple[typing.Union[int, str], ...]
+
+
+def load_deployment(path: str | Path) -> Deployment:
+    """Reads, checks and freezes a deployment file; relative paths become absolute.
+
+    Args:
+      path: A YAML file.
+
+    Returns:
+      The deployment.
+
+    Raises:
+      ConfigError: the file is missing, no YAML, or breaks a rule. One line: file, line, key, what
+        was found, what is allowed.
+    """
+    file = Path(path)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{file}: no such file. `isthmus init` writes one to start from.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: cannot be read ({type(error).__name__})") from None
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        _refuse_double_keys(root, file)
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f":{mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise ConfigError(f"{file}{place}: {problem}") from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"{file}: found {_kind(data)}; allowed: keys and values")
+    _make_absolute(data, file.resolve().parent)
+    try:
+        deployment = Deployment.model_validate(data)
+    except pydantic.ValidationError as error:
+        raise describe(error, file, root, Deployment) from None
+    # The typed sections of the components, checked here so that `validate` answers for all of them.
+    from pipeline.config import resolve
+
+    try:
+        resolve.check(deployment)
+    except resolve.SectionError as error:
+        raise describe(error.error, file, root, error.model, error.prefix) from None
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from None
+    return deployment
+
+
+def describe(
+    error: pydantic.ValidationError,
+    file: Path,
+    root: yaml.Node | None,
+    model: type[pydantic.BaseModel],
+    prefix: Location = (),
+) -> ConfigError:
+    """One line for a validation error: file, line, key, found, allowed, and how many more there are."""
+    problems = error.errors(include_url=False)
+    first = problems[0]
+    where: Location = (*prefix, *_without_union_tags(first["loc"], model))
+    line = _line_of(root, where)
+    kind, context = first["type"], first.get("ctx", {})
+    key = _dotted(where)
+    found = first.get("input")
+    if kind == "extra_forbidden":
+        known = _known_keys(model, where[len(prefix) : -1])
+        rule = f"unknown key{nearest_name(str(where[-1]), known)}; allowed: {', '.join(sorted(known))}"
+    elif kind == "missing":
+        rule = "missing; it has no default"
+    elif kind == "value_error":
+        rule = str(context.get("error", first["msg"]))
+    else:
+        allowed = first["msg"].replace("Input should be ", "").replace("Input should ", "")
+        rule = f"found {_show(found)}; allowed: {allowed}"
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    place = f"{file}:{line}" if line else str(file)
+    return ConfigError(f"{place}: {key + ': ' if key else ''}{rule}{more}")
+
+
+def _without_union_tags(location: Location, model: type[pydantic.BaseModel]) -> Location:
+    # pydantic adds the branch of a union (`int`, `literal[...]`) to the location; no such key exists.
+    tags = ("int", "float", "str", "bool", "function-", "literal[", "tuple[", "dict[", "constrained-")
+    return tuple(
+        part
+        for i, part in enumerate(location)
+        if i == 0 or not (isinstance(part, str) and part.startswith(tags) and "[" in part + "[")
+        or (isinstance(part, str) and part in model.model_fields)
+    )
+
+
+def _known_keys(model: type[pydantic.BaseModel], location: Location) -> list[str]:
+    current: Any = model
+    for part in location:
+        if isinstance(part, int):
+            continue
+        field = current.model_fields.get(part) if hasattr(current, "model_fields") else None
+        if field is None:
+            return []
+        current = _model_in(field.annotation)
+        if current is None:
+            return []
+    return list(current.model_fields)
+
+
+def _model_in(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        return annotation
+    for argument in typing.get_args(annotation):
+        found = _model_in(argument)
+        if found is not None:
+            return found
+    return None
+
+
+def _dotted(location: Location) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else (f".{part}" if text else part)
+    return text
+
+
+def _line_of(node: yaml.Node | None, location: Location) -> int | None:
+    if node is None:
+        return None
+    line = node.start_mark.line + 1
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            found = [(k, v) for k, v in node.value if k.value == part]
+            if not found:
+                break
+            line, node = found[0][0].start_mark.line + 1, found[0][1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line
+
+
+def _refuse_double_keys(node: yaml.Node | None, file: Path) -> None:
+    # PyYAML keeps the last of two equal keys, silently.
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            if key.value in seen:
+                raise ConfigError(f"{file}:{key.start_mark.line + 1}: key '{key.value}' is given twice")
+            seen.add(key.value)
+            _refuse_double_keys(value, file)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            _refuse_double_keys(value, file)
+
+
+def _make_absolute(data: dict[str, Any], folder: Path) -> None:
+    for keys in _PATH_KEYS:
+        _absolute_at(data, keys, folder)
+    locales = data.get("locales")
+    for locale in locales if isinstance(locales, list) else []:
+        for keys in _LOCALE_PATH_KEYS:
+            _absolute_at(locale, keys, folder)
+        for rule in locale.get("pii") or [] if isinstance(locale, dict) else []:
+            _absolute_at(rule, ("key", "file"), folder)
+
+
+def _absolute_at(data: Any, keys: tuple[str, ...], folder: Path) -> None:
+    for key in keys[:-1]:
+        data = data.get(key) if isinstance(data, dict) else None
+    if isinstance(data, dict):
+        value = data.get(keys[-1])
+        # A key given inline (base64 or PEM) is no path, and neither is a URI.
+        if isinstance(value, str) and value and "://" not in value and not _is_inline_key(keys, value):
+            path = Path(value).expanduser()
+            data[keys[-1]] = str(path if path.is_absolute() else folder / path)
+
+
+def _is_inline_key(keys: tuple[str, ...], value: str) -> bool:
+    return keys == ("trusted_key",) and (value.startswith("ed25519:") or "BEGIN PUBLIC KEY" in value)
+
+
+def _kind(value: Any) -> str:
+    names = {list: "a list", dict: "keys and values", str: "text", type(None): "nothing"}
+    return names.get(type(value), f"{type(value).__name__}")
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, (dict, list, tuple)):
+        return _kind(value)
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

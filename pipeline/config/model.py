@@ -1,0 +1,290 @@
+"""The deployment file as typed, frozen models. Imports no TFX, so that `isthmus validate` is quick.
+
+A deployment is complete on its own: no inheritance, no environment look-up, secrets by reference.
+The sections `synthesizer`, `generation`, `gate`, `monitoring` and `central.detector` are the typed
+configurations of the components that read them, less what the deployment already says (the data
+set, the seed); `pipeline.config.resolve` puts the two together.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+import pydantic
+
+from components.config_base import ComponentConfig
+from components.dataset import DatasetConfig
+from components.secrets import SecretRef
+
+#: Sections that another model checks; kept as given here, typed in `resolve`.
+Section = dict[str, Any]
+
+_LOCALE_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,46}[A-Za-z0-9])?\Z")
+
+
+def slug(name: str) -> str:
+    """The form of a name that Kubernetes and TFX accept: lower-case letters, digits, hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+class SourceSection(ComponentConfig):
+    """Where a locale's rows come from.
+
+    Attributes:
+      pattern: Path, glob or URI; may hold `{SPAN}`, `{VERSION}` or `{YYYY}-{MM}-{DD}`.
+      format: `auto` goes by the file's ending.
+      delimiter: Field delimiter of CSV.
+      timestamp_format: `auto` takes any ISO form and guesses the unit of epoch numbers.
+      timezone: IANA zone of stamps that carry none.
+      rename: Column names at the source -> names in `dataset`.
+    """
+
+    pattern: str = pydantic.Field(min_length=1)
+    format: Literal["auto", "csv", "parquet", "tfrecord"] = "auto"
+    delimiter: str = pydantic.Field(default=",", min_length=1, max_length=1)
+    timestamp_format: Literal["auto", "iso", "s", "ms", "us", "ns"] = "auto"
+    timezone: str = "UTC"
+    rename: dict[str, str] = {}
+
+
+class PrivacySection(ComponentConfig):
+    """What a restricted locale demands of a release.
+
+    Attributes:
+      gate: The release gate's thresholds (`components.release_evaluator.config.GateConfig`);
+        `{}` takes the defaults. A restricted locale must have one.
+      target_epsilon: Privacy budget of a release, dimensionless, or null for none.
+      target_delta: Probability with which epsilon may not hold.
+    """
+
+    gate: Section
+    target_epsilon: float | None = pydantic.Field(default=None, gt=0)
+    target_delta: float | None = pydantic.Field(default=None, gt=0, lt=1)
+
+    @pydantic.model_validator(mode="after")
+    def _refuse_what_is_not_built(self) -> PrivacySection:
+        # Accepting an epsilon that nothing enforces would be the worst kind of lie.
+        if self.target_epsilon is not None or self.target_delta is not None:
+            raise ValueError(
+                "this version has no differentially private synthesizer, so a budget would not be kept; "
+                "allowed: null (the gate's attacks are the only measure)"
+            )
+        return self
+
+
+class PlacementSection(ComponentConfig):
+    """Where a locale's steps run on Kubernetes; ignored on a laptop.
+
+    Attributes:
+      node_selector: Node labels.
+      service_account: Kubernetes service account.
+      namespace: Namespace of the region.
+      cpu: CPU request per step, cores.
+      memory_gib: Memory request per step, GiB.
+    """
+
+    node_selector: dict[str, str] = {}
+    service_account: str | None = None
+    namespace: str | None = None
+    cpu: float | None = pydantic.Field(default=None, gt=0)
+    memory_gib: float | None = pydantic.Field(default=None, gt=0)
+
+
+class LocaleSection(ComponentConfig):
+    """One unit of data residency.
+
+    Attributes:
+      name: BCP 47 tag or any name of letters, digits, `-` and `_`, at most 48.
+      sharing: `restricted` (only gated synthetic releases leave) or `open` (validated rows leave).
+      source: Where its rows are.
+      span: Which span to run: a number, or `latest`.
+      pii: Policy per column, applied before anything is stored
+        (`components.example_gen.config.PiiRule`).
+      privacy: Required for a restricted locale, refused for an open one.
+      signing_key: The locale's private Ed25519 key, by reference.
+      trusted_key: The public half, which the centre checks signatures with.
+      create_key: Make the pair when the key file does not exist. For one machine only: on a real
+        deployment the region makes its key itself and gives the centre the public half.
+      synthesizer: Overrides of the deployment's `synthesizer` section.
+      generation: Overrides of the deployment's `generation` section.
+      max_bad_fraction: Share of rows that may be quarantined before the run fails.
+      placement: Where it runs on Kubernetes.
+    """
+
+    name: str
+    sharing: Literal["restricted", "open"]
+    source: SourceSection
+    span: int | Literal["latest"] = "latest"
+    pii: tuple[Section, ...] = ()
+    privacy: PrivacySection | None = None
+    signing_key: SecretRef
+    trusted_key: str = pydantic.Field(min_length=1)
+    create_key: bool = False
+    synthesizer: Section = {}
+    generation: Section = {}
+    max_bad_fraction: float = pydantic.Field(default=0.01, ge=0, le=1)
+    placement: PlacementSection = PlacementSection()
+
+    @pydantic.field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        if not _LOCALE_NAME.match(name):
+            raise ValueError("allowed: 1 to 48 letters, digits, '-' and '_', not at either end")
+        return name
+
+    @pydantic.model_validator(mode="after")
+    def _check_sharing(self) -> LocaleSection:
+        if self.sharing == "restricted" and self.privacy is None:
+            raise ValueError(
+                "a restricted locale needs a release gate; allowed: 'privacy: {gate: {}}' for the defaults"
+            )
+        if self.sharing == "open":
+            given = [k for k in ("privacy", "synthesizer", "generation") if getattr(self, k)]
+            if given:
+                raise ValueError(
+                    f"an open locale has no synthesizer, found '{given[0]}'; "
+                    "allowed: remove it, or sharing: restricted"
+                )
+        return self
+
+
+class TestSetSection(SourceSection):
+    """The labelled test period that the centre judges detectors on.
+
+    Attributes:
+      locale_column: Column that names the locale (or the site) of a test row.
+    """
+
+    locale_column: str = "locale"
+
+
+class CentralSection(ComponentConfig):
+    """The merge stage.
+
+    Attributes:
+      quorum: How many locales must have a valid release, at least 1.
+      test_set: The labelled test period.
+      ideal: Also read the raw rows of restricted locales, for the scenario *Ideal*. Only where the
+        operator holds them, as in a simulation; never on a real border.
+      detector: The ProphetEvaluator's settings.
+      registry: Folder or URI that blessed detectors are pushed to.
+      model_name: Name of the detector in the registry.
+    """
+
+    quorum: int = pydantic.Field(ge=1)
+    test_set: TestSetSection
+    ideal: bool = False
+    detector: Section = {}
+    registry: str = "registry"
+    model_name: str = "detector"
+
+
+class ExchangeSection(ComponentConfig):
+    """The only place where regions and centre meet.
+
+    Attributes:
+      uri: Folder or URI (`file://`, `s3://`, `gs://`, anything fsspec opens).
+    """
+
+    uri: str = pydantic.Field(min_length=1)
+
+
+class BeamSection(ComponentConfig):
+    """Apache Beam's runner, named explicitly.
+
+    Attributes:
+      args: Pipeline options; they reach every Beam step.
+    """
+
+    # In memory: Prism, which newer Beams try first, would have to be downloaded.
+    args: tuple[str, ...] = ("--runner=DirectRunner", "--direct_running_mode=in_memory")
+
+    @pydantic.field_validator("args")
+    @classmethod
+    def _check_runner(cls, args: tuple[str, ...]) -> tuple[str, ...]:
+        if not any(arg.startswith("--runner=") for arg in args):
+            raise ValueError("name the runner; allowed: '--runner=DirectRunner' or any other Beam runner")
+        return args
+
+
+class RunSection(ComponentConfig):
+    """How a run uses this machine.
+
+    Attributes:
+      parallel_locales: Locales side by side in processes; null is one per core, at most 4.
+    """
+
+    parallel_locales: int | None = pydantic.Field(default=None, ge=1, le=64)
+
+
+class Deployment(ComponentConfig):
+    """One deployment: regions, exchange, centre.
+
+    Attributes:
+      version: Of this file's form.
+      name: Of the deployment; names pipelines.
+      root: Pipeline roots and metadata, one folder per locale, nothing shared.
+      seed: Makes everything but keys and release noise reproducible.
+      dataset: The columns.
+      splits: ExampleGen's splits (`components.example_gen.config.SplitConfig`).
+      locales: The regions.
+      exchange: Where releases go.
+      synthesizer: SynthesizerTrainer's settings.
+      generation: SyntheticGen's settings.
+      monitoring: Thresholds for drift, skew and schema anomalies.
+      central: The merge stage.
+      beam: The Beam runner.
+      run: How a run uses this machine.
+    """
+
+    version: Literal[1] = 1
+    name: str = pydantic.Field(min_length=1, max_length=40)
+    root: str = pydantic.Field(min_length=1)
+    seed: int = pydantic.Field(default=0, ge=0, lt=2**31)
+    dataset: DatasetConfig
+    splits: Section = {}
+    locales: tuple[LocaleSection, ...] = pydantic.Field(min_length=1)
+    exchange: ExchangeSection
+    synthesizer: Section = {}
+    generation: Section = {}
+    monitoring: Section = {}
+    central: CentralSection
+    beam: BeamSection = BeamSection()
+    run: RunSection = RunSection()
+
+    @pydantic.model_validator(mode="after")
+    def _check_together(self) -> Deployment:
+        if not slug(self.name):
+            raise ValueError(f"name '{self.name}' holds no letter or digit; allowed: letters, digits, '-'")
+        seen: dict[str, str] = {}
+        for locale in self.locales:
+            other = seen.get(slug(locale.name))
+            if other is not None:
+                raise ValueError(
+                    f"locales: '{locale.name}' is named twice"
+                    + (f" ('{other}' has the same form '{slug(other)}')" if other != locale.name else "")
+                    + "; allowed: each locale once"
+                )
+            seen[slug(locale.name)] = locale.name
+        if "central" in seen:
+            raise ValueError("locales: 'central' is the centre's own name; allowed: any other")
+        if self.central.quorum > len(self.locales):
+            raise ValueError(
+                f"central.quorum: found {self.central.quorum}; allowed: 1 to {len(self.locales)}, "
+                "the number of locales"
+            )
+        if self.dataset.label is None:
+            raise ValueError("dataset.label: found none; allowed: the label column, which the test set needs")
+        return self
+
+    def locale(self, name: str) -> LocaleSection:
+        """The locale of that name.
+
+        Raises:
+          KeyError: there is none.
+        """
+        for locale in self.locales:
+            if locale.name == name:
+                return locale
+        raise KeyError(name)

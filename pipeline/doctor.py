@@ -1,0 +1,137 @@
+"""`isthmus doctor`: what is wrong with this machine, and the remedy."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One finding.
+
+    Attributes:
+      name: What was looked at.
+      ok: Whether it serves.
+      found: What was found.
+      remedy: What to do where it does not serve.
+    """
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str = ""
+
+
+# Importing is the real test: a wheel for another glibc installs and then fails here.
+_IMPORTS = {
+    "tensorflow": "make setup",
+    "tfx.dsl.components.base.base_component": "make setup; TFX 1.16 needs Python 3.10",
+    "tensorflow_data_validation": "make setup; TFX 1.21 wheels need glibc 2.38",
+    "apache_beam": "make setup",
+    "ml_metadata": "make setup",
+    "sklearn": "make setup",
+    "skops.io": "make setup",
+    "cryptography": "make setup",
+}
+
+_PINNED = {"apache-beam": "2.59", "pyarrow": "10.0", "protobuf": "3.20", "dill": "0.3.1"}
+
+
+def examine(root: Path | None = None) -> list[Check]:
+    """Looks at Python, glibc, packages, the Beam runner, Prophet's back end, cores, memory and disk.
+
+    Args:
+      root: Where runs are to be written; the current folder where None.
+
+    Returns:
+      The findings, worst last.
+    """
+    steps: list[Callable[[], list[Check]]] = [
+        _python,
+        _libc,
+        _imports,
+        _pins,
+        _beam,
+        _prophet,
+        lambda: _machine(root or Path.cwd()),
+    ]
+    found = [check for step in steps for check in step()]
+    return sorted(found, key=lambda check: not check.ok)
+
+
+def _python() -> list[Check]:
+    ok = sys.version_info[:2] == (3, 10) or sys.version_info[:2] in ((3, 11), (3, 12), (3, 13))
+    return [Check("Python", ok, platform.python_version(), "TFX 1.16: Python 3.10; TFX 1.21: 3.11 to 3.13")]
+
+
+def _libc() -> list[Check]:
+    name, version = platform.libc_ver()
+    number = tuple(int(part) for part in version.split(".")[:2]) if version else (0, 0)
+    ok = name == "glibc" and number >= (2, 28)
+    return [Check("C library", ok, f"{name} {version}", "the wheels need glibc 2.28 or later")]
+
+
+def _imports() -> list[Check]:
+    checks = []
+    for module, remedy in _IMPORTS.items():
+        try:
+            importlib.import_module(module)
+            checks.append(Check(f"import {module.split('.')[0]}", True, "works"))
+        except Exception as error:
+            checks.append(Check(f"import {module.split('.')[0]}", False, f"{type(error).__name__}: {error}", remedy))
+    return checks
+
+
+def _pins() -> list[Check]:
+    checks = []
+    for package, wanted in _PINNED.items():
+        try:
+            found = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found = "not installed"
+        checks.append(Check(package, found.startswith(wanted), found, f"make setup installs {wanted}"))
+    return checks
+
+
+def _beam() -> list[Check]:
+    try:
+        import apache_beam as beam
+        from apache_beam.options.pipeline_options import PipelineOptions
+
+        options = PipelineOptions(["--runner=DirectRunner", "--direct_running_mode=in_memory"])
+        with beam.Pipeline(options=options) as pipeline:
+            _ = pipeline | beam.Create([1, 2, 3]) | beam.CombineGlobally(sum)
+        return [Check("Beam runner", True, "DirectRunner, in memory")]
+    except Exception as error:
+        return [Check("Beam runner", False, f"{type(error).__name__}: {error}", "make setup")]
+
+
+def _prophet() -> list[Check]:
+    try:
+        from prophet.models import CmdStanPyBackend
+
+        CmdStanPyBackend()
+        return [Check("Prophet's Stan back end", True, "cmdstan, shipped with Prophet")]
+    except Exception as error:
+        return [Check("Prophet's Stan back end", False, f"{type(error).__name__}: {error}", "reinstall prophet")]
+
+
+def _machine(root: Path) -> list[Check]:
+    cores = len(os.sched_getaffinity(0))
+    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    existing = next(p for p in (root, *root.resolve().parents) if p.exists())
+    free_gib = shutil.disk_usage(existing).free / 2**30
+    return [
+        Check("cores", cores >= 1, str(cores)),
+        Check("memory", memory_gib >= 4, f"{memory_gib:.0f} GiB", "a region needs about 2 GiB, two at once 4 GiB"),
+        Check("free disk", free_gib >= 2, f"{free_gib:.0f} GiB", f"free some space below {existing}"),
+        Check("root writable", os.access(existing, os.W_OK), str(existing), "choose another `root`"),
+    ]

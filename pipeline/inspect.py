@@ -1,0 +1,93 @@
+"""What a deployment's root and exchange hold: the data behind `isthmus status` and `lineage`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from components.errors import DataError
+from components.executor_base import read_json
+from pipeline.config.model import Deployment
+from pipeline.local_runner import latest_run
+
+
+def run_folder(deployment: Deployment, run_id: str | None = None) -> Path:
+    """Folder of a run: the latest one where none is named.
+
+    Raises:
+      DataError: there is no such run.
+    """
+    root = Path(deployment.root)
+    folder = root / "runs" / run_id if run_id else latest_run(root)
+    if folder is None or not (folder / "run.json").exists():
+        wanted = f"run '{run_id}'" if run_id else "no run yet"
+        raise DataError(f"root {root}: {wanted}; `isthmus run` makes one")
+    return folder
+
+
+def status(deployment: Deployment, run_id: str | None = None) -> dict[str, Any]:
+    """State of each pipeline of a run, its verdicts, and what was released.
+
+    Returns:
+      JSON-able: `run_id`, `started_at`, `finished_at`, `exit_status`, `pipelines` (name -> `sharing`,
+      `status`, `error`, `seconds`, `components`, `cached`, `verdict`, `release`).
+
+    Raises:
+      DataError: there is no such run.
+    """
+    state = read_json(run_folder(deployment, run_id) / "run.json")
+    pipelines = {}
+    for name, section in {**state["locales"], "central": state["central"]}.items():
+        components = section["components"]
+        pipelines[name] = {
+            "sharing": section["sharing"],
+            "status": section["status"],
+            "error": section["error"],
+            "seconds": section["seconds"],
+            "log": section["log"],
+            "components": len(components),
+            "cached": sum(component["state"] == "cached" for component in components),
+            "verdict": _json_of(components, "blessing", "verdict.json").get("verdict"),
+            "release": _json_of(components, "pushed", "push.json"),
+        }
+    keys = ("run_id", "started_at", "finished_at", "exit_status", "config_digest", "seed")
+    return {**{key: state[key] for key in keys}, "pipelines": pipelines}
+
+
+def lineage(deployment: Deployment, run_id: str | None = None) -> dict[str, Any]:
+    """Which data fed which release, and which releases fed the detector.
+
+    Returns:
+      JSON-able: `regions` (locale -> artifact URIs per component and the release made of them),
+      `merge` (accepted, refused and missing releases), `detector` (the registry's version, or why not).
+
+    Raises:
+      DataError: there is no such run.
+    """
+    state = read_json(run_folder(deployment, run_id) / "run.json")
+    regions = {}
+    for name, section in state["locales"].items():
+        components = section["components"]
+        ingest = _json_of(components, "quarantine", "ingest.json")
+        regions[name] = {
+            "source": {key: ingest.get(key) for key in ("span", "fingerprint", "rows_kept") if key in ingest},
+            "artifacts": {component["id"]: component.get("outputs", {}) for component in components},
+            "release": _json_of(components, "pushed", "push.json"),
+        }
+    central = state["central"]["components"]
+    return {
+        "run_id": state["run_id"],
+        "config_digest": state["config_digest"],
+        "regions": regions,
+        "merge": _json_of(central, "merge_report", "merge.json"),
+        "detector": _json_of(central, "pushed", "push.json"),
+    }
+
+
+def _json_of(components: list[dict[str, Any]], channel: str, file: str) -> dict[str, Any]:
+    """A component's JSON file by the channel that it was written to; empty where there is none."""
+    for component in components:
+        uri = component.get("outputs", {}).get(channel)
+        if uri and (Path(uri) / file).exists():
+            return dict(read_json(Path(uri) / file))
+    return {}

@@ -1,0 +1,291 @@
+"""Runs a deployment on one machine: locales side by side in processes, then the centre.
+
+A locale that fails is reported with its log and the others finish; the centre decides by quorum.
+Finished work is reused through TFX's cache, so a killed run that is started again goes on where it
+stopped.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+import portalocker
+
+from components.errors import BusyError, ConfigError, nearest_name
+from components.executor_base import read_json, write_json
+from components.version import __version__
+from pipeline.config.model import Deployment
+from pipeline.worker import PRELOAD, Job, environment, work
+
+STAGES = ("onboard", "train", "generate", "merge")
+CENTRAL = "central"
+
+#: Called with (pipeline name, event, payload) as things happen.
+Listener = Callable[[str, str, dict[str, Any]], None]
+
+
+@dataclasses.dataclass
+class PipelineState:
+    """What is known of one pipeline of a run; becomes a section of `run.json`."""
+
+    status: str = "skipped"
+    sharing: str = ""
+    error: str | None = None
+    exit_status: int = 0
+    log: str = ""
+    seconds: float = 0.0
+    components: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    running: str | None = None
+
+
+@dataclasses.dataclass
+class RunState:
+    """A run, as `run.json` has it."""
+
+    run_id: str
+    name: str
+    config: str
+    config_digest: str
+    seed: int
+    started_at: str
+    locales: dict[str, PipelineState]
+    central: PipelineState
+    stage: str
+    finished_at: str | None = None
+    exit_status: int | None = None
+    versions: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def save(self, folder: Path) -> None:
+        """Writes `run.json`, atomically."""
+        write_json(folder / "run.json", dataclasses.asdict(self))
+
+
+@contextmanager
+def hold_root(root: Path) -> Iterator[None]:
+    """Holds a deployment's root for one run; released by the system even when the process is killed.
+
+    Raises:
+      BusyError: another run holds it; the message says which process and since when.
+      ConfigError: the root cannot be written.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        handle = (root / ".lock").open("a+")
+    except OSError as error:
+        raise ConfigError(f"root {root}: cannot be written ({error.strerror})") from None
+    with handle:
+        try:
+            portalocker.lock(handle, portalocker.LOCK_EX | portalocker.LOCK_NB)
+        except portalocker.exceptions.BaseLockException:
+            handle.seek(0)
+            holder = handle.read().strip() or "another run"
+            raise BusyError(f"root {root}: held by {holder}. Wait for it, or stop it.") from None
+        handle.seek(0)
+        handle.truncate()
+        handle.write(f"process {os.getpid()} since {_now()}")
+        handle.flush()
+        try:
+            yield
+        finally:
+            handle.seek(0)
+            handle.truncate()
+            handle.flush()
+
+
+def run(
+    deployment: Deployment,
+    config: Path,
+    *,
+    locales: Iterable[str] = (),
+    stage: str = "merge",
+    small: bool = False,
+    listener: Listener | None = None,
+) -> tuple[RunState, Path]:
+    """Runs regions and centre up to a stage.
+
+    Args:
+      deployment: The checked deployment.
+      config: The file that it came from; the processes read it themselves.
+      locales: Names to run; none means all. The centre runs only when all were asked for.
+      stage: `onboard`, `train`, `generate` or `merge`; all that comes before is run (or reused) too.
+      small: The synthesizer's small preset.
+      listener: Hears of everything that happens.
+
+    Returns:
+      The run's state and its folder, `<root>/runs/<run_id>`.
+
+    Raises:
+      ConfigError: an unknown locale; the root cannot be written.
+      BusyError: another run holds the root.
+    """
+    chosen = _choose(deployment, tuple(locales))
+    root = Path(deployment.root)
+    with hold_root(root):
+        _prepare_keys(deployment)
+        run_id = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        folder = root / "runs" / run_id
+        state = RunState(
+            run_id=run_id,
+            name=deployment.name,
+            config=str(config),
+            config_digest=deployment.digest(),
+            seed=deployment.seed,
+            started_at=_now(),
+            stage=stage,
+            locales={
+                locale.name: PipelineState(sharing=locale.sharing, log=_log(root, locale.name, run_id))
+                for locale in deployment.locales
+            },
+            central=PipelineState(sharing="central", log=_log(root, CENTRAL, run_id)),
+            versions=versions(),
+        )
+        state.save(folder)
+        os.environ.update(environment())
+        tell = listener or (lambda name, event, payload: None)
+        jobs = [Job(str(config), name, stage, state.locales[name].log, small) for name in chosen]
+        _run_all(jobs, state, folder, _parallelism(deployment, len(jobs)), tell)
+        if stage == "merge" and set(chosen) == {locale.name for locale in deployment.locales}:
+            _run_all([Job(str(config), CENTRAL, stage, state.central.log)], state, folder, 1, tell)
+        state.finished_at = _now()
+        state.exit_status = _exit_status(state, chosen, stage)
+        state.save(folder)
+        write_json(root / "runs" / "latest.json", {"run_id": run_id})
+        return state, folder
+
+
+def latest_run(root: Path) -> Path | None:
+    """Folder of the latest finished run under a root, or None."""
+    pointer = root / "runs" / "latest.json"
+    return root / "runs" / read_json(pointer)["run_id"] if pointer.exists() else None
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the results depend on."""
+    import platform
+    from importlib import metadata
+
+    names = ("tfx", "tensorflow", "tensorflow-data-validation", "tensorflow-transform", "apache-beam", "prophet")
+    found = {name: metadata.version(name) for name in (*names, "scikit-learn", "pyarrow", "numpy")}
+    return {"isthmus": __version__, "python": platform.python_version(), **found}
+
+
+def _choose(deployment: Deployment, asked: tuple[str, ...]) -> list[str]:
+    known = [locale.name for locale in deployment.locales]
+    for name in asked:
+        if name not in known:
+            raise ConfigError(
+                f"--locale: unknown locale '{name}'{nearest_name(name, known)}; allowed: {', '.join(known)}"
+            )
+    return [name for name in known if not asked or name in asked]
+
+
+def _parallelism(deployment: Deployment, jobs: int) -> int:
+    cores = len(os.sched_getaffinity(0))
+    return max(1, min(deployment.run.parallel_locales or min(cores, 4), jobs))
+
+
+def _run_all(jobs: list[Job], state: RunState, folder: Path, parallel: int, tell: Listener) -> None:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOAD))
+    waiting, active = list(jobs), {}  # type: list[Job], dict[Connection, tuple[Job, Any, float]]
+    while waiting or active:
+        while waiting and len(active) < parallel:
+            job = waiting.pop(0)
+            ours, theirs = context.Pipe(duplex=False)
+            process = context.Process(target=work, args=(job, theirs), name=f"isthmus-{job.name}", daemon=True)
+            process.start()
+            theirs.close()
+            active[ours] = (job, process, time.monotonic())
+            _section(state, job.name).status = "running"
+            tell(job.name, "started", {})
+        for connection in wait(list(active)):
+            assert isinstance(connection, Connection)
+            job, process, started = active[connection]
+            try:
+                event, payload = connection.recv()
+            except EOFError:
+                process.join()
+                section = _section(state, job.name)
+                if section.status == "running":
+                    section.seconds = round(time.monotonic() - started, 3)
+                    section.exit_status = 3
+                    _fail(section, f"the process ended with exit code {process.exitcode}")
+                    tell(job.name, "failed", {"error": section.error})
+                del active[connection]
+                state.save(folder)
+                continue
+            _take(_section(state, job.name), event, payload)
+            tell(job.name, event, payload)
+            if event != "progress":
+                state.save(folder)
+
+
+def _take(section: PipelineState, event: str, payload: dict[str, Any]) -> None:
+    if event == "running":
+        section.running = payload["id"]
+    elif event == "finished":
+        section.components.append(payload)
+        section.running = None
+    elif event == "done":
+        section.status, section.seconds = "succeeded", payload["seconds"]
+    elif event == "failed":
+        section.seconds, section.exit_status = payload["seconds"], payload["exit_status"]
+        _fail(section, payload["error"])
+
+
+def _fail(section: PipelineState, error: str) -> None:
+    section.status, section.error = "failed", error
+    if section.running:
+        section.components.append({"id": section.running, "state": "failed", "seconds": 0.0, "outputs": {}})
+        section.running = None
+
+
+def _section(state: RunState, name: str) -> PipelineState:
+    return state.central if name == CENTRAL else state.locales[name]
+
+
+def _exit_status(state: RunState, chosen: list[str], stage: str) -> int:
+    """0 done; 1 a verdict was negative; 2 bad input; 3 our fault. The worst one counts, ours first."""
+    sections = [state.locales[name] for name in chosen] + [state.central]
+    failed = [section.exit_status for section in sections if section.status == "failed"]
+    if failed:
+        return max(failed)
+    verdicts = [verdict for section in sections for verdict in _verdicts(section)]
+    return 1 if any(verdict != "BLESSED" for verdict in verdicts) else 0
+
+
+def _verdicts(section: PipelineState) -> list[str]:
+    found = []
+    for component in section.components:
+        uri = component.get("outputs", {}).get("blessing")
+        if uri and (Path(uri) / "verdict.json").exists():
+            found.append(str(read_json(Path(uri) / "verdict.json")["verdict"]))
+    return found
+
+
+def _prepare_keys(deployment: Deployment) -> None:
+    from components.release import keys
+
+    for locale in deployment.locales:
+        if locale.create_key and locale.signing_key.file:
+            private, public = Path(locale.signing_key.file), Path(locale.trusted_key)
+            if not private.exists():
+                keys.create_key_pair(private, public)
+
+
+def _log(root: Path, name: str, run_id: str) -> str:
+    return str(root / name / "logs" / f"{run_id}.log")
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -1,0 +1,88 @@
+"""Shows a run as it goes: a bar per locale on a terminal, timestamped lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import datetime
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+#: Nodes of a restricted pipeline, for the bar's length; an open one has fewer, which only ends it early.
+_LINE_EVERY_S = 10.0
+
+
+class RunView:
+    """A context manager whose `listen` is the runner's listener."""
+
+    def __init__(self, nodes: dict[str, int], console: Console | None = None) -> None:
+        """Args: nodes: pipeline name -> number of its nodes; console: where to show."""
+        self._console = console or Console(file=sys.stderr)
+        self._nodes = nodes
+        self._bars: dict[str, TaskID] = {}
+        self._spoke: dict[str, float] = {}
+        self._progress: Progress | None = None
+        if self._console.is_terminal:
+            self._progress = Progress(
+                TextColumn("{task.fields[name]:<12}"),
+                BarColumn(bar_width=28),
+                TextColumn("{task.fields[doing]}"),
+                TimeElapsedColumn(),
+                console=self._console,
+            )
+
+    def __enter__(self) -> RunView:
+        if self._progress:
+            self._progress.start()
+            for name, count in self._nodes.items():
+                self._bars[name] = self._progress.add_task("", name=name, doing="waiting", total=count, start=False)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._progress:
+            self._progress.stop()
+
+    def listen(self, name: str, event: str, payload: dict[str, Any]) -> None:
+        """Takes one event of the runner."""
+        text = _describe(event, payload)
+        if self._progress:
+            self._show_bar(name, event, text)
+        elif event != "progress" or time.monotonic() - self._spoke.get(name, 0.0) >= _LINE_EVERY_S:
+            self._spoke[name] = time.monotonic()
+            stamp = datetime.now().astimezone().isoformat(timespec="seconds")
+            self._console.print(f"{stamp} {name}: {text}", markup=False, highlight=False, soft_wrap=True)
+
+    def _show_bar(self, name: str, event: str, text: str) -> None:
+        assert self._progress is not None
+        bar = self._bars.get(name)
+        if bar is None:
+            return
+        if event == "started":
+            self._progress.start_task(bar)
+        if event == "finished":
+            self._progress.advance(bar)
+        if event == "done":
+            self._progress.update(bar, completed=self._nodes[name])
+        if event in ("done", "failed"):
+            self._progress.stop_task(bar)
+        self._progress.update(bar, doing=text[:60])
+
+
+def _describe(event: str, payload: dict[str, Any]) -> str:
+    if event == "progress":
+        values = "".join(f" {key} {value:.4g}" for key, value in payload["values"].items())
+        return f"{payload['stage']} {payload['done']:.0f}/{payload['total']:.0f}{values}"
+    if event == "running":
+        return f"{payload['id']}"
+    if event == "finished":
+        return f"{payload['id']} {payload['state']} in {payload['seconds']:.1f} s"
+    if event == "done":
+        return f"done in {payload['seconds']:.0f} s"
+    if event == "failed":
+        return f"failed: {payload['error']}"
+    return event

@@ -1,0 +1,129 @@
+"""Tables and trees of the command line, made of what a run left on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.tree import Tree
+
+from components.executor_base import read_json
+
+_STATUS_STYLE = {"succeeded": "green", "failed": "red", "skipped": "yellow"}
+_VERDICT_STYLE = {"BLESSED": "green", "NOT_BLESSED": "red", "NOT_EVALUATED": "yellow"}
+
+
+def status_table(status: dict[str, Any]) -> Table:
+    """Table of a run's pipelines, from `pipeline.inspect.status`."""
+    table = Table(title=f"run {status['run_id']}", title_justify="left")
+    for column in ("pipeline", "sharing", "status", "components", "cached", "seconds", "verdict", "release"):
+        table.add_column(column)
+    for name, row in status["pipelines"].items():
+        release = row["release"]
+        table.add_row(
+            name,
+            row["sharing"],
+            _styled(row["status"], _STATUS_STYLE),
+            str(row["components"]),
+            str(row["cached"]),
+            f"{row['seconds']:.1f}",
+            _styled(row["verdict"] or "", _VERDICT_STYLE),
+            str(release.get("release_id") or release.get("version") or release.get("reason") or ""),
+        )
+    return table
+
+
+def lineage_tree(lineage: dict[str, Any]) -> Tree:
+    """Tree from source data to detector, from `pipeline.inspect.lineage`."""
+    tree = Tree(f"run {lineage['run_id']}  config {lineage['config_digest'][:12]}")
+    detector = lineage["detector"]
+    pushed = "pushed to " + str(detector.get("uri")) if detector.get("pushed") else detector.get("reason", "none")
+    top = tree.add(f"detector: {pushed}")
+    merge = lineage["merge"]
+    for release in merge.get("accepted", []):
+        branch = top.add(f"release {release['release_id']} of {release['locale']}, span {release['span']}")
+        region = lineage["regions"].get(release["locale"], {})
+        for component, outputs in region.get("artifacts", {}).items():
+            branch.add(f"{component}: " + ", ".join(f"{key} {uri}" for key, uri in sorted(outputs.items())))
+    for refused in merge.get("refused", []):
+        tree.add(f"[red]refused[/] {refused['locale']}: {refused['reason']}")
+    for missing in merge.get("missing", []):
+        tree.add(f"[yellow]missing[/] {missing}")
+    return tree
+
+
+def print_outcome(folder: Path, console: Console) -> None:
+    """Prints one summary line per locale, the scenario table, and each failure with its log."""
+    state = read_json(folder / "run.json")
+    for name, section in {**state["locales"], "central": state["central"]}.items():
+        if section["status"] == "failed":
+            console.print(f"[red]{name}: {section['error']}[/]", highlight=False, soft_wrap=True)
+            console.print(f"  log: {section['log']}", highlight=False, soft_wrap=True)
+        elif section["status"] == "succeeded":
+            console.print(f"{name}: {_summary(section)}", highlight=False, soft_wrap=True)
+    evaluation = _evaluation(state)
+    if evaluation:
+        console.print(scenario_table(evaluation))
+
+
+def scenario_table(evaluation: dict[str, Any]) -> Table:
+    """The scenario table of a detector evaluation (`evaluation.json`)."""
+    table = Table(title="anomaly detection on the labelled test period", title_justify="left")
+    columns = ("detector", "scenario", "F1", "95 % interval", "TPR", "FPR", "accuracy", "TP", "FP", "FN", "TN")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index < 2 else "right")
+    detectors = list(dict.fromkeys(d for row in evaluation["scenarios"].values() for d in row))
+    for detector in detectors:
+        for scenario, row in evaluation["scenarios"].items():
+            if detector in row:
+                table.add_row(detector, scenario, *_cells(row[detector]))
+        table.add_section()
+    return table
+
+
+def _cells(result: dict[str, Any]) -> list[str]:
+    overall = result["overall"]
+    confusion = overall["confusion_matrix"]
+    return [
+        _number(overall["f1"]),
+        _interval(overall["f1"]),
+        *(_number(overall[key]) for key in ("tpr", "fpr", "accuracy")),
+        *(str(confusion[key]) for key in ("tp", "fp", "fn", "tn")),
+    ]
+
+
+def _number(metric: Any) -> str:
+    value = metric.get("value") if isinstance(metric, dict) else metric
+    return "undefined" if value is None else f"{value:.3f}"
+
+
+def _interval(metric: Any) -> str:
+    interval = metric.get("interval") if isinstance(metric, dict) else None
+    return f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else ""
+
+
+def _summary(section: dict[str, Any]) -> str:
+    components = section["components"]
+    cached = sum(component["state"] == "cached" for component in components)
+    text = f"{len(components)} components ({cached} cached) in {section['seconds']:.0f} s"
+    for component in components:
+        uri = component["outputs"].get("pushed")
+        if uri:
+            push = read_json(Path(uri) / "push.json")
+            text += f"; pushed {push['release_id']}" if push.get("pushed") and "release_id" in push else ""
+            text += "" if push.get("pushed") else f"; nothing pushed: {push.get('reason')}"
+    return text
+
+
+def _evaluation(state: dict[str, Any]) -> dict[str, Any] | None:
+    for component in state["central"]["components"]:
+        uri = component["outputs"].get("evaluation")
+        if uri and (Path(uri) / "evaluation.json").exists():
+            return dict(read_json(Path(uri) / "evaluation.json"))
+    return None
+
+
+def _styled(text: str, styles: dict[str, str]) -> str:
+    return f"[{styles[text]}]{text}[/]" if text in styles else text

@@ -1,0 +1,128 @@
+"""One pipeline in one process: a region's or the centre's.
+
+The process shares nothing with its neighbours: it has its own root, its own SQLite metadata and its
+own log, into which everything goes that TensorFlow, Beam and absl print. It tells its parent what
+happens through a pipe.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import faulthandler
+import logging
+import os
+import sys
+import time
+import traceback
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from components.errors import IsthmusError
+
+#: Imported once by the fork server, so that a child starts without import cost. Modules only: a fork
+#: after any TensorFlow operation hangs.
+PRELOAD = ("pipeline.worker", "pipeline.dag_runner", "pipeline.preload")
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What a process is to run.
+
+    Attributes:
+      deployment: Path of the deployment file.
+      name: Locale name, or `central`.
+      stage: Up to which stage: `onboard`, `train`, `generate` or `merge`.
+      log: File that takes all output.
+      small: Whether the synthesizer's small preset is used.
+    """
+
+    deployment: str
+    name: str
+    stage: str
+    log: str
+    small: bool = False
+
+
+def work(job: Job, pipe: Connection) -> None:
+    """Runs a job; sends `(event, payload)` tuples, the last of which is `done` or `failed`."""
+    log = Path(job.log)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    _redirect_output(log)
+    faulthandler.enable()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True)
+    started = time.monotonic()
+    try:
+        _run(job, pipe)
+        pipe.send(("done", {"seconds": round(time.monotonic() - started, 3)}))
+    except BaseException as error:
+        traceback.print_exc()
+        cause = _own_error(error)
+        pipe.send(
+            (
+                "failed",
+                {
+                    "seconds": round(time.monotonic() - started, 3),
+                    "error": str(cause) if cause else f"{type(error).__name__} (see the log)",
+                    "exit_status": cause.exit_status if cause else 3,
+                },
+            )
+        )
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pipe.close()
+
+
+def _run(job: Job, pipe: Connection) -> None:
+    from components import progress
+    from pipeline import central, regional
+    from pipeline.config.load import load_deployment
+    from pipeline.dag_runner import NodeResult, ObservedDagRunner
+
+    deployment = load_deployment(job.deployment)
+
+    def on_node(event: str, node_id: str, result: NodeResult | None) -> None:
+        pipe.send((event, {"id": node_id, **(dataclasses.asdict(result) if result else {})}))
+
+    def on_progress(stage: str, done: float, total: float, values: dict[str, float]) -> None:
+        pipe.send(("progress", {"stage": stage, "done": done, "total": total, "values": values}))
+
+    progress.listen(on_progress)
+    if job.name == central.NAME:
+        built = central.build(deployment)
+    else:
+        built = regional.build(deployment, job.name, stage=job.stage, small=job.small)
+    os.environ["ISTHMUS_WORK_DIR"] = str(Path(deployment.root) / job.name / "work")
+    ObservedDagRunner(on_node).run(built)
+
+
+def _own_error(error: BaseException | None) -> IsthmusError | None:
+    # TFX and Beam wrap what an executor raised; the reason is somewhere down the chain.
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, IsthmusError):
+            return error
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _redirect_output(log: Path) -> None:
+    # At the level of file descriptors, because TensorFlow and cmdstan write from C++ and from children.
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (1, 2):
+        os.dup2(handle, stream)
+    os.close(handle)
+    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+
+
+def environment() -> dict[str, Any]:
+    """Environment that keeps libraries quiet and off the network, set before they are imported."""
+    return {
+        "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
+        "CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "-1"),
+        "TF_ENABLE_ONEDNN_OPTS": "0",
+        "TFX_DISABLE_TELEMETRY": "1",
+    }
