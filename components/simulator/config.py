@@ -1,0 +1,366 @@
+"""Typed configuration of the simulated fleet: locales, physics, sensors, anomalies and faults.
+
+Numbers are of the order of a small unattended pump station with a solar battery: tens of watts,
+kilojoules per kelvin, a 24 V bus. They are design values of a simulation, not of a real plant.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Annotated, Literal, get_args
+
+import pydantic
+
+from components.config_base import ComponentConfig
+from components.dataset import DatasetConfig, FeatureConfig
+
+Sharing = Literal["open", "restricted"]
+Channel = Literal["temp_c", "soc", "bus_voltage_v", "current_a", "pressure_kpa", "flow_lpm"]
+AnomalyKind = Literal[
+    "spike",
+    "level_shift",
+    "ramp",
+    "stuck",
+    "variance",
+    "oscillation",
+    "phase_break",
+    "heater_loss",
+    "cell_loss",
+]
+FaultKind = Literal["unit_change", "clock_shift", "stuck_sensor", "silent_gap", "schema_change"]
+
+CHANNELS: tuple[Channel, ...] = get_args(Channel)
+ANOMALY_KINDS: tuple[AnomalyKind, ...] = get_args(AnomalyKind)
+
+#: Columns of every file, in order; the test file carries `locale` before them.
+COLUMNS = (
+    "timestamp",
+    "asset",
+    "temp_c",
+    "heater_on",
+    "soc",
+    "bus_voltage_v",
+    "current_a",
+    "pressure_kpa",
+    "flow_lpm",
+    "mode",
+    "label",
+    "kind",
+    "operator",
+    "serial",
+)
+
+Fraction = Annotated[float, pydantic.Field(ge=0, le=1)]
+Positive = Annotated[float, pydantic.Field(gt=0)]
+NonNegative = Annotated[float, pydantic.Field(ge=0)]
+EventRates = dict[AnomalyKind, NonNegative]
+
+
+class ThermalConfig(ComponentConfig):
+    """Two thermal nodes in a row: equipment (heated, measured) - wall - ambient.
+
+    Attributes:
+      set_point_c: Middle of the thermostat's band.
+      hysteresis_c: Half width of the band: on below set point - h, off above set point + h.
+      heater_w: Heater power.
+      dissipation_w: Heat of the electronics that are always on.
+      payload_w: Electrical power of the payload, all of it heat in the equipment node.
+      node_j_per_k: Heat capacity of the equipment.
+      wall_j_per_k: Heat capacity of the wall.
+      node_wall_w_per_k: Conductance between equipment and wall.
+      wall_ambient_w_per_k: Conductance between wall and ambient.
+      solar_gain_w: Heat into the wall at full irradiance.
+      ambient_mean_c: Mean of the ambient temperature on day 0.
+      ambient_amplitude_c: Amplitude of its daily cycle.
+      ambient_trend_c_per_day: Seasonal drift, so that span n is not span n - 1.
+      weather_std_c: Standard deviation of the ambient's AR(1) weather.
+      weather_correlation_h: Correlation time of the weather.
+    """
+
+    set_point_c: float = 20.0
+    hysteresis_c: Positive = 0.5
+    heater_w: Positive = 70.0  # about three times what a cold night needs, so that it recovers
+    dissipation_w: NonNegative = 25.0
+    payload_w: NonNegative = 20.0
+    node_j_per_k: Positive = 16_000.0  # 1.2 h time constant to ambient: several steps of 5 minutes
+    wall_j_per_k: Positive = 10_000.0
+    node_wall_w_per_k: Positive = 8.0
+    wall_ambient_w_per_k: Positive = 5.0
+    solar_gain_w: NonNegative = 10.0
+    ambient_mean_c: float = 7.0
+    ambient_amplitude_c: NonNegative = 6.0
+    ambient_trend_c_per_day: float = 0.02
+    weather_std_c: NonNegative = 0.6
+    weather_correlation_h: Positive = 4.0
+
+
+class BatteryConfig(ComponentConfig):
+    """A string of cells charged by the sun.
+
+    Attributes:
+      capacity_ah: Charge of the string.
+      cells: Cells in series; `cell_loss` shorts one of them.
+      cell_empty_v: Open-circuit voltage of an empty cell.
+      cell_full_v: The same of a full cell.
+      resistance_ohm: Internal resistance of the string.
+      solar_w: Array power at full irradiance.
+      base_load_w: Electrical load that is always on (includes `dissipation_w`).
+      safe_soc: Below this state of charge the payload is switched off (mode `safe`).
+      resume_soc: Above this one it is switched on again.
+      short_w: Heat that a shorted cell gives to the equipment node.
+    """
+
+    capacity_ah: Positive = 60.0
+    cells: int = pydantic.Field(default=8, ge=2)  # LiFePO4: 8 x 3.2 V, the usual 24 V string
+    cell_empty_v: Positive = 3.0
+    cell_full_v: Positive = 3.4
+    resistance_ohm: NonNegative = 0.04
+    solar_w: Positive = 320.0
+    base_load_w: NonNegative = 45.0
+    safe_soc: Fraction = 0.2
+    resume_soc: Fraction = 0.35
+    short_w: NonNegative = 45.0
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> BatteryConfig:
+        if self.resume_soc < self.safe_soc:
+            raise ValueError(f"resume_soc {self.resume_soc} is below safe_soc {self.safe_soc}; raise it")
+        if self.cell_full_v <= self.cell_empty_v:
+            raise ValueError("cell_full_v must exceed cell_empty_v")
+        return self
+
+
+class PumpConfig(ComponentConfig):
+    """A centrifugal pump on a hydraulic network.
+
+    Pump curve `head = a speed^2 - b flow^2`, network `head = static + c flow^2` with a slowly
+    wandering `c` (valves): the working point is where they meet.
+
+    Attributes:
+      shutoff_kpa: Head at full speed and no flow (a).
+      curve_kpa_per_lpm2: Fall of the pump curve (b).
+      static_kpa: Static head of the network.
+      network_kpa_per_lpm2: Resistance of the network (c).
+      valve_std: Relative standard deviation of `c`.
+      speed_mean: Mean relative speed.
+      speed_amplitude: Amplitude of the demand cycle in relative speed.
+    """
+
+    shutoff_kpa: Positive = 420.0
+    curve_kpa_per_lpm2: Positive = 0.02
+    static_kpa: NonNegative = 60.0
+    network_kpa_per_lpm2: Positive = 0.06
+    valve_std: NonNegative = 0.05
+    speed_mean: Fraction = 0.8
+    speed_amplitude: Fraction = 0.12
+
+
+class SensorConfig(ComponentConfig):
+    """What a sensor makes of the true value: Gaussian noise, then a quantiser (0: none)."""
+
+    noise_std: NonNegative = 0.0
+    step: NonNegative = 0.0
+
+
+DEFAULT_SENSORS: dict[Channel, SensorConfig] = {
+    "temp_c": SensorConfig(noise_std=0.08, step=0.05),
+    "soc": SensorConfig(noise_std=0.001, step=0.001),
+    "bus_voltage_v": SensorConfig(noise_std=0.02, step=0.01),
+    "current_a": SensorConfig(noise_std=0.05, step=0.01),
+    "pressure_kpa": SensorConfig(noise_std=1.0, step=0.5),
+    "flow_lpm": SensorConfig(noise_std=0.3, step=0.1),
+}
+
+
+class AnomalyConfig(ComponentConfig):
+    """How one kind of anomaly looks, wherever it occurs.
+
+    Attributes:
+      duration_min: Least and greatest labelled duration, in minutes.
+      magnitude: Least and greatest size, in the channel's unit: height (spike, level_shift), final
+        height (ramp), added standard deviation (variance), amplitude (oscillation), lag in hours
+        (phase_break). heater_loss and cell_loss take no magnitude: the physics decides.
+      channel: The sensor that is hit; heater_loss and cell_loss act on the plant instead.
+      local_hours: First and last local hour at which it may begin (may wrap over midnight).
+    """
+
+    duration_min: tuple[Positive, Positive]
+    magnitude: tuple[Positive, Positive] = (1.0, 1.0)
+    channel: Channel = "temp_c"
+    local_hours: tuple[NonNegative, NonNegative] = (0.0, 24.0)
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> AnomalyConfig:
+        for name in ("duration_min", "magnitude"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name}: the least {low} exceeds the greatest {high}; swap them")
+        return self
+
+
+DEFAULT_ANOMALIES: dict[AnomalyKind, AnomalyConfig] = {
+    "spike": AnomalyConfig(duration_min=(5, 20), magnitude=(3.0, 7.0)),
+    "level_shift": AnomalyConfig(duration_min=(60, 150), magnitude=(3.0, 6.0)),
+    "ramp": AnomalyConfig(duration_min=(90, 180), magnitude=(5.0, 9.0)),
+    "stuck": AnomalyConfig(duration_min=(90, 180)),
+    "variance": AnomalyConfig(duration_min=(60, 150), magnitude=(1.5, 3.0)),
+    "oscillation": AnomalyConfig(duration_min=(60, 150), magnitude=(2.5, 5.0)),
+    "phase_break": AnomalyConfig(duration_min=(120, 240), magnitude=(9.0, 13.0)),
+    # The heater is only missed where nights need it.
+    "heater_loss": AnomalyConfig(duration_min=(120, 210), local_hours=(20.0, 4.0)),
+    "cell_loss": AnomalyConfig(duration_min=(90, 180)),
+}
+
+
+class LocaleConfig(ComponentConfig):
+    """One locale of the fleet.
+
+    Attributes:
+      name: Locale, also the folder of its data.
+      sharing: `open` or `restricted`; the simulator only writes it down.
+      assets: Series of the locale.
+      days: Days in one span.
+      interval_s: Cadence; divides a day.
+      longitude_deg: East positive; sets the phase of day and night.
+      cycle_h: Period of the ambient and solar cycle: 24 on the ground, about 1.6 in low orbit.
+      sunlit_fraction: Part of a cycle with sun.
+      asset_spread: Relative spread of the physical parameters between assets.
+      thermal: Thermal network.
+      battery: Battery and array.
+      pump: Pump and pipes.
+      sensors: Noise and quantiser per channel; a channel left out has an ideal sensor.
+      events: Anomalies per asset and day, by kind. Counts are `round(rate x assets x days)`.
+      clock_offset_s: What the locale's clock shows beyond UTC.
+      missing_row_fraction: Rows that were never recorded, in gaps of `gap_rows`.
+      gap_rows: Length of a gap.
+      missing_cell_fraction: Single readings of a sensor that are null.
+    """
+
+    name: str = pydantic.Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)
+    sharing: Sharing
+    assets: int = pydantic.Field(default=3, ge=1)
+    days: int = pydantic.Field(default=14, ge=1)
+    interval_s: int = pydantic.Field(default=300, ge=1)
+    longitude_deg: float = pydantic.Field(default=0.0, ge=-180, le=180)
+    cycle_h: Positive = 24.0
+    sunlit_fraction: Fraction = 0.5
+    asset_spread: Fraction = 0.03
+    thermal: ThermalConfig = ThermalConfig()
+    battery: BatteryConfig = BatteryConfig()
+    pump: PumpConfig = PumpConfig()
+    sensors: dict[Channel, SensorConfig] = DEFAULT_SENSORS
+    events: EventRates = {}
+    clock_offset_s: float = 0.0
+    missing_row_fraction: float = pydantic.Field(default=0.005, ge=0, lt=1)
+    gap_rows: int = pydantic.Field(default=3, ge=1)
+    missing_cell_fraction: float = pydantic.Field(default=0.002, ge=0, lt=1)
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> LocaleConfig:
+        if 86_400 % self.interval_s:
+            raise ValueError(
+                f"locale={self.name}: interval_s {self.interval_s} does not divide a day; choose e.g. 60 or 300"
+            )
+        return self
+
+    @property
+    def steps_per_day(self) -> int:
+        """Rows of one asset in a day."""
+        return 86_400 // self.interval_s
+
+
+class FaultConfig(ComponentConfig):
+    """A data-quality fault of one span, for drift and gate tests; it is not labelled as an anomaly.
+
+    Attributes:
+      kind: `unit_change` (Celsius to Fahrenheit, else times 10), `clock_shift` (the clock jumps by
+        `seconds`), `stuck_sensor` (the column repeats its value at the beginning), `silent_gap` (no
+        rows), `schema_change` (the column is renamed `<column>_v2`; over the whole span).
+      locale: Where.
+      span: When.
+      column: The sensor; unused by clock_shift and silent_gap.
+      begin: Beginning, as a fraction of the span.
+      end: End, as a fraction of the span.
+      seconds: Jump of the clock.
+    """
+
+    kind: FaultKind
+    locale: str
+    span: int = pydantic.Field(ge=0)
+    column: Channel = "temp_c"
+    begin: Fraction = 0.0
+    end: Fraction = 1.0
+    seconds: float = 3600.0
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> FaultConfig:
+        if self.end <= self.begin:
+            raise ValueError(f"fault {self.kind}: end {self.end} is not after begin {self.begin}")
+        return self
+
+
+class FleetConfig(ComponentConfig):
+    """The whole fleet.
+
+    Attributes:
+      locales: The locales.
+      seed: Same configuration and seed, same bytes.
+      start_date: First day of span 0 (UTC).
+      test_days: Days of the labelled test period after the last span.
+      test_events: Anomalies per asset and day of the test period, in every locale.
+      anomalies: How each kind looks; kinds left out keep the default.
+      faults: Data-quality faults.
+    """
+
+    locales: tuple[LocaleConfig, ...] = pydantic.Field(min_length=1)
+    seed: int = pydantic.Field(default=0, ge=0)
+    start_date: datetime.date = datetime.date(2024, 3, 1)
+    test_days: int = pydantic.Field(default=5, ge=1)
+    test_events: EventRates = {}
+    anomalies: dict[AnomalyKind, AnomalyConfig] = DEFAULT_ANOMALIES
+    faults: tuple[FaultConfig, ...] = ()
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> FleetConfig:
+        names = [locale.name for locale in self.locales]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"locale named twice: {', '.join(twice)}")
+        unknown = sorted({fault.locale for fault in self.faults} - set(names))
+        if unknown:
+            raise ValueError(f"faults name unknown locales: {', '.join(unknown)}; known: {', '.join(names)}")
+        return self
+
+    def anomaly(self, kind: AnomalyKind) -> AnomalyConfig:
+        """How a kind looks: as configured, else as by default."""
+        return self.anomalies.get(kind, DEFAULT_ANOMALIES[kind])
+
+    def locale(self, name: str) -> LocaleConfig:
+        """The locale of that name.
+
+        Raises:
+          KeyError: there is none.
+        """
+        return {locale.name: locale for locale in self.locales}[name]
+
+
+def dataset_config(fleet: FleetConfig) -> DatasetConfig:
+    """The columns as the pipeline reads them; `operator` and `serial` are left to the PII policy."""
+    return DatasetConfig(
+        timestamp="timestamp",
+        series=("asset",),
+        label="label",
+        label_kind="kind",
+        features=(
+            FeatureConfig(name="temp_c", unit="°C"),
+            FeatureConfig(name="heater_on", kind="binary"),
+            FeatureConfig(name="soc"),
+            FeatureConfig(name="bus_voltage_v", unit="V"),
+            FeatureConfig(name="current_a", unit="A"),
+            FeatureConfig(name="pressure_kpa", unit="kPa"),
+            FeatureConfig(name="flow_lpm", unit="l/min"),
+            FeatureConfig(name="mode", kind="categorical"),
+        ),
+        targets=("temp_c",),
+        interval_s=float(fleet.locales[0].interval_s),
+    )
