@@ -12,29 +12,22 @@ import hashlib
 import os
 import re
 import shutil
-import struct
 import tempfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-import google_crc32c
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from tensorflow_metadata.proto.v0 import schema_pb2
-from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder, RecordBatchToExamplesEncoder
+from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
+from components import tfrecord
 from components.dataset import TIMESTAMP, DatasetConfig
 from components.errors import DataError, list_briefly, nearest_name
+from components.tf_example import decode_uniform, encode_framed, to_example_type
 
 #: Rows encoded at a time: large enough to amortise calls, small enough to stay in the cache.
 ENCODE_ROWS = 4_096
-#: Level 1 halves the size at a quarter of the cost of level 6 (measured on random floats).
-GZIP_LEVEL = 1
-#: zlib's number for "gzip wrapper, largest window"; it writes no time stamp: same rows, same bytes.
-_GZIP_WBITS = 31
-_CHUNK_BYTES = 1 << 20
 _SPLIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ARROW_TYPES = {
     "continuous": pa.float32(),
@@ -96,34 +89,6 @@ def _listify(name: str, column: pa.Array) -> pa.Array:
     return pa.ListArray.from_arrays(masked, values.drop_null())
 
 
-def to_example_type(name: str, column: pa.Array) -> pa.Array:
-    """Casts a flat column to float32, int64 or binary, the three types of tf.Example; NaN to null.
-
-    Raises:
-      DataError: the type is none that tf.Example can hold, or an integer does not fit int64.
-    """
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        return to_example_type(name, column.dictionary_decode())
-    if pa.types.is_floating(kind):
-        floats = column.cast(pa.float32())
-        missing = pc.is_nan(floats)
-        return pc.if_else(missing, pa.scalar(None, pa.float32()), floats) if pc.any(missing).as_py() else floats
-    if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
-        try:
-            return column.cast(pa.int64())
-        except pa.ArrowInvalid as error:
-            raise DataError(f"column '{name}': an integer does not fit 64 bits with sign") from error
-    if any(
-        check(kind)
-        for check in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
-    ):
-        return column.cast(pa.binary())
-    if pa.types.is_null(kind):
-        return column.cast(pa.float32())
-    raise DataError(f"column '{name}': type {kind} cannot be stored; use float, integer or string")
-
-
 def flatten_batch(batch: pa.RecordBatch, schema: pa.Schema | None = None) -> pa.RecordBatch:
     """List-typed columns, at most one value a row, to flat ones; an empty or null list is null.
 
@@ -135,44 +100,52 @@ def flatten_batch(batch: pa.RecordBatch, schema: pa.Schema | None = None) -> pa.
     Raises:
       DataError: a row holds several values, text is not UTF-8, or a type is not the schema's.
     """
+    columns = {
+        name: _flatten(name, column) for name, column in zip(batch.schema.names, batch.columns, strict=True)
+    }
     if schema is None:
-        schema = pa.schema([(name, _flat_type(kind)) for name, kind in _names_types(batch.schema)])
-    arrays = []
-    for field in schema:
-        index = batch.schema.get_field_index(field.name)
-        if index < 0:
-            arrays.append(pa.nulls(batch.num_rows, field.type))
-        else:
-            arrays.append(_flatten(field, batch.column(index)))
-    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema([field.with_nullable(True) for field in schema]))
+        schema = pa.schema([(name, _flat_type(column.type)) for name, column in columns.items()])
+    return _conform(columns, batch.num_rows, schema)
 
 
-def _flatten(field: pa.Field, column: pa.Array) -> pa.Array:
-    if pa.types.is_null(column.type) or pa.types.is_null(field.type):
-        return pa.nulls(len(column), field.type)
+def _flatten(name: str, column: pa.Array) -> pa.Array:
+    if pa.types.is_null(column.type):
+        return column
     lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
     if lengths.size and lengths.max() > 1:
-        raise DataError(f"column '{field.name}': {int((lengths > 1).sum())} rows hold several values, allowed: one")
+        raise DataError(f"column '{name}': {int((lengths > 1).sum())} rows hold several values, allowed: one")
     values = column.flatten()
-    if len(values) != len(column):
-        present = lengths == 1
-        positions = np.where(present, np.cumsum(present) - 1, 0)
-        values = values.take(pa.array(positions, mask=~present))
-    try:
-        if pa.types.is_large_binary(values.type) and pa.types.is_string(field.type):
-            values = values.cast(pa.binary())
-        return values.cast(field.type)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise DataError(f"column '{field.name}': stored as {values.type}, expected {field.type}") from error
-
-
-def _names_types(schema: pa.Schema) -> list[tuple[str, pa.DataType]]:
-    return [(field.name, field.type) for field in schema]
+    if len(values) == len(column):
+        return values
+    present = lengths == 1
+    return values.take(pa.array(np.cumsum(present) - 1, mask=~present))
 
 
 def _flat_type(kind: pa.DataType) -> pa.DataType:
-    inner = kind if pa.types.is_null(kind) else kind.value_type
-    return pa.string() if pa.types.is_binary(inner) or pa.types.is_large_binary(inner) else inner
+    return pa.string() if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) else kind
+
+
+def _conform(columns: dict[str, pa.Array], rows: int, schema: pa.Schema) -> pa.RecordBatch:
+    """The schema's columns, cast; those that are absent or of null type are all null."""
+    arrays = []
+    for field in schema:
+        values = columns.get(field.name)
+        if values is None or pa.types.is_null(values.type):
+            arrays.append(pa.nulls(rows, field.type))
+            continue
+        try:
+            if pa.types.is_integer(values.type) and not pa.types.is_integer(field.type):
+                raise pa.ArrowInvalid("an integer column is not read as another type")
+            if pa.types.is_large_binary(values.type):
+                values = values.cast(pa.binary())
+            arrays.append(values.cast(field.type))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise DataError(f"column '{field.name}': stored as {values.type}, expected {field.type}") from error
+    return pa.RecordBatch.from_arrays(arrays, schema=_nullable(schema))
+
+
+def _nullable(schema: pa.Schema) -> pa.Schema:
+    return pa.schema([field.with_nullable(True) for field in schema])
 
 
 # --- writing ---------------------------------------------------------------------------------------
@@ -196,9 +169,8 @@ class SplitWriter:
         self._rows_per_shard = rows_per_shard
         self._rows_in_shard = 0
         self._shards = 0
-        self._file: _GzipFile | None = None
+        self._file: tfrecord.GzipFile | None = None
         self._digest = hashlib.sha256()
-        self._encoder = RecordBatchToExamplesEncoder()
         self._target.parent.mkdir(parents=True, exist_ok=True)
         self._temporary = Path(tempfile.mkdtemp(dir=self._target.parent, prefix=f".{self._target.name}."))
 
@@ -224,9 +196,9 @@ class SplitWriter:
 
     def _write_part(self, batch: pa.RecordBatch) -> None:
         if self._file is None:
-            self._file = _GzipFile(self._temporary / f"{self._shards:05d}")
+            self._file = tfrecord.GzipFile(self._temporary / f"{self._shards:05d}")
             self._shards += 1
-        payload = frame_records(self._encoder.encode(listify_batch(batch)))
+        payload = encode_framed(batch)
         self._digest.update(payload)
         self._file.write(payload)
         self.rows += batch.num_rows
@@ -249,7 +221,7 @@ class SplitWriter:
         """Ends the last shard and moves the split into place, replacing an older one."""
         try:
             if not self._shards:
-                self._file = _GzipFile(self._temporary / "00000")
+                self._file = tfrecord.GzipFile(self._temporary / "00000")
                 self._shards = 1
             self._end_shard()
             for shard in range(self._shards):
@@ -267,23 +239,6 @@ class SplitWriter:
         """Removes what was written."""
         self._end_shard()
         shutil.rmtree(self._temporary, ignore_errors=True)
-
-
-class _GzipFile:
-    """A gzip stream without a time stamp or name in its header."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("wb")
-        self._compressor = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, _GZIP_WBITS)
-
-    def write(self, data: bytes) -> None:
-        self._file.write(self._compressor.compress(data))
-
-    def close(self) -> None:
-        self._file.write(self._compressor.flush())
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
 
 
 def write_split(
@@ -313,32 +268,6 @@ def write_split(
     return writer.rows
 
 
-def frame_records(records: Sequence[bytes]) -> bytes:
-    """TFRecord framing: length, masked CRC-32C of the length, record, masked CRC-32C of the record.
-
-    Source: tensorflow/core/lib/io/record_writer.h.
-    """
-    headers = {length: _header(length) for length in set(map(len, records))}
-    sums = np.fromiter(map(google_crc32c.value, records), dtype=np.uint32, count=len(records))
-    footers = _mask(sums).astype("<u4").tobytes()
-    pieces: list[bytes] = [b""] * (3 * len(records))
-    pieces[0::3] = [headers[len(record)] for record in records]
-    pieces[1::3] = records
-    pieces[2::3] = [footers[start : start + 4] for start in range(0, len(footers), 4)]
-    return b"".join(pieces)
-
-
-def _mask(crc: np.ndarray) -> np.ndarray:
-    """CRCs of data that hold CRCs are weak, so TFRecord rotates and shifts them (record_writer.h)."""
-    crc = crc.astype(np.uint32)
-    return ((crc >> np.uint32(15)) | (crc << np.uint32(17))) + np.uint32(0xA282EAD8)
-
-
-def _header(length: int) -> bytes:
-    packed = struct.pack("<Q", length)
-    return packed + _mask(np.array([google_crc32c.value(packed)])).astype("<u4").tobytes()
-
-
 # --- reading ---------------------------------------------------------------------------------------
 
 
@@ -366,59 +295,26 @@ def read_records(root: str | os.PathLike[str], split: str) -> Iterator[list[byte
       DataError: a file is truncated, is no GZIP TFRecord, or a checksum is wrong.
     """
     for path in shard_paths(root, split):
-        yield from _read_file(path)
+        yield from tfrecord.read_file(path)
 
 
-def _read_file(path: Path) -> Iterator[list[bytes]]:
-    headers: dict[bytes, int] = {}
-    rest = b""
-    for chunk in _gunzip(path):
-        buffer = rest + chunk
-        records, footers, position = [], [], 0
-        while True:
-            head = buffer[position : position + 12]
-            if len(head) < 12:
-                break
-            length = headers.get(head)
-            if length is None:
-                length = int(struct.unpack("<Q", head[:8])[0])
-                if head != _header(length):
-                    raise DataError(f"{path}: corrupt TFRecord (checksum of a length). Make the file again.")
-                headers[head] = length
-            end = position + 12 + length
-            if end + 4 > len(buffer):
-                break
-            records.append(buffer[position + 12 : end])
-            footers.append(buffer[end : end + 4])
-            position = end + 4
-        rest = buffer[position:]
-        if records:
-            sums = np.fromiter(map(google_crc32c.value, records), dtype=np.uint32, count=len(records))
-            if not np.array_equal(_mask(sums), np.frombuffer(b"".join(footers), dtype="<u4")):
-                raise DataError(f"{path}: corrupt TFRecord (checksum of a record). Make the file again.")
-            yield records
-    if rest:
-        raise DataError(f"{path}: truncated TFRecord ({len(rest)} bytes left over). Make the file again.")
-
-
-def _gunzip(path: Path) -> Iterator[bytes]:
-    """Decompressed chunks; a file may hold several gzip members, as TensorFlow's may."""
-    stream = zlib.decompressobj(_GZIP_WBITS)
-    try:
-        with path.open("rb") as file:
-            while data := file.read(_CHUNK_BYTES):
-                while data:
-                    if stream.eof:
-                        stream = zlib.decompressobj(_GZIP_WBITS)
-                    if chunk := stream.decompress(data):
-                        yield chunk
-                    data = stream.unused_data
-    except zlib.error as error:
-        raise DataError(f"{path}: not a gzip file, or corrupt ({error}). Make the file again.") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    if not stream.eof:
-        raise DataError(f"{path}: truncated gzip file. Make the file again.")
+def _read_columns(
+    root: str | os.PathLike[str], split: str, rows: int
+) -> Iterator[tuple[int, dict[str, pa.Array]]]:
+    """Row count and flat columns as stored (float32, int64, binary, or null type), group by group."""
+    general = ExamplesToRecordBatchDecoder()
+    for records in _record_groups(root, split, rows):
+        columns = decode_uniform(records)
+        if columns is None:
+            try:
+                batch = general.DecodeBatch(records)
+            except (RuntimeError, ValueError) as error:
+                raise DataError(f"split={split} under {root}: {str(error).splitlines()[0]}") from error
+            columns = {
+                name: _flatten(name, column)
+                for name, column in zip(batch.schema.names, batch.columns, strict=True)
+            }
+        yield len(records), columns
 
 
 def _record_groups(root: str | os.PathLike[str], split: str, rows: int) -> Iterator[list[bytes]]:
@@ -440,11 +336,10 @@ def stored_schema(root: str | os.PathLike[str], split: str) -> pa.Schema:
     Raises:
       DataError: as `read_records`; or a column changes its type.
     """
-    decoder = ExamplesToRecordBatchDecoder()
     types: dict[str, pa.DataType] = {}
-    for records in _record_groups(root, split, 20_000):
-        for name, kind in _names_types(decoder.DecodeBatch(records).schema):
-            known, found = types.get(name, pa.null()), _flat_type(kind)
+    for _, columns in _read_columns(root, split, 20_000):
+        for name, column in columns.items():
+            known, found = types.get(name, pa.null()), _flat_type(column.type)
             if known == found or pa.types.is_null(found):
                 types.setdefault(name, found)
             elif pa.types.is_null(known):
@@ -458,12 +353,10 @@ def _wanted_schema(
     root: str | os.PathLike[str], split: str, columns: Sequence[str] | None, dataset: DatasetConfig | None
 ) -> pa.Schema:
     known = arrow_schema(dataset) if dataset else pa.schema([])
-    if dataset and (columns is None or set(columns) <= set(known.names)):
-        names = known.names if columns is None else list(columns)
-    else:
+    if dataset is None or not set(columns or ()) <= set(known.names):
         stored = stored_schema(root, split)
         known = pa.schema([*known, *(field for field in stored if field.name not in known.names)])
-        names = known.names if columns is None else list(columns)
+    names = known.names if columns is None else list(columns)
     for name in names:
         if name not in known.names:
             raise DataError(
@@ -471,17 +364,6 @@ def _wanted_schema(
                 f"Columns: {list_briefly(known.names)}."
             )
     return pa.schema([known.field(name) for name in names])
-
-
-def _tfmd_schema(schema: pa.Schema) -> bytes:
-    message = schema_pb2.Schema()
-    for field in schema:
-        if pa.types.is_floating(field.type) or pa.types.is_null(field.type):
-            kind = schema_pb2.FLOAT
-        else:
-            kind = schema_pb2.INT if pa.types.is_integer(field.type) else schema_pb2.BYTES
-        message.feature.add(name=field.name, type=kind)
-    return message.SerializeToString()
 
 
 def read_list_batches(
@@ -492,14 +374,9 @@ def read_list_batches(
     dataset: DatasetConfig | None = None,
     batch_rows: int = 20_000,
 ) -> Iterator[pa.RecordBatch]:
-    """As `read_batches`, but columns are `large_list<...>`, as TFDV takes them (missing: null list)."""
-    schema = _wanted_schema(root, split, columns, dataset)
-    decoder = ExamplesToRecordBatchDecoder(_tfmd_schema(schema))
-    for records in _record_groups(root, split, batch_rows):
-        try:
-            yield decoder.DecodeBatch(records)
-        except (RuntimeError, ValueError) as error:
-            raise DataError(f"split={split} under {root}: {str(error).splitlines()[0]}") from error
+    """As `read_batches`, but with columns `list<float32 | int64 | binary>`, as TFDV takes them."""
+    for batch in read_batches(root, split, columns=columns, dataset=dataset, batch_rows=batch_rows):
+        yield listify_batch(batch)
 
 
 def read_batches(
@@ -523,9 +400,14 @@ def read_batches(
     Raises:
       DataError: no such split or column; a file is corrupt or truncated; a type differs.
     """
-    schema = _wanted_schema(root, split, columns, dataset)
-    for batch in read_list_batches(root, split, columns=schema.names, dataset=dataset, batch_rows=batch_rows):
-        yield flatten_batch(batch, schema)
+    return _read_flat(root, split, _wanted_schema(root, split, columns, dataset), batch_rows)
+
+
+def _read_flat(
+    root: str | os.PathLike[str], split: str, schema: pa.Schema, batch_rows: int
+) -> Iterator[pa.RecordBatch]:
+    for rows, stored in _read_columns(root, split, batch_rows):
+        yield _conform(stored, rows, schema)
 
 
 def read_table(
@@ -537,9 +419,8 @@ def read_table(
 ) -> pa.Table:
     """A whole split as one flat table; arguments and errors as in `read_batches`."""
     schema = _wanted_schema(root, split, columns, dataset)
-    batches = read_batches(root, split, columns=schema.names, dataset=dataset)
-    nullable = pa.schema([field.with_nullable(True) for field in schema])
-    return pa.Table.from_batches(batches, nullable).combine_chunks()
+    batches = list(_read_flat(root, split, schema, 20_000))
+    return pa.Table.from_batches(batches, _nullable(schema)).combine_chunks()
 
 
 def split_digest(root: str | os.PathLike[str], split: str) -> str:
@@ -550,5 +431,5 @@ def split_digest(root: str | os.PathLike[str], split: str) -> str:
     """
     digest = hashlib.sha256()
     for records in read_records(root, split):
-        digest.update(frame_records(records))
+        digest.update(tfrecord.frame_records(records))
     return digest.hexdigest()
