@@ -87,10 +87,10 @@ class ThermalConfig(ComponentConfig):
     node_wall_w_per_k: Positive = 8.0
     wall_ambient_w_per_k: Positive = 5.0
     solar_gain_w: NonNegative = 10.0
-    ambient_mean_c: float = 7.0
+    ambient_mean_c: float = 4.0
     ambient_amplitude_c: NonNegative = 6.0
     ambient_trend_c_per_day: float = 0.02
-    weather_std_c: NonNegative = 0.6
+    weather_std_c: NonNegative = 0.9
     weather_correlation_h: Positive = 4.0
 
 
@@ -115,7 +115,7 @@ class BatteryConfig(ComponentConfig):
     cell_empty_v: Positive = 3.0
     cell_full_v: Positive = 3.4
     resistance_ohm: NonNegative = 0.04
-    solar_w: Positive = 320.0
+    solar_w: Positive = 340.0
     base_load_w: NonNegative = 45.0
     safe_soc: Fraction = 0.2
     resume_soc: Fraction = 0.35
@@ -202,13 +202,13 @@ DEFAULT_ANOMALIES: dict[AnomalyKind, AnomalyConfig] = {
     "spike": AnomalyConfig(duration_min=(5, 20), magnitude=(3.0, 7.0)),
     "level_shift": AnomalyConfig(duration_min=(60, 150), magnitude=(3.0, 6.0)),
     "ramp": AnomalyConfig(duration_min=(90, 180), magnitude=(5.0, 9.0)),
-    "stuck": AnomalyConfig(duration_min=(90, 180)),
+    "stuck": AnomalyConfig(duration_min=(60, 150)),
     "variance": AnomalyConfig(duration_min=(60, 150), magnitude=(1.5, 3.0)),
     "oscillation": AnomalyConfig(duration_min=(60, 150), magnitude=(2.5, 5.0)),
-    "phase_break": AnomalyConfig(duration_min=(120, 240), magnitude=(9.0, 13.0)),
+    "phase_break": AnomalyConfig(duration_min=(90, 180), magnitude=(7.0, 12.0)),
     # The heater is only missed where nights need it.
     "heater_loss": AnomalyConfig(duration_min=(120, 210), local_hours=(20.0, 4.0)),
-    "cell_loss": AnomalyConfig(duration_min=(90, 180)),
+    "cell_loss": AnomalyConfig(duration_min=(90, 150)),
 }
 
 
@@ -224,6 +224,7 @@ class LocaleConfig(ComponentConfig):
       longitude_deg: East positive; sets the phase of day and night.
       cycle_h: Period of the ambient and solar cycle: 24 on the ground, about 1.6 in low orbit.
       sunlit_fraction: Part of a cycle with sun.
+      cloud_depth: How much clouds take from the sun: optical depth per standard deviation of cover.
       asset_spread: Relative spread of the physical parameters between assets.
       thermal: Thermal network.
       battery: Battery and array.
@@ -244,6 +245,7 @@ class LocaleConfig(ComponentConfig):
     longitude_deg: float = pydantic.Field(default=0.0, ge=-180, le=180)
     cycle_h: Positive = 24.0
     sunlit_fraction: Fraction = 0.5
+    cloud_depth: NonNegative = 0.4
     asset_spread: Fraction = 0.03
     thermal: ThermalConfig = ThermalConfig()
     battery: BatteryConfig = BatteryConfig()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from components.simulator.config import (
     ANOMALY_KINDS,
@@ -18,21 +18,21 @@ Size = Literal["small", "demo", "large"]
 
 #: assets, days, cadence (s), test days. `small` runs in a test, `demo` on a laptop in minutes.
 _SIZES: dict[Size, tuple[int, int, int, int]] = {
-    "small": (2, 6, 600, 3),
-    "demo": (3, 14, 300, 5),
+    "small": (2, 6, 600, 4),
+    "demo": (3, 14, 300, 7),
     "large": (20, 60, 60, 14),
 }
 
-#: Kinds that each locale has lived through, per asset and day. Rates of 0.24 give ten events of a kind in the demo's
-#: 42 asset days, which is what a classifier needs to learn it.
+#: What each locale has lived through, per asset and day. 0.2 gives eight events of a kind in the
+#: demo's 42 asset days, about what a classifier needs to learn it.
 _HISTORY: dict[str, EventRates] = {
-    "us-east": {"spike": 0.4, "level_shift": 0.24},
-    "eu-west": {"spike": 0.12, "ramp": 0.24, "oscillation": 0.24, "heater_loss": 0.24},
-    "ap-south": {"spike": 0.12, "stuck": 0.24, "variance": 0.24, "phase_break": 0.24, "cell_loss": 0.24},
+    "us-east": {"spike": 0.4, "level_shift": 0.3},
+    "eu-west": {"spike": 0.1, "ramp": 0.2, "oscillation": 0.2, "heater_loss": 0.2},
+    "ap-south": {"spike": 0.1, "stuck": 0.2, "variance": 0.2, "phase_break": 0.2, "cell_loss": 0.2},
 }
 
-#: In the test period everything happens everywhere: two events of a kind in the demo's 15 asset days.
-_TEST_EVENTS: EventRates = {kind: 0.134 for kind in ANOMALY_KINDS}
+#: In the test period everything happens everywhere: two events of a kind in the demo's 21 asset days.
+_TEST_EVENTS: EventRates = {kind: 0.1 for kind in ANOMALY_KINDS}
 
 
 def default_fleet(size: Size = "demo", seed: int = 0) -> FleetConfig:
@@ -43,7 +43,7 @@ def default_fleet(size: Size = "demo", seed: int = 0) -> FleetConfig:
       seed: Seed of the fleet.
     """
     assets, days, interval_s, test_days = _SIZES[size]
-    common = {"assets": assets, "days": days, "interval_s": interval_s}
+    common: dict[str, Any] = {"assets": assets, "days": days, "interval_s": interval_s}
     return FleetConfig(
         seed=seed,
         test_days=test_days,
@@ -61,8 +61,8 @@ def default_fleet(size: Size = "demo", seed: int = 0) -> FleetConfig:
                 sharing="restricted",
                 longitude_deg=5.0,
                 clock_offset_s=7.0,
-                thermal=ThermalConfig(set_point_c=18.0, ambient_mean_c=4.0, ambient_amplitude_c=4.5),
-                battery=BatteryConfig(solar_w=300.0),
+                thermal=ThermalConfig(set_point_c=18.0, ambient_mean_c=1.0, ambient_amplitude_c=4.5),
+                battery=BatteryConfig(solar_w=330.0),
                 pump=PumpConfig(speed_mean=0.75, static_kpa=80.0),
                 events=_HISTORY["eu-west"],
                 **common,
@@ -72,7 +72,7 @@ def default_fleet(size: Size = "demo", seed: int = 0) -> FleetConfig:
                 sharing="restricted",
                 longitude_deg=77.0,
                 clock_offset_s=-12.0,
-                thermal=ThermalConfig(set_point_c=23.0, ambient_mean_c=11.0, ambient_amplitude_c=7.5),
+                thermal=ThermalConfig(set_point_c=23.0, ambient_mean_c=8.0, ambient_amplitude_c=7.5),
                 battery=BatteryConfig(solar_w=360.0),
                 pump=PumpConfig(speed_mean=0.85, static_kpa=50.0),
                 events=_HISTORY["ap-south"],

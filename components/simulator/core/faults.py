@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from components.simulator.config import CHANNELS, FaultConfig
+from components.simulator.config import FaultConfig
 
 
 def apply_faults(frame: pd.DataFrame, faults: tuple[FaultConfig, ...], rows: int) -> pd.DataFrame:
@@ -40,7 +40,3 @@ def apply_faults(frame: pd.DataFrame, faults: tuple[FaultConfig, ...], rows: int
             renamed[column] = f"{column}_v2"
     return frame.rename(columns=renamed)
 
-
-def stream_names(frame: pd.DataFrame) -> list[str]:
-    """The sensor columns of a frame that still carry their name."""
-    return [name for name in CHANNELS if name in frame.columns]

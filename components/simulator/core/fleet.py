@@ -35,7 +35,7 @@ from components.simulator.core.physics import DAY_S, simulate_plant
 #: span n continues span n - 1 without its state having been kept.
 WARM_UP_DAYS = 2
 _OPERATORS = ("Ada Lindqvist", "Bruno Okafor", "Chandra Iyer", "Dana Petrova", "Emil Novak", "Farah Haddad")
-_NORMALS = 2 + len(CHANNELS)  # weather, valves, one noise per sensor
+_NORMALS = 3 + len(CHANNELS)  # weather, clouds, valves, one noise per sensor
 
 #: Called as progress(what, done, total) after each file.
 Progress = Callable[[str, int, int], None]
@@ -166,7 +166,7 @@ def _simulate_days(
     }
     spread = _generator(config, locale, "assets").standard_normal((assets, 5))
     plant = simulate_plant(
-        locale, time_s, normal[:, :, :2], spread, lost["heater_loss"], lost["cell_loss"]
+        locale, time_s, normal[:, :, :3], spread, lost["heater_loss"], lost["cell_loss"]
     )
 
     columns: dict[str, Any] = {}
@@ -174,7 +174,7 @@ def _simulate_days(
     for index, (channel, hits) in enumerate(anomalies.events_on(events, config).items()):
         sensor = locale.sensors.get(channel, SensorConfig())
         read = anomalies.distort(getattr(plant, channel), lead, hits, locale, distortion)
-        read = sensors.add_noise(read, sensor, normal[lead:, :, 2 + index])
+        read = sensors.add_noise(read, sensor, normal[lead:, :, 3 + index])
         anomalies.hold(read, hits)
         if channel == "soc":
             read = np.clip(read, 0.0, 1.0)
@@ -215,7 +215,7 @@ def _simulate_days(
 def _noise(
     config: FleetConfig, locale: LocaleConfig, first_day: int, days: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Normal [time, asset, 2 + sensor] and uniform [time, asset, 1 + sensor] noise.
+    """Normal [time, asset, 3 + sensor] and uniform [time, asset, 1 + sensor] noise.
 
     One generator a day: a day's noise is the same whichever period it is simulated in.
     """

@@ -19,6 +19,8 @@ from scipy.signal import lfilter
 from components.simulator.config import BatteryConfig, LocaleConfig, ThermalConfig
 
 DAY_S = 86_400.0
+CLOUD_CORRELATION_S = 6 * 3600.0  # overcast comes and goes within a day
+VALVE_CORRELATION_S = 1800.0
 #: Relative charging curve of a cell: steep at both ends, flat between (LiFePO4 in outline).
 _CURVE_SOC = np.array([0.0, 0.1, 0.3, 0.7, 0.9, 1.0])
 _CURVE_V = np.array([0.0, 0.45, 0.6, 0.7, 0.8, 1.0])
@@ -113,7 +115,7 @@ def simulate_plant(
     Args:
       locale: Physics.
       time_s: UTC seconds since the fleet's first day, evenly spaced. Shape [time].
-      white: Standard normal noise: weather, valves. Shape [time, asset, 2].
+      white: Standard normal noise: weather, clouds, valves. Shape [time, asset, 3].
       spread: Standard normal deviations of the assets' parameters: heat capacity, set point,
         dissipation, battery capacity, pump speed. Shape [asset, 5].
       heater_lost: Heater without power. Shape [time, asset], bool.
@@ -127,11 +129,13 @@ def simulate_plant(
     factor = np.exp(locale.asset_spread * spread)  # positive, median 1
     weather = autoregressive(white[:, :, 0], thermal.weather_correlation_h * 3600.0, interval_s)
     outside = ambient_c(time_s, weather, locale)
-    sun = irradiance(local_phase(time_s, locale), locale.sunlit_fraction)
+    clear_sky = irradiance(local_phase(time_s, locale), locale.sunlit_fraction)
+    clouds = autoregressive(white[:, :, 1], CLOUD_CORRELATION_S, interval_s)
+    sun = clear_sky[:, None] * np.exp(-locale.cloud_depth * np.maximum(0.0, clouds))
 
     transition, inputs = discretise(thermal, factor[:, 0], interval_s)
     node_heat = thermal.dissipation_w * factor[:, 2] + battery.short_w * cell_lost
-    wall_heat = thermal.solar_gain_w * sun[:, None] + thermal.wall_ambient_w_per_k * outside
+    wall_heat = thermal.solar_gain_w * sun + thermal.wall_ambient_w_per_k * outside
     forced = inputs[None, :, :, 0] * node_heat[:, :, None] + inputs[None, :, :, 1] * wall_heat[:, :, None]
 
     set_point = thermal.set_point_c + 10 * (factor[:, 1] - 1)  # spread 0.03: assets differ by 0.3 K
@@ -167,7 +171,7 @@ def simulate_plant(
     change = np.diff(socs, axis=0, append=soc[None, :])
     current = change * coulombs / interval_s
     voltage = cells * cell_voltage(socs, battery) + battery.resistance_ohm * current
-    pressure, flow = pump_working_point(locale, time_s, white[:, :, 1], factor[:, 4])
+    pressure, flow = pump_working_point(locale, time_s, white[:, :, 2], factor[:, 4])
     return Plant(
         temp_c=temps,
         heater_on=ons,
@@ -177,7 +181,7 @@ def simulate_plant(
         pressure_kpa=pressure,
         flow_lpm=flow,
         safe=safes,
-        irradiance=np.repeat(sun[:, None], assets, axis=1),
+        irradiance=sun,
     )
 
 
@@ -190,7 +194,7 @@ def pump_working_point(
     # Demand: a morning and an evening peak.
     demand = -0.6 * np.cos(turn) - 0.4 * np.cos(2 * turn + 0.5)
     speed = (pump.speed_mean + pump.speed_amplitude * demand)[:, None] * speed_factor
-    valves = np.exp(pump.valve_std * autoregressive(white, 1800.0, float(locale.interval_s)))
+    valves = np.exp(pump.valve_std * autoregressive(white, VALVE_CORRELATION_S, float(locale.interval_s)))
     network = pump.network_kpa_per_lpm2 * valves
     head = np.maximum(0.0, pump.shutoff_kpa * speed**2 - pump.static_kpa)
     flow = np.sqrt(head / (pump.curve_kpa_per_lpm2 + network))
