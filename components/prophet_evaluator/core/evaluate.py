@@ -1,0 +1,324 @@
+"""Trains every scenario's detectors, judges them on the same test rows, and gives the verdict."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from components.dataset import TIMESTAMP
+from components.errors import DataError, InsufficientDataError, list_briefly
+from components.prophet_evaluator.config import DetectorName, ProphetEvaluatorConfig, ScenarioName
+from components.prophet_evaluator.core import frames, metrics
+from components.prophet_evaluator.core.detector import Cache, Detector, Judgement, fit_detector
+from components.prophet_evaluator.core.frames import KIND, LABEL, LOCALE, SERIES
+from components.prophet_evaluator.core.scenarios import Pool, training_pool
+
+BLESSED, NOT_BLESSED, NOT_EVALUATED = "BLESSED", "NOT_BLESSED", "NOT_EVALUATED"
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation gives.
+
+    Attributes:
+      report: JSON-ready content of `evaluation.json`.
+      verdict: BLESSED, NOT_BLESSED or NOT_EVALUATED.
+      reasons: Why, one sentence each.
+      detector: The detector to ship: of *Isthmus*, or of the best scenario that could be trained.
+      detector_scenario: The scenario that it was trained in.
+      test: The labelled test rows, sorted as they were judged.
+      judgements: Scenario -> what its detectors say of `test`.
+    """
+
+    report: dict[str, Any]
+    verdict: str
+    reasons: list[str]
+    detector: Detector
+    detector_scenario: ScenarioName
+    test: pd.DataFrame
+    judgements: dict[ScenarioName, Judgement]
+
+
+def prepare_test(table: pa.Table, config: ProphetEvaluatorConfig) -> pd.DataFrame:
+    """The test set's rows, sorted, all labelled.
+
+    Raises:
+      DataError: there is no label column, an unlabelled row, no anomaly, or no normal row.
+    """
+    label = config.dataset.label
+    remedy = "The test set needs a label column of 0 and 1 (dataset.label) and both values in it."
+    if not label or label not in table.column_names:
+        raise DataError(f"test_examples split=test: no label column ({label or 'none configured'}). {remedy}")
+    test = frames.prepare(table, config.dataset, None, config.locale_column)
+    found = test[LABEL]
+    if not found.isin([0, 1]).all():
+        raise DataError(
+            f"test_examples split=test: {int((~found.isin([0, 1])).sum())} rows have no label of 0 or 1. {remedy}"
+        )
+    if found.nunique() < 2:
+        lacking = "anomalous" if not found.any() else "normal"
+        raise DataError(f"test_examples split=test: none of {len(test)} rows is labelled {lacking}. {remedy}")
+    return test
+
+
+def evaluate(
+    examples: Mapping[str, pa.Table],
+    test_table: pa.Table,
+    ideal_examples: Mapping[str, pa.Table] | None,
+    config: ProphetEvaluatorConfig,
+    progress: Callable[[str], None] = lambda message: None,
+) -> Evaluation:
+    """Trains, judges, compares, blesses.
+
+    Args:
+      examples: Locale -> merged rows: real for open locales, synthetic for restricted ones.
+      test_table: Labelled test rows of all locales.
+      ideal_examples: Locale -> raw rows of restricted locales; None outside a simulation.
+      config: The whole configuration.
+      progress: Told what is being done.
+
+    Raises:
+      DataError: the test set is not labelled, or no scenario can be trained.
+    """
+    began = time.monotonic()
+    test = prepare_test(test_table, config)
+    strangers = sorted(set(examples) - set(config.open_locales) - set(config.restricted_locales))
+    if strangers:
+        raise DataError(
+            f"examples: locale {list_briefly(strangers)} is neither open nor restricted in the configuration"
+        )
+    prepared = {name: frames.prepare(table, config.dataset, name) for name, table in examples.items() if table.num_rows}
+    opened = {name: prepared[name] for name in config.open_locales if name in prepared}
+    released = {name: prepared[name] for name in config.restricted_locales if name in prepared}
+    ideal = None
+    if ideal_examples is not None:
+        ideal = {
+            name: frames.prepare(ideal_examples[name], config.dataset, name)
+            for name in config.restricted_locales
+            if name in ideal_examples and ideal_examples[name].num_rows
+        }
+    cache, seconds = Cache(), {}
+    pools: dict[ScenarioName, Pool] = {}
+    detectors: dict[ScenarioName, Detector] = {}
+    judgements: dict[ScenarioName, Judgement] = {}
+    for name in config.scenarios:
+        start = time.monotonic()
+        progress(f"scenario {name}")
+        scenario = training_pool(name, opened, released, ideal, config.dataset, config.seed)
+        if not scenario.reason:
+            try:
+                detectors[name] = fit_detector(scenario.frames, config, scenario.tags, cache)
+                judgements[name] = detectors[name].judge(test, "test", cache)
+            except InsufficientDataError as error:
+                scenario = dataclasses.replace(scenario, reason=str(error))
+        pools[name] = scenario
+        seconds[name] = round(time.monotonic() - start, 3)
+    if not detectors:
+        raise DataError(
+            "no scenario can be trained: "
+            + "; ".join(f"{name}: {pool.reason}" for name, pool in pools.items())
+            + ". Connect at least one open locale or one release."
+        )
+    report = _report(config, test, pools, detectors, judgements)
+    missing = sorted((set(config.open_locales) | set(config.restricted_locales)) - set(prepared))
+    report |= {"missing_locales": missing, "scenario_seconds": seconds}
+    verdict, reasons = bless(report, config)
+    if missing:
+        reasons.append(f"missing at the merge: {list_briefly(missing)}")
+    preferred: tuple[ScenarioName, ...] = ("Isthmus", "No sharing", "Naive synthetic", "Ideal")
+    shipped = next(name for name in preferred if name in detectors)
+    report |= {
+        "blessing": {"verdict": verdict, "reasons": reasons},
+        "detector_scenario": shipped,
+        "seconds": round(time.monotonic() - began, 3),
+    }
+    return Evaluation(report, verdict, reasons, detectors[shipped], shipped, test, judgements)
+
+
+def deciding_detector(config: ProphetEvaluatorConfig, judged: Mapping[str, Any], labelled: bool) -> DetectorName:
+    """The detector that the verdict rests on."""
+    if config.blessing.detector:
+        return config.blessing.detector
+    return "classifier" if labelled and "classifier" in judged else "interval"
+
+
+def bless(report: Mapping[str, Any], config: ProphetEvaluatorConfig) -> tuple[str, list[str]]:
+    """The verdict: *Isthmus* must beat the baseline by more than the paired bootstrap interval.
+
+    Returns:
+      BLESSED, NOT_BLESSED or NOT_EVALUATED, and its reasons.
+    """
+    baseline, scenarios = config.blessing.baseline, report["scenarios"]
+    for name in ("Isthmus", baseline):
+        found = scenarios.get(name)
+        if found is None or found.get("status") == NOT_EVALUATED:
+            return NOT_EVALUATED, [f"scenario {name}: {found['reason'] if found else 'not configured'}"]
+    detector = report["deciding_detector"]
+    if detector not in report["differences"]["Isthmus"]:
+        return NOT_EVALUATED, [f"detector {detector} is switched off"]
+    gain = report["differences"]["Isthmus"][detector]
+    if gain.get("lower") is None:
+        reason = gain.get("reason") or "too few replicates are defined for an interval"
+        return NOT_EVALUATED, [f"{detector}: F1 difference to {baseline} is UNDEFINED: {reason}"]
+    text = (
+        f"{detector}: F1 of Isthmus minus {baseline} is {gain['value']:+.3f}, "
+        f"{config.confidence:.0%} interval [{gain['lower']:+.3f}, {gain['upper']:+.3f}]; "
+        f"required: lower bound above {config.blessing.min_difference:g}"
+    )
+    return (BLESSED if gain["lower"] > config.blessing.min_difference else NOT_BLESSED), [text]
+
+
+def _report(
+    config: ProphetEvaluatorConfig,
+    test: pd.DataFrame,
+    pools: Mapping[ScenarioName, Pool],
+    detectors: Mapping[ScenarioName, Detector],
+    judgements: Mapping[ScenarioName, Judgement],
+) -> dict[str, Any]:
+    label, code = test[LABEL].to_numpy(), frames.series_codes(test)
+    units, n_events = metrics.resampling_units(label, code, test[TIMESTAMP].to_numpy(), config.bootstrap_block_s)
+    n_units = int(units.max()) + 1
+    rng = np.random.default_rng([config.seed, 11])
+    weights = metrics.bootstrap_weights(n_units, n_events, config.bootstrap_samples, rng)
+    scenarios: dict[str, Any] = {}
+    counts: dict[tuple[str, str], np.ndarray] = {}
+    for name, pool in pools.items():
+        if name not in judgements:
+            scenarios[name] = {"status": NOT_EVALUATED, "reason": pool.reason, "training": pool.description}
+            continue
+        judged, detector = judgements[name], detectors[name]
+        found: dict[str, Any] = {"training": pool.description, "locales": detector.info["training_locales"]}
+        for kind in ("interval", "classifier"):
+            if kind == "classifier" and detector.classifier is None:
+                continue
+            flag = judged.flag(kind)
+            counts[name, kind] = metrics.unit_counts(label, flag, units, n_units)
+            found[kind] = slice_metrics(test, code, flag, judged.score(kind), units, weights, config.confidence)
+        if detector.classifier is not None:
+            found["classifier"] |= {"threshold": detector.classifier.threshold, "note": detector.classifier.note}
+        scenarios[name] = found
+    baseline = config.blessing.baseline
+    differences = {
+        name: {
+            kind: metrics.paired_difference(
+                counts[name, kind], counts[baseline, kind], weights, config.confidence
+            ).to_json()
+            for kind in ("interval", "classifier")
+            if (name, kind) in counts
+        }
+        for name in scenarios
+        if name != baseline and any((baseline, kind) in counts for kind in ("interval", "classifier"))
+        and name in judgements
+    }
+    judged_on = scenarios.get("Isthmus", {})
+    locales = judged_on.get("locales", {})
+    labelled = any(rows["anomalous_rows"] for rows in locales.values())
+    return {
+        "scenarios": scenarios,
+        "baseline": baseline,
+        "differences": differences,
+        "deciding_detector": deciding_detector(config, judged_on, labelled),
+        "n_test_rows": int(len(test)),
+        "n_anomalous_rows": int(label.sum()),
+        "n_events": n_events,
+        "n_bootstrap_units": n_units,
+        "bootstrap_samples": config.bootstrap_samples,
+        "confidence": config.confidence,
+        "interval_mode": config.interval.mode,
+        "interval_level": config.interval.level,
+        "seed": config.seed,
+    }
+
+
+def slice_metrics(
+    test: pd.DataFrame,
+    code: np.ndarray,
+    flag: np.ndarray,
+    score: np.ndarray,
+    units: np.ndarray,
+    weights: np.ndarray,
+    confidence: float,
+) -> dict[str, Any]:
+    """All metrics of one detector: overall, per locale, per kind of anomaly, per event.
+
+    Args:
+      test: Sorted test rows.
+      code: Series number of each row.
+      flag: What the detector says. Shape [row].
+      score: Higher is more anomalous. Shape [row].
+      units: From `metrics.resampling_units`.
+      weights: From `metrics.bootstrap_weights`.
+      confidence: Coverage of the intervals.
+    """
+    label, n_units = test[LABEL].to_numpy(), weights.shape[1]
+
+    def of(rows: np.ndarray) -> dict[str, Any]:
+        counts = metrics.unit_counts(label[rows], flag[rows], units[rows], n_units)
+        tp, fp, fn, tn = (int(value) for value in counts.sum(axis=0))
+        hit, events = metrics.event_recall(label[rows], flag[rows], code[rows])
+        named = {name: value.to_json() for name, value in metrics.rates(counts, weights, confidence).items()}
+        area = metrics.pr_auc(label[rows], score[rows]).to_json()
+        return {
+            **named,
+            "pr_auc": area,
+            "confusion": {"tp": tp, "fp": fp, "fn": fn, "tn": tn},
+            "events_detected": hit,
+            "events": events,
+        }
+
+    locale, kind = test[LOCALE].to_numpy(), test[KIND].to_numpy()
+    kinds = {}
+    for name in sorted(set(kind[label == 1])):
+        rows = (kind == name) & (label == 1)
+        counts = metrics.unit_counts(label[rows], flag[rows], units[rows], n_units)
+        hit, events = metrics.event_recall(label * (kind == name), flag, code)
+        recall = metrics.rates(counts, weights, confidence)["tpr"].to_json()
+        kinds[name or "unnamed"] = {"recall": recall, "events_detected": hit, "events": events}
+    return {
+        "overall": of(np.ones(len(test), bool)),
+        "per_locale": {name: of(locale == name) for name in sorted(set(locale))},
+        "per_kind": kinds,
+        "per_event": _events(test, code, flag, score),
+    }
+
+
+def _events(test: pd.DataFrame, code: np.ndarray, flag: np.ndarray, score: np.ndarray) -> list[dict[str, Any]]:
+    """One entry per event of the test set."""
+    event = metrics.event_ids(test[LABEL].to_numpy(), code)
+    chosen = event >= 0
+    rows = pd.DataFrame(
+        {
+            "event": event[chosen],
+            "locale": test[LOCALE].to_numpy()[chosen],
+            "series": test[SERIES].to_numpy()[chosen],
+            "kind": test[KIND].to_numpy()[chosen],
+            "t": test[TIMESTAMP].to_numpy()[chosen],
+            "flag": np.asarray(flag)[chosen],
+            "score": np.asarray(score, float)[chosen],
+        }
+    )
+    grouped = rows.groupby("event")
+    table = grouped.agg(
+        locale=("locale", "first"), series=("series", "first"), kind=("kind", "first"), start=("t", "min"),
+        end=("t", "max"), rows=("t", "size"), flagged=("flag", "sum"), score=("score", "max"),
+    )
+    return [
+        {
+            "locale": row.locale,
+            "series": row.series,
+            "kind": row.kind,
+            "start_us": int(row.start),
+            "end_us": int(row.end),
+            "rows": int(row.rows),
+            "flagged_rows": int(row.flagged),
+            "detected": bool(row.flagged),
+            "max_score": float(row.score) if np.isfinite(row.score) else None,
+        }
+        for row in table.itertuples()
+    ]

@@ -1,0 +1,167 @@
+"""A detector on disk: `detector.json`, `prophet/<key>.json`, `classifier.skops`. Nothing is pickled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from components.errors import ReleaseError
+from components.prophet_evaluator.config import ProphetEvaluatorConfig
+from components.prophet_evaluator.core import classifier as classifiers
+from components.prophet_evaluator.core import forecaster, frames
+from components.prophet_evaluator.core.detector import Detector, ForecastModel, Key
+from components.version import __version__
+
+DETECTOR_FILE, CLASSIFIER_FILE, PROPHET_FOLDER = "detector.json", "classifier.skops", "prophet"
+FORMAT = 1
+
+
+def key_slug(key: Key) -> str:
+    """A file name for a model key: readable, and unique by a digest where a name had to be changed."""
+    text = "--".join(part or "all" for part in key)
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", text)[:100]
+    if safe == text and not any("--" in part or part == "all" for part in key):
+        return safe
+    return f"{safe}-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:8]}"
+
+
+def save_detector(detector: Detector, path: Path, provenance: Mapping[str, Any] | None = None) -> None:
+    """Writes a detector into an existing, empty directory; `detector.json` comes last.
+
+    Args:
+      detector: Fitted.
+      path: The directory.
+      provenance: What the caller knows beside it (scenario, digests of the inputs); JSON-ready.
+    """
+    import prophet
+    import sklearn
+
+    (path / PROPHET_FOLDER).mkdir(parents=True, exist_ok=True)
+    models, digests = [], {}
+    for key in sorted(detector.models):
+        model, name = detector.models[key], f"{PROPHET_FOLDER}/{key_slug(key)}.json"
+        payload = forecaster.to_json(model.prophet).encode()
+        (path / name).write_bytes(payload)
+        digests[name] = hashlib.sha256(payload).hexdigest()
+        models.append(
+            {
+                "file": name,
+                "locale": key[0],
+                "series": key[1],
+                "target": key[2],
+                "threshold": detector.thresholds[key],
+                "rows": model.n_rows,
+                "cycle_s": model.cycle_s,
+                "trained_on": model.uid,
+            }
+        )
+    summary: dict[str, Any] | None = None
+    if detector.classifier is not None:
+        summary = {
+            "threshold": detector.classifier.threshold,
+            "features": list(detector.classifier.feature_names),
+            "note": detector.classifier.note,
+            "file": None,
+        }
+        if detector.classifier.estimator is not None:
+            classifiers.save(detector.classifier, path / CLASSIFIER_FILE)
+            digests[CLASSIFIER_FILE] = hashlib.sha256((path / CLASSIFIER_FILE).read_bytes()).hexdigest()
+            summary["file"] = CLASSIFIER_FILE
+    content = {
+        "format": FORMAT,
+        "kind": "isthmus.prophet_detector",
+        "config": detector.config.model_dump(mode="json"),
+        "config_digest": detector.config.digest(),
+        "models": models,
+        "classifier": summary,
+        "digests": digests,
+        "versions": {
+            "isthmus": __version__,
+            "prophet": prophet.__version__,
+            "scikit-learn": sklearn.__version__,
+            "numpy": np.__version__,
+        },
+        **detector.info,
+        "provenance": dict(provenance or {}),
+    }
+    (path / DETECTOR_FILE).write_text(json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def load_detector(path: str | Path) -> Detector:
+    """Reads a detector, checking the digest of every file and the types inside the classifier.
+
+    Raises:
+      ReleaseError: a file is missing, altered, of another format, or holds a type of its own.
+    """
+    folder = Path(path)
+    try:
+        content = json.loads((folder / DETECTOR_FILE).read_text())
+    except (OSError, ValueError) as error:
+        raise ReleaseError(f"{folder.name}/{DETECTOR_FILE}: {type(error).__name__}. Not a detector.") from error
+    if content.get("format") != FORMAT:
+        raise ReleaseError(
+            f"{DETECTOR_FILE}: format {content.get('format')}, this version reads {FORMAT}. Train it anew."
+        )
+    for name, digest in content["digests"].items():
+        if not (folder / name).is_file():
+            raise ReleaseError(f"{name}: named in {DETECTOR_FILE} and not there. Fetch the detector anew.")
+        if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
+            raise ReleaseError(f"{name}: altered, its SHA-256 is not the one in {DETECTOR_FILE}. Do not use it.")
+    models: dict[Key, ForecastModel] = {}
+    thresholds: dict[Key, float] = {}
+    for entry in content["models"]:
+        if entry["file"] not in content["digests"]:
+            raise ReleaseError(f"{entry['file']}: {DETECTOR_FILE} has no digest for it. Do not use it.")
+        key = (entry["locale"], entry["series"], entry["target"])
+        fitted = forecaster.from_json((folder / entry["file"]).read_text())
+        models[key] = ForecastModel(entry["trained_on"], fitted, entry["rows"], entry["cycle_s"])
+        thresholds[key] = entry["threshold"]
+    summary, fitted_classifier = content["classifier"], None
+    if summary is not None:
+        if summary["file"] and summary["file"] not in content["digests"]:
+            raise ReleaseError(f"{summary['file']}: {DETECTOR_FILE} has no digest for it. Do not use it.")
+        estimator = classifiers.load_estimator(folder / summary["file"]) if summary["file"] else None
+        fitted_classifier = classifiers.Classifier(
+            estimator, summary["threshold"], tuple(summary["features"]), summary["note"]
+        )
+    config = ProphetEvaluatorConfig.model_validate(content["config"])
+    info = {"training_locales": content["training_locales"]}
+    return Detector(config, models, thresholds, fitted_classifier, info)
+
+
+def predict(detector: Detector, table: pa.Table, locale: str | None = None) -> pa.Table:
+    """Scores and flags for rows, in the table's order.
+
+    Args:
+      detector: From `load_detector` or `fit_detector`.
+      table: Flat table (decision 1), features and series columns as configured; no label needed. A
+        series should reach over `align_min_days`: shorter ones are compared with the other rows of
+        their locale in this table.
+      locale: Locale of all rows; None: the configured `locale_column` of the table names it. An
+        unknown locale is judged by the model of the whole pool.
+
+    Returns:
+      One row per row: `timestamp`, per target `<target>_yhat`, `_lower`, `_upper`; `interval_score`
+      (above 1: flagged), `interval_flag`, and with a classifier `classifier_score` (probability) and
+      `classifier_flag`.
+    """
+    frame = frames.prepare(table, detector.config.dataset, locale, detector.config.locale_column)
+    judged = detector.judge(frame)
+    columns: dict[str, np.ndarray] = {"timestamp": frame["timestamp"].to_numpy()}
+    for name, target in judged.targets.items():
+        columns |= {f"{name}_yhat": target.yhat, f"{name}_lower": target.lower, f"{name}_upper": target.upper}
+    columns |= {"interval_score": judged.interval_score, "interval_flag": judged.interval_flag.astype(np.int64)}
+    if judged.classifier_score is not None and judged.classifier_flag is not None:
+        columns |= {
+            "classifier_score": judged.classifier_score,
+            "classifier_flag": judged.classifier_flag.astype(np.int64),
+        }
+    order = np.argsort(frame[frames.ROW].to_numpy(), kind="stable")
+    return pa.table({name: pa.array(values[order], from_pandas=True) for name, values in columns.items()})
