@@ -72,7 +72,7 @@ def evaluate(
     test_table: pa.Table,
     ideal_examples: Mapping[str, pa.Table] | None,
     config: ProphetEvaluatorConfig,
-    progress: Callable[[str], None] = lambda message: None,
+    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> Evaluation:
     """Trains, judges, compares, blesses.
 
@@ -81,7 +81,7 @@ def evaluate(
       test_table: Labelled test rows of all locales.
       ideal_examples: Locale -> raw rows of restricted locales; None outside a simulation.
       config: The whole configuration.
-      progress: Told what is being done.
+      progress: Told the stage, how many scenarios are done, and of how many.
 
     Raises:
       DataError: the test set is not labelled, or no scenario can be trained.
@@ -107,9 +107,9 @@ def evaluate(
     pools: dict[ScenarioName, Pool] = {}
     detectors: dict[ScenarioName, Detector] = {}
     judgements: dict[ScenarioName, Judgement] = {}
-    for name in config.scenarios:
+    for done, name in enumerate(config.scenarios):
         start = time.monotonic()
-        progress(f"scenario {name}")
+        progress(f"scenario {name}", done, len(config.scenarios))
         scenario = training_pool(name, opened, released, ideal, config.dataset, config.seed)
         if not scenario.reason:
             try:
