@@ -40,7 +40,9 @@ LOCALE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"
 
 Sha256 = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{64}$")]
 ReleaseKind = Literal["synthetic", "open"]
-ColumnType = Literal["int64", "float32", "string"]
+#: `null`: the column is there, but no row has a value, so that its type does not show.
+ColumnType = Literal["int64", "float32", "string", "null"]
+GateVerdict = Literal["passed", "failed", "not applicable"]
 
 
 class FileEntry(ComponentConfig):
@@ -90,7 +92,7 @@ class Manifest(ComponentConfig):
       files: Path inside the release to digest and size; the manifest itself is not listed.
       config_digest: SHA-256 of the configuration of the run that made it.
       verdict: `BLESSED` for synthetic rows, `schema-validated` for open ones.
-      gates: Verdict per gate of the evaluation.
+      gates: `passed`, `failed` or `not applicable` per check of the gate.
       content_digest: SHA-256 over all of this except `release_id`, `content_digest`, `created_at`
         and `signature`.
       created_at: UTC, ISO 8601 to the second.
@@ -109,7 +111,7 @@ class Manifest(ComponentConfig):
     config_digest: str = pydantic.Field(pattern=r"^([0-9a-f]{64})?$")
     privacy: PrivacyStatement
     verdict: Literal["BLESSED", "schema-validated"]
-    gates: dict[str, str]
+    gates: dict[str, GateVerdict]
     release_id: str = pydantic.Field(pattern=r"^[0-9a-f]{12}$")
     content_digest: Sha256
     created_at: str = pydantic.Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")

@@ -183,11 +183,11 @@ def _check_claims(manifest: Manifest, uri: str) -> str:
     wanted = "BLESSED" if manifest.kind == "synthetic" else SCHEMA_VALIDATED
     if manifest.verdict != wanted:
         raise ReleaseError(f"{uri}: {manifest.kind} rows with verdict {manifest.verdict}, allowed: {wanted}.")
-    failed = sorted(name for name, verdict in manifest.gates.items() if verdict != "BLESSED")
-    if manifest.kind == "synthetic" and failed:
-        raise ReleaseError(f"{uri}: released in spite of gates that did not pass: {list_briefly(failed)}.")
+    failed = sorted(name for name, verdict in manifest.gates.items() if verdict == "failed")
+    if failed:
+        raise ReleaseError(f"{uri}: released in spite of failed gates: {list_briefly(failed)}.")
     rows = f"{manifest.total_rows} {manifest.kind} rows"
-    return f"It claims {rows}, verdict {manifest.verdict}, {len(manifest.gates)} gates, none refused."
+    return f"It claims {rows}, verdict {manifest.verdict}; of {len(manifest.gates)} gates none failed."
 
 
 def _check_names(manifest: Manifest, limits: ReleaseLimits, uri: str) -> str:

@@ -1,0 +1,267 @@
+"""Takes the releases that verify and lays them side by side, one split per locale.
+
+A release is untrusted until the last check: it is copied into a staging folder, checked while it is
+copied and read back, and only then moved to its place. One that fails is named and left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from components.config_base import canonical_json
+from components.errors import ConfigError, DataError, ReleaseError
+from components.merge_gen.config import MergeGenConfig, MergeLocale
+from components.merge_gen.resolution import Resolution, ResolvedRelease
+from components.release.keys import PublicKey, load_public_key
+from components.release.manifest import Manifest
+from components.release.storage import Store, open_store
+from components.release.verify import ReleaseLimits, VerifiedRelease, checked_chunks, verify_release
+from components.split_io import arrow_schema, read_records, split_path, stored_schema
+
+STAGING = ".merging"
+#: zlib's number for "gzip wrapper, largest window".
+_GZIP_WBITS = 31
+_DECOMPRESS_BYTES = 1 << 20
+#: A short file of constant rows compresses better than any limit on the ratio allows for.
+_FREE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A release that was merged; a row of `merge.json`."""
+
+    locale: str
+    sharing: str
+    kind: str
+    span: int
+    release_id: str
+    uri: str
+    key_id: str
+    digest: str
+    rows: int
+    bytes: int
+    created_at: str
+    checks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class MergeResult:
+    """What a merge came to.
+
+    Attributes:
+      accepted: Releases that were merged.
+      refused: `locale`, `uri` and `reason` of each release that did not verify.
+      missing: Locales that have no release.
+      quorum: How many releases were needed.
+      verdict: `merged` or `quorum not met`.
+    """
+
+    accepted: tuple[Accepted, ...]
+    refused: tuple[dict[str, str], ...]
+    missing: tuple[str, ...]
+    quorum: int
+    verdict: str
+
+    @property
+    def data_digest(self) -> str:
+        """SHA-256 over locale, span and content digest of what was merged."""
+        content = [[item.locale, item.span, item.digest] for item in self.accepted]
+        return hashlib.sha256(canonical_json(content).encode()).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of `merge.json`."""
+        return {
+            "quorum": self.quorum,
+            "accepted": [{**asdict(item), "checks": list(item.checks)} for item in self.accepted],
+            "refused": list(self.refused),
+            "missing": list(self.missing),
+            "verdict": self.verdict,
+            "data_digest": self.data_digest,
+        }
+
+    def require_quorum(self) -> None:
+        """Raises if too few releases were merged.
+
+        Raises:
+          DataError: names what is missing and what was refused, and why.
+        """
+        if self.verdict == "merged":
+            return
+        reasons = [f"{name} has no release" for name in self.missing]
+        reasons += [f"{item['locale']} refused ({item['reason']})" for item in self.refused]
+        raise DataError(
+            f"merge: {len(self.accepted)} releases verify, central.quorum needs {self.quorum}: "
+            f"{'; '.join(reasons)}. Mend these regions or lower the quorum."
+        )
+
+
+def merge_releases(config: MergeGenConfig, resolution: Resolution, output: Path) -> MergeResult:
+    """Verifies and copies the resolved releases below `output`.
+
+    Args:
+      config: What to accept.
+      resolution: Which releases to take.
+      output: Folder of the Examples artifact; `Split-<locale>` folders appear in it.
+
+    Returns:
+      The result; nothing is raised when the quorum is not met, see `MergeResult.require_quorum`.
+
+    Raises:
+      DataError: the exchange cannot be read, or `output` cannot be written.
+    """
+    store = open_store(config.exchange_uri)
+    locales = {locale.name: locale for locale in config.locales}
+    trusted: dict[str, tuple[PublicKey, ...]] = {}
+    key_errors: dict[str, str] = {}
+    for locale in config.locales:
+        try:
+            trusted[locale.name] = (load_public_key(locale.trusted_key),)
+        except ConfigError as error:
+            key_errors[locale.name] = str(error)
+    accepted, refused = [], []
+    staging = output / STAGING
+    for found in resolution.releases:
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        try:
+            if found.locale in key_errors:
+                raise ReleaseError(f"{found.uri}: cannot be verified: {key_errors[found.locale]}")
+            release = _take(config, locales[found.locale], found, store, trusted, staging)
+        except DataError as error:  # a release that cannot be read is left out like one that is altered
+            refused.append({"locale": found.locale, "uri": found.uri, "reason": str(error)})
+            continue
+        finally_at = split_path(output, found.locale)
+        shutil.rmtree(finally_at, ignore_errors=True)
+        os.replace(split_path(staging, found.locale), finally_at)
+        accepted.append(_accepted(locales[found.locale], found, release))
+    shutil.rmtree(staging, ignore_errors=True)
+    verdict = "merged" if len(accepted) >= config.quorum_count else "quorum not met"
+    return MergeResult(tuple(accepted), tuple(refused), resolution.missing, config.quorum_count, verdict)
+
+
+def _accepted(locale: MergeLocale, found: ResolvedRelease, release: VerifiedRelease) -> Accepted:
+    manifest = release.manifest
+    return Accepted(
+        locale=locale.name,
+        sharing=locale.sharing,
+        kind=manifest.kind,
+        span=manifest.span,
+        release_id=manifest.release_id,
+        uri=found.uri,
+        key_id=manifest.signature.key_id if manifest.signature else "",
+        digest=manifest.content_digest,
+        rows=manifest.total_rows,
+        bytes=manifest.total_bytes,
+        created_at=manifest.created_at,
+        checks=release.checks,
+    )
+
+
+def _take(
+    config: MergeGenConfig,
+    locale: MergeLocale,
+    found: ResolvedRelease,
+    store: Store,
+    trusted: dict[str, tuple[PublicKey, ...]],
+    staging: Path,
+) -> VerifiedRelease:
+    """Verifies one release and copies its examples to `staging/Split-<locale>`."""
+    folder = found.location.folder
+    release = verify_release(store, folder, trusted, config.limits, location=found.location, contents=False)
+    manifest = release.manifest
+    if release.manifest_sha256 != found.manifest_sha256:
+        raise ReleaseError(f"{found.uri}: its manifest changed since the run began; run again.")
+    if locale.sharing == "restricted" and manifest.kind != "synthetic":
+        raise ReleaseError(
+            f"{found.uri}: locale {locale.name} is restricted, but this release says that it holds real rows."
+        )
+    _check_columns(config, dict(manifest.columns), found.uri)
+    shards = sorted(name for name in manifest.files if name.startswith("Split-"))
+    target = split_path(staging, locale.name)
+    target.mkdir()
+    for name in sorted(set(manifest.files) - set(shards)):
+        for _ in checked_chunks(store, folder, name, manifest.files[name]):
+            pass
+    for number, name in enumerate(shards):
+        copy = target / f"data_tfrecord-{number:05d}-of-{len(shards):05d}.gz"
+        _copy_shard(checked_chunks(store, folder, name, manifest.files[name]), copy, config.limits, found.uri, name)
+    _check_rows(config, manifest, staging, locale.name, found.uri)
+    return release
+
+
+def _copy_shard(chunks: Iterator[bytes], target: Path, limits: ReleaseLimits, uri: str, name: str) -> None:
+    """Copies a gzip file and decompresses it in bounded pieces as it passes, to weigh it."""
+    stream = zlib.decompressobj(_GZIP_WBITS)
+    taken = made = 0
+    with target.open("xb") as file:
+        for chunk in chunks:
+            file.write(chunk)
+            taken += len(chunk)
+            data = chunk
+            while data:
+                if stream.eof:
+                    stream = zlib.decompressobj(_GZIP_WBITS)
+                try:
+                    made += len(stream.decompress(data, _DECOMPRESS_BYTES))
+                except zlib.error:
+                    raise ReleaseError(f"{uri}/{name}: is no gzip file, or a corrupt one.") from None
+                data = stream.unused_data or stream.unconsumed_tail
+                allowed = min(limits.max_decompressed_bytes, taken * limits.max_compression_ratio + _FREE_BYTES)
+                if made > allowed:
+                    raise ReleaseError(
+                        f"{uri}/{name}: {taken} bytes unpack to more than {int(allowed)} "
+                        "(merge limits); refused as a decompression bomb."
+                    )
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _check_columns(config: MergeGenConfig, columns: dict[str, str], uri: str) -> None:
+    """The columns must be the data set's; labels may be absent, an all-missing column fits any type."""
+    dataset = config.dataset
+    wanted = {field.name: _type_name(field.type) for field in arrow_schema(dataset)}
+    optional = {name for name in (dataset.label, dataset.label_kind) if name}
+    lacking = sorted(set(wanted) - set(columns) - optional)
+    extra = sorted(set(columns) - set(wanted))
+    other = sorted(
+        f"{name} is {columns[name]} instead of {kind}"
+        for name, kind in wanted.items()
+        if columns.get(name, kind) not in (kind, "null")
+    )
+    problems = [f"lacks {', '.join(lacking[:5])}"] if lacking else []
+    problems += [f"has {', '.join(ascii(name[:60])[1:-1] for name in extra[:5])} in addition"] if extra else []
+    problems += other[:5]
+    if problems:
+        raise ReleaseError(f"{uri}: of another schema than this data set: {'; '.join(problems)}.")
+
+
+def _type_name(kind: pa.DataType) -> str:
+    if pa.types.is_null(kind):
+        return "null"
+    if pa.types.is_integer(kind):
+        return "int64"
+    return "float32" if pa.types.is_floating(kind) else "string"
+
+
+def _check_rows(config: MergeGenConfig, manifest: Manifest, staging: Path, split: str, uri: str) -> None:
+    """Reads the copy back: framing, checksums, row count and the columns that are really there."""
+    try:
+        rows = sum(len(records) for records in read_records(staging, split))
+        stored = {field.name: _type_name(field.type) for field in stored_schema(staging, split)}
+    except DataError as error:
+        detail = str(error).replace(str(staging), uri)
+        raise ReleaseError(f"{uri}: its examples cannot be read: {detail}") from None
+    if rows != manifest.total_rows:
+        raise ReleaseError(f"{uri}: holds {rows} rows, the manifest says {manifest.total_rows}.")
+    _check_columns(config, stored, uri)
+
+

@@ -1,0 +1,52 @@
+"""Configuration of the two Pushers: a region's into the exchange, the centre's into the registry."""
+
+from __future__ import annotations
+
+import pydantic
+
+from components.config_base import ComponentConfig
+from components.release.manifest import ReleaseKind
+from components.secrets import SecretRef
+
+
+class PusherConfig(ComponentConfig):
+    """Configuration of a region's Pusher.
+
+    Attributes:
+      kind: `synthetic` (restricted locale: needs a BLESSED evaluation) or `open` (the validated rows).
+      exchange_uri: The exchange; anything fsspec opens.
+      signing_key: The locale's Ed25519 private key.
+      create_key_if_missing: Make the key pair when `signing_key.file` is not there. False: in
+        production a person makes the key, and hands the public half to the centre.
+      config_digest: SHA-256 of the deployment's configuration, written into the manifest.
+      privacy_mechanism: Name of the mechanism in the privacy statement.
+      privacy_sentences: The statement; empty writes what is true without differential privacy.
+    """
+
+    kind: ReleaseKind
+    exchange_uri: str = pydantic.Field(min_length=1)
+    signing_key: SecretRef
+    create_key_if_missing: bool = False
+    config_digest: str = pydantic.Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    privacy_mechanism: str = "none (no differential privacy)"
+    privacy_sentences: tuple[str, ...] = ()
+
+    @pydantic.model_validator(mode="after")
+    def _check_key(self) -> PusherConfig:
+        if self.create_key_if_missing and self.signing_key.file is None:
+            raise ValueError("create_key_if_missing needs signing_key.file; a variable cannot be created")
+        return self
+
+
+class ModelPusherConfig(ComponentConfig):
+    """Configuration of the centre's Pusher.
+
+    Attributes:
+      registry_uri: The registry; anything fsspec opens.
+      name: Name of the model; versions are `<registry>/<name>/1`, `2`, ...
+      config_digest: SHA-256 of the deployment's configuration, written into the manifest.
+    """
+
+    registry_uri: str = pydantic.Field(min_length=1)
+    name: str = pydantic.Field(default="detector", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")
+    config_digest: str = pydantic.Field(default="", pattern=r"^([0-9a-f]{64})?$")

@@ -1,0 +1,42 @@
+"""Executor of a region's Pusher."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from components.errors import DataError
+from components.executor_base import optional_artifact, read_config, single_artifact, write_json
+from components.pusher.config import PusherConfig
+from components.pusher.core import RegionInputs, push_region
+from components.tfx_shim import BaseExecutor
+
+
+class Executor(BaseExecutor):
+    """Publishes a release and writes `push.json`."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Any]],
+        output_dict: dict[str, list[Any]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """See `push_region`. Not pushing is no failure: `push.json` says so and why."""
+        config = read_config(exec_properties, PusherConfig)
+        locale, span = str(exec_properties["locale"]), int(exec_properties["span"])
+        examples = single_artifact(input_dict, "examples")
+        origin = examples.get_string_custom_property("locale")
+        if origin and origin != locale:
+            raise DataError(f"locale={locale} span={span}: the examples are of locale {origin}; nothing was pushed.")
+        optional = {key: optional_artifact(input_dict, key) for key in _OPTIONAL}
+        folders = {key: Path(artifact.uri) for key, artifact in optional.items() if artifact is not None}
+        report = push_region(config, locale, span, RegionInputs(examples=Path(examples.uri), **folders))
+        pushed = single_artifact(output_dict, "pushed")
+        write_json(Path(pushed.uri) / "push.json", report)
+        pushed.set_string_custom_property("locale", locale)
+        pushed.set_int_custom_property("span", span)
+        pushed.set_int_custom_property("pushed", int(report["pushed"]))
+        pushed.set_string_custom_property("release_id", str(report["release_id"]))
+
+
+_OPTIONAL = ("schema", "statistics", "evaluation", "blessing")

@@ -1,0 +1,184 @@
+"""The model registry: `<registry>/<name>/<version>/` with `model/`, `evaluation.json`, `manifest.json`.
+
+A version is published whole or not at all; the same content is never published twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.config_base import canonical_json
+from components.errors import DataError, list_briefly
+from components.pusher.config import ModelPusherConfig
+from components.pusher.verdict import read_verdict
+from components.release.exchange import read_manifest_bytes
+from components.release.manifest import MANIFEST_NAME, FileEntry, utc_now
+from components.release.storage import (
+    Source,
+    Store,
+    file_entry,
+    list_files,
+    open_store,
+    publish_directory,
+    storage_errors,
+)
+from components.version import __version__
+
+_VERSION = re.compile(r"[1-9][0-9]{0,8}")
+#: Another pusher can take the version that we are about to take; more than this many in a row is a fault.
+_ATTEMPTS = 20
+_CLAIMS = ".claims"
+
+
+@dataclass(frozen=True)
+class ModelInputs:
+    """Folders of the input artifacts; None where a channel is not connected."""
+
+    model: Path
+    blessing: Path | None = None
+    evaluation: Path | None = None
+    merge_report: Path | None = None
+
+
+def push_model(config: ModelPusherConfig, inputs: ModelInputs) -> dict[str, Any]:
+    """Publishes a blessed detector as the registry's next version, or says why not.
+
+    Returns:
+      The content of `push.json`.
+
+    Raises:
+      DataError: the model is empty, or the registry cannot be written.
+    """
+    verdict, why = read_verdict(inputs.blessing)
+    base = {"name": config.name, "verdict": verdict, "releases": _releases(inputs.merge_report)}
+    if verdict != "BLESSED":
+        nothing = {"uri": "", "version": 0, "content_digest": "", "files": {}}
+        return {**base, "pushed": False, "outcome": "refused", "reason": f"{why}; only BLESSED is pushed", **nothing}
+    files: dict[str, Source] = {
+        f"model/{path.relative_to(inputs.model).as_posix()}": path
+        for path in sorted(inputs.model.rglob("*"))
+        if path.is_file() and not path.is_symlink()
+    }
+    if not files:
+        raise DataError(f"model {config.name}: the model artifact holds no file; nothing was pushed.")
+    if inputs.evaluation is not None:
+        files["evaluation.json"] = inputs.evaluation / "evaluation.json"
+    manifest: dict[str, Any] = {
+        "format": "isthmus-model",
+        "format_version": 1,
+        "name": config.name,
+        "files": {name: file_entry(source).model_dump() for name, source in files.items()},
+        "releases": base["releases"],
+        "evaluation": _summary(inputs.evaluation),
+        "verdict": verdict,
+        "isthmus_version": __version__,
+        "config_digest": config.config_digest,
+    }
+    manifest["content_digest"] = hashlib.sha256(canonical_json(manifest).encode()).hexdigest()
+    store = open_store(config.registry_uri, "registry")
+    version, outcome = _publish(store, config.name, files, manifest)
+    return {
+        **base,
+        "pushed": True,
+        "outcome": outcome,
+        "reason": why,
+        "uri": store.address(config.name, str(version)),
+        "version": version,
+        "content_digest": manifest["content_digest"],
+        "files": {name: entry["sha256"] for name, entry in manifest["files"].items()},
+    }
+
+
+def list_versions(store: Store, name: str) -> dict[int, dict[str, Any]]:
+    """Published versions of a model and their manifests.
+
+    Raises:
+      DataError: the registry cannot be read.
+    """
+    found: dict[int, dict[str, Any]] = {}
+    with storage_errors("cannot list", store.address(name)):
+        store.fs.invalidate_cache()
+        try:
+            children = store.fs.ls(store.path(name), detail=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+    for child in children:
+        version = child.rstrip("/").rsplit("/", 1)[-1]
+        raw = read_manifest_bytes(store, f"{name}/{version}") if _VERSION.fullmatch(version) else None
+        if raw is not None:
+            try:
+                found[int(version)] = dict(json.loads(raw))
+            except ValueError:
+                raise DataError(
+                    f"{store.address(name, version)}: {MANIFEST_NAME} does not parse; move that version away."
+                ) from None
+    return dict(sorted(found.items()))
+
+
+def _publish(
+    store: Store, name: str, files: Mapping[str, Source], manifest: dict[str, Any]
+) -> tuple[int, str]:
+    entries = {path: FileEntry(**entry) for path, entry in manifest["files"].items()}
+    digest = manifest["content_digest"]
+    taken: set[int] = set()
+    for _ in range(_ATTEMPTS):
+        versions = list_versions(store, name)
+        for version, present in versions.items():
+            if present.get("content_digest") == digest:
+                _check_intact(store, name, version, entries)
+                return version, "already published"
+        version = max([0, *versions, *taken]) + 1
+        if not store.is_local and not _claim(store, name, version, digest):
+            taken.add(version)
+            continue
+        body = (canonical_json({**manifest, "version": version, "created_at": utc_now()}) + "\n").encode()
+        if publish_directory(store, f"{name}/{version}", files, entries, body):
+            return version, "published"
+    raise DataError(f"{store.address(name)}: {_ATTEMPTS} other pushers took the next version; run again.")
+
+
+def _claim(store: Store, name: str, version: int, digest: str) -> bool:
+    """Takes a version number on a store without rename; a killed pusher's own claim is taken up again."""
+    path = store.path(name, _CLAIMS, str(version))
+    with storage_errors("cannot publish to", store.address(name), "; nothing was published"):
+        try:
+            store.fs.pipe_file(path, digest.encode(), mode="create")
+            return True
+        except FileExistsError:
+            return bool(store.fs.cat_file(path) == digest.encode())
+
+
+def _check_intact(store: Store, name: str, version: int, entries: Mapping[str, FileEntry]) -> None:
+    with storage_errors("cannot read", store.address(name, str(version))):
+        sizes = list_files(store, f"{name}/{version}")
+    wrong = sorted(path for path, entry in entries.items() if sizes.get(path) != entry.size_bytes)
+    if wrong:
+        raise DataError(
+            f"{store.address(name, str(version))}: files were altered after publication: {list_briefly(wrong)}. "
+            "Move that version away and run again."
+        )
+
+
+def _releases(merge_report: Path | None) -> list[dict[str, Any]]:
+    """The releases that the detector was built on: what `lineage` follows."""
+    if merge_report is None:
+        return []
+    report = json.loads((merge_report / "merge.json").read_text())
+    keys = ("locale", "span", "release_id", "digest")
+    return [{key: release[key] for key in keys} for release in report["accepted"]]
+
+
+def _summary(evaluation: Path | None) -> dict[str, Any]:
+    """Top-level numbers and words of the evaluation; the whole is in `evaluation.json` beside it."""
+    if evaluation is None:
+        return {}
+    content = json.loads((evaluation / "evaluation.json").read_text())
+    if not isinstance(content, dict):
+        return {}
+    return {key: value for key, value in content.items() if isinstance(value, (str, int, float, bool))}
