@@ -13,6 +13,7 @@ import pydantic
 
 from components.config_base import ComponentConfig
 from components.dataset import DatasetConfig, FeatureConfig
+from components.errors import ConfigError, list_briefly, nearest_name
 
 Sharing = Literal["open", "restricted"]
 Channel = Literal["temp_c", "soc", "bus_voltage_v", "current_a", "pressure_kpa", "flow_lpm"]
@@ -251,7 +252,7 @@ class LocaleConfig(ComponentConfig):
     battery: BatteryConfig = BatteryConfig()
     pump: PumpConfig = PumpConfig()
     sensors: dict[Channel, SensorConfig] = DEFAULT_SENSORS
-    events: EventRates = {}
+    events: EventRates = pydantic.Field(default_factory=dict)
     clock_offset_s: float = 0.0
     missing_row_fraction: float = pydantic.Field(default=0.005, ge=0, lt=1)
     gap_rows: int = pydantic.Field(default=3, ge=1)
@@ -261,7 +262,8 @@ class LocaleConfig(ComponentConfig):
     def _check(self) -> LocaleConfig:
         if 86_400 % self.interval_s:
             raise ValueError(
-                f"locale={self.name}: interval_s {self.interval_s} does not divide a day; choose e.g. 60 or 300"
+                f"locale={self.name}: interval_s {self.interval_s} does not divide a day; "
+                "choose e.g. 60 or 300"
             )
         return self
 
@@ -318,7 +320,7 @@ class FleetConfig(ComponentConfig):
     seed: int = pydantic.Field(default=0, ge=0)
     start_date: datetime.date = datetime.date(2024, 3, 1)
     test_days: int = pydantic.Field(default=5, ge=1)
-    test_events: EventRates = {}
+    test_events: EventRates = pydantic.Field(default_factory=dict)
     anomalies: dict[AnomalyKind, AnomalyConfig] = DEFAULT_ANOMALIES
     faults: tuple[FaultConfig, ...] = ()
 
@@ -341,9 +343,14 @@ class FleetConfig(ComponentConfig):
         """The locale of that name.
 
         Raises:
-          KeyError: there is none.
+          ConfigError: there is none.
         """
-        return {locale.name: locale for locale in self.locales}[name]
+        known = {locale.name: locale for locale in self.locales}
+        if name not in known:
+            raise ConfigError(
+                f"fleet: no locale '{name}'{nearest_name(name, known)}; known: {list_briefly(known)}"
+            )
+        return known[name]
 
 
 def dataset_config(fleet: FleetConfig) -> DatasetConfig:

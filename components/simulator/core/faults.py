@@ -31,12 +31,9 @@ def apply_faults(frame: pd.DataFrame, faults: tuple[FaultConfig, ...], rows: int
         elif fault.kind == "clock_shift":
             frame.loc[inside, "timestamp"] += pd.Timedelta(seconds=fault.seconds)
         elif fault.kind == "stuck_sensor":
-            frame.loc[inside, column] = (
-                frame[inside].groupby("asset", sort=False)[column].transform("first")
-            )
+            frame.loc[inside, column] = frame[inside].groupby("asset", sort=False)[column].transform("first")
         elif fault.kind == "silent_gap":
             frame = frame[~inside]
         else:  # schema_change
             renamed[column] = f"{column}_v2"
     return frame.rename(columns=renamed)
-

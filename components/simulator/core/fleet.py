@@ -21,6 +21,7 @@ from components.executor_base import write_json
 from components.simulator.config import (
     ANOMALY_KINDS,
     CHANNELS,
+    Channel,
     EventRates,
     FleetConfig,
     LocaleConfig,
@@ -29,7 +30,7 @@ from components.simulator.config import (
 )
 from components.simulator.core import anomalies, sensors
 from components.simulator.core.faults import apply_faults
-from components.simulator.core.physics import DAY_S, simulate_plant
+from components.simulator.core.physics import DAY_S, Plant, simulate_plant
 
 #: Days before a period whose rows are thrown away: charge, temperatures and weather settle, so that
 #: span n continues span n - 1 without its state having been kept.
@@ -54,7 +55,7 @@ def simulate_locale(config: FleetConfig, locale: str, span: int) -> pa.Table:
       Columns `COLUMNS`, ordered by timestamp, then asset; `timestamp` is an ISO string in UTC.
 
     Raises:
-      KeyError: no such locale.
+      ConfigError: no such locale.
       InsufficientDataError: more anomalies are asked for than fit.
     """
     where = config.locale(locale)
@@ -165,23 +166,9 @@ def _simulate_days(
         for kind in anomalies.PLANT_KINDS
     }
     spread = _generator(config, locale, "assets").standard_normal((assets, 5))
-    plant = simulate_plant(
-        locale, time_s, normal[:, :, :3], spread, lost["heater_loss"], lost["cell_loss"]
-    )
+    plant = simulate_plant(locale, time_s, normal[:, :, :3], spread, lost["heater_loss"], lost["cell_loss"])
 
-    columns: dict[str, Any] = {}
-    distortion = _generator(config, locale, "distortion", first_day)
-    for index, (channel, hits) in enumerate(anomalies.events_on(events, config).items()):
-        sensor = locale.sensors.get(channel, SensorConfig())
-        read = anomalies.distort(getattr(plant, channel), lead, hits, locale, distortion)
-        read = sensors.add_noise(read, sensor, normal[lead:, :, 3 + index])
-        anomalies.hold(read, hits)
-        if channel == "soc":
-            read = np.clip(read, 0.0, 1.0)
-        read = sensors.quantise(read, sensor)
-        read[uniform[lead:, :, 1 + index] < locale.missing_cell_fraction] = np.nan
-        columns[channel] = read.ravel()
-
+    columns = _read_sensors(config, locale, plant, events, normal[:, :, 3:], uniform[lead:, :, 1:], first_day)
     codes = anomalies.labels(events, rows, assets).ravel()
     mode = np.where(plant.safe, 2, (plant.irradiance > 0).astype(int))[lead:].ravel()
     row = np.repeat(np.arange(rows), assets)
@@ -210,6 +197,35 @@ def _simulate_days(
         hits_here = tuple(f for f in config.faults if f.locale == locale.name and f.span == span)
         frame = apply_faults(frame, hits_here, rows)
     return frame.drop(columns="row"), events
+
+
+def _read_sensors(
+    config: FleetConfig,
+    locale: LocaleConfig,
+    plant: Plant,
+    events: tuple[anomalies.Event, ...],
+    normal: np.ndarray,
+    uniform: np.ndarray,
+    first_day: int,
+) -> dict[Channel, np.ndarray]:
+    """Flat readings [time x asset] per channel: anomalies, noise, quantiser, null cells.
+
+    `normal` is [lead + time, asset, sensor] like the plant, `uniform` [time, asset, sensor].
+    """
+    lead = len(normal) - len(uniform)
+    distortion = _generator(config, locale, "distortion", first_day)
+    columns: dict[Channel, np.ndarray] = {}
+    for index, (channel, hits) in enumerate(anomalies.events_on(events, config).items()):
+        sensor = locale.sensors.get(channel, SensorConfig())
+        read = anomalies.distort(getattr(plant, channel), lead, hits, locale, distortion)
+        read = sensors.add_noise(read, sensor, normal[lead:, :, index])
+        anomalies.hold(read, hits)
+        if channel == "soc":
+            read = np.clip(read, 0.0, 1.0)
+        read = sensors.quantise(read, sensor)
+        read[uniform[:, :, index] < locale.missing_cell_fraction] = np.nan
+        columns[channel] = read.ravel()
+    return columns
 
 
 def _noise(
@@ -242,7 +258,7 @@ def _name_key(name: str) -> int:
 def _to_table(frame: pd.DataFrame) -> pa.Table:
     """Arrow table with null for NaN and ISO stamps; milliseconds only where there are any."""
     stamps = frame["timestamp"].to_numpy().astype("M8[us]")
-    unit = "s" if not np.any(stamps.astype(np.int64) % 1_000_000) else "ms"
+    unit: Literal["s", "ms"] = "ms" if np.any(stamps.astype(np.int64) % 1_000_000) else "s"
     iso = pa.array(np.char.add(np.datetime_as_string(stamps, unit=unit), "Z"))
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     return table.set_column(table.column_names.index("timestamp"), "timestamp", iso)
@@ -256,7 +272,7 @@ def _write(table: pa.Table, out: Path, path: str, file_format: Format) -> dict[s
             pa.csv.write_csv(table, temporary)
         else:
             pa.parquet.write_table(table, temporary)
-        with open(temporary, "rb") as file:
+        with Path(temporary).open("rb") as file:
             digest = hashlib.sha256()
             for block in iter(lambda: file.read(1 << 20), b""):
                 digest.update(block)
@@ -279,9 +295,8 @@ def _replacing(target: Path) -> Iterator[str]:
     os.close(handle)
     try:
         yield temporary
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(target)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-
