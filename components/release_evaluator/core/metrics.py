@@ -1,0 +1,140 @@
+"""Results of an evaluation: a metric is a value with direction, range and interval, or UNDEFINED."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any, Literal
+
+import numpy as np
+from scipy import stats
+
+Status = Literal["OK", "UNDEFINED", "NOT_APPLICABLE"]
+Direction = Literal["higher", "lower"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """A confidence interval.
+
+    Attributes:
+      low: Lower bound.
+      high: Upper bound.
+      confidence: Two-sided level, in (0, 1).
+      method: How it was found, in words.
+    """
+
+    low: float
+    high: float
+    confidence: float
+    method: str
+
+
+@dataclasses.dataclass(frozen=True)
+class MetricSpec:
+    """What a metric is, whether or not it could be computed.
+
+    Attributes:
+      group: `fidelity`, `utility` or `privacy`.
+      direction: Whether `higher` or `lower` values are better.
+      range: Least and greatest possible value; None where unbounded.
+      description: One sentence.
+    """
+
+    group: str
+    direction: Direction
+    range: tuple[float | None, float | None]
+    description: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """One measured metric.
+
+    Attributes:
+      name: Its name, a key of `catalogue.METRICS`.
+      spec: What it is.
+      status: `OK`; `UNDEFINED` (could not be computed); `NOT_APPLICABLE` (the data hold nothing that
+        it could measure, as a matter of fact and not of failure).
+      value: The value; None unless `OK`.
+      reason: Why there is no value; empty when `OK`.
+      interval: Its interval, or None.
+      control: The same quantity of a control that cannot leak (holdout, or a naive attack), or None.
+      n: Records it was computed from.
+    """
+
+    name: str
+    spec: MetricSpec
+    status: Status
+    value: float | None = None
+    reason: str = ""
+    interval: Interval | None = None
+    control: float | None = None
+    n: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object without NaN, rounded to 6 digits."""
+        interval = None
+        if self.interval is not None:
+            interval = {
+                "low": rounded(self.interval.low),
+                "high": rounded(self.interval.high),
+                "confidence": self.interval.confidence,
+                "method": self.interval.method,
+            }
+        return {
+            "name": self.name,
+            "group": self.spec.group,
+            "status": self.status,
+            "value": rounded(self.value),
+            "reason": self.reason,
+            "direction": self.spec.direction,
+            "range": list(self.spec.range),
+            "interval": interval,
+            "control": rounded(self.control),
+            "n": self.n,
+            "description": self.spec.description,
+        }
+
+
+def rounded(value: float | None) -> float | None:
+    """The value to 6 significant digits; None stays None, and so does what is not finite."""
+    if value is None or not math.isfinite(value):
+        return None
+    return float(f"{value:.6g}")
+
+
+def percentile_interval(draws: np.ndarray, confidence: float, method: str) -> Interval:
+    """The central interval of bootstrap draws.
+
+    Args:
+      draws: Bootstrap values. Shape [draw], float64.
+      confidence: Two-sided level, in (0, 1).
+      method: What was resampled, in words.
+    """
+    tail = 50 * (1 - confidence)
+    low, high = np.percentile(draws, [tail, 100 - tail])
+    return Interval(float(low), float(high), confidence, method)
+
+
+def normal_interval(value: float, standard_error: float, confidence: float, method: str) -> Interval:
+    """value ± z · standard error."""
+    z = float(stats.norm.ppf(0.5 + confidence / 2))
+    return Interval(value - z * standard_error, value + z * standard_error, confidence, method)
+
+
+def wilson_interval(successes: float, n: int, confidence: float) -> Interval:
+    """Wilson's score interval of a share.
+
+    Args:
+      successes: Number of successes, in [0, n]; ties may count half.
+      n: Number of trials, >= 1.
+      confidence: Two-sided level, in (0, 1).
+
+    Source: Wilson (1927), J. Am. Stat. Assoc. 22(158).
+    """
+    z = float(stats.norm.ppf(0.5 + confidence / 2))
+    share = successes / n
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return Interval(max(0.0, centre - half), min(1.0, centre + half), confidence, "Wilson score")
