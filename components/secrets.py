@@ -52,10 +52,11 @@ class SecretRef(ComponentConfig):
                     secret = file.read(MAX_SECRET_BYTES + 1)
             except OSError as error:
                 reason = error.strerror or type(error).__name__
-                raise ConfigError(f"secret: {self} cannot be read ({reason}). Create it or mend the path.") from None
+                hint = "Create it or mend the path."
+                raise ConfigError(f"secret: {self} cannot be read ({reason}). {hint}") from None
         if len(secret) > MAX_SECRET_BYTES:
             raise ConfigError(
-                f"secret: {self} holds more than {MAX_SECRET_BYTES} bytes. Refer to a key, not to a data file."
+                f"secret: {self} holds more than {MAX_SECRET_BYTES} bytes. Refer to a key, not to data."
             )
         secret = secret.strip()
         if not secret:

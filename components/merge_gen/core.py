@@ -141,7 +141,7 @@ def merge_releases(config: MergeGenConfig, resolution: Resolution, output: Path)
             continue
         finally_at = split_path(output, found.locale)
         shutil.rmtree(finally_at, ignore_errors=True)
-        os.replace(split_path(staging, found.locale), finally_at)
+        split_path(staging, found.locale).replace(finally_at)
         accepted.append(_accepted(locales[found.locale], found, release))
     shutil.rmtree(staging, ignore_errors=True)
     verdict = "merged" if len(accepted) >= config.quorum_count else "quorum not met"
@@ -193,7 +193,9 @@ def _take(
             pass
     for number, name in enumerate(shards):
         copy = target / f"data_tfrecord-{number:05d}-of-{len(shards):05d}.gz"
-        _copy_shard(checked_chunks(store, folder, name, manifest.files[name]), copy, config.limits, found.uri, name)
+        _copy_shard(
+            checked_chunks(store, folder, name, manifest.files[name]), copy, config.limits, found.uri, name
+        )
     _check_rows(config, manifest, staging, locale.name, found.uri)
     return release
 
@@ -215,7 +217,9 @@ def _copy_shard(chunks: Iterator[bytes], target: Path, limits: ReleaseLimits, ur
                 except zlib.error:
                     raise ReleaseError(f"{uri}/{name}: is no gzip file, or a corrupt one.") from None
                 data = stream.unused_data or stream.unconsumed_tail
-                allowed = min(limits.max_decompressed_bytes, taken * limits.max_compression_ratio + _FREE_BYTES)
+                allowed = min(
+                    limits.max_decompressed_bytes, taken * limits.max_compression_ratio + _FREE_BYTES
+                )
                 if made > allowed:
                     raise ReleaseError(
                         f"{uri}/{name}: {taken} bytes unpack to more than {int(allowed)} "
@@ -238,7 +242,9 @@ def _check_columns(config: MergeGenConfig, columns: dict[str, str], uri: str) ->
         if columns.get(name, kind) not in (kind, "null")
     )
     problems = [f"lacks {', '.join(lacking[:5])}"] if lacking else []
-    problems += [f"has {', '.join(ascii(name[:60])[1:-1] for name in extra[:5])} in addition"] if extra else []
+    problems += (
+        [f"has {', '.join(ascii(name[:60])[1:-1] for name in extra[:5])} in addition"] if extra else []
+    )
     problems += other[:5]
     if problems:
         raise ReleaseError(f"{uri}: of another schema than this data set: {'; '.join(problems)}.")
@@ -263,5 +269,3 @@ def _check_rows(config: MergeGenConfig, manifest: Manifest, staging: Path, split
     if rows != manifest.total_rows:
         raise ReleaseError(f"{uri}: holds {rows} rows, the manifest says {manifest.total_rows}.")
     _check_columns(config, stored, uri)
-
-

@@ -40,7 +40,8 @@ class Executor(BaseExecutor):
         try:
             result = merge_releases(config, resolution, Path(examples.uri))
         except OSError as error:
-            raise DataError(f"merge: {error.strerror or error}. Free space or mend the disk, then run again.") from error
+            why = (error.strerror or str(error)).lower()
+            raise DataError(f"merge: {why}. Free space or mend the disk, then run again.") from error
         write_json(Path(report.uri) / "merge.json", result.to_json())
         result.require_quorum()
         examples.split_names = artifact_utils.encode_split_names([item.locale for item in result.accepted])

@@ -6,10 +6,17 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+import pydantic
+
 from components.config_base import ComponentConfig, canonical_json
 from components.errors import ConfigError
 from components.merge_gen.config import MergeLocale
-from components.release.exchange import MAX_MANIFEST_BYTES, ReleaseLocation, latest_release, read_manifest_bytes
+from components.release.exchange import (
+    MAX_MANIFEST_BYTES,
+    ReleaseLocation,
+    latest_release,
+    read_manifest_bytes,
+)
 from components.release.keys import load_public_key
 from components.release.storage import open_store
 
@@ -46,7 +53,7 @@ class Resolution(ComponentConfig):
 
     releases: tuple[ResolvedRelease, ...] = ()
     missing: tuple[str, ...] = ()
-    key_ids: dict[str, str] = {}
+    key_ids: dict[str, str] = pydantic.Field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:

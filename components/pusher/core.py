@@ -55,11 +55,11 @@ def push_region(config: PusherConfig, locale: str, span: int, inputs: RegionInpu
     refusal = _refusal(config, inputs, gates)
     report: dict[str, Any] = {"locale": locale, "span": span, "kind": config.kind}
     if refusal:
-        return {**report, "pushed": False, "outcome": "refused", "reason": refusal, **_NOTHING}
+        return {**report, **_NOTHING, "reason": refusal}
     splits = list_splits(inputs.examples)
     if config.kind == "synthetic" and splits != SYNTHETIC_SPLITS:
         raise DataError(
-            f"{place}: examples have the splits {list_briefly(splits)}; synthetic examples have only 'train'. "
+            f"{place}: examples have the splits {list_briefly(splits)}; synthetic ones have only 'train'. "
             "Connect the Pusher of a restricted locale to SyntheticGen."
         )
     if not splits:
@@ -103,6 +103,8 @@ def push_region(config: PusherConfig, locale: str, span: int, inputs: RegionInpu
 
 
 _NOTHING: dict[str, Any] = {
+    "pushed": False,
+    "outcome": "refused",
     "uri": "",
     "release_id": "",
     "content_digest": "",
@@ -130,7 +132,7 @@ def _evaluation(folder: Path | None) -> dict[str, Any] | None:
     try:
         return released_evaluation(json.loads((folder / "evaluation.json").read_text()))
     except (OSError, ValueError, AttributeError) as error:
-        raise InternalError(f"evaluation.json of the evaluation does not parse ({type(error).__name__})") from None
+        raise InternalError(f"evaluation.json does not parse ({type(error).__name__})") from None
 
 
 def _describe_rows(examples: Path, splits: Iterable[str]) -> tuple[dict[str, str], dict[str, int]]:
@@ -167,9 +169,9 @@ def _files(
         for path in shard_paths(inputs.examples, split):
             files[f"Split-{split}/{path.name}"] = path
     if inputs.schema is not None:
-        schema = parse_schema((inputs.schema / "schema.pbtxt").read_text(), place)
-        text = released_schema(schema) if config.kind == "synthetic" else (inputs.schema / "schema.pbtxt").read_bytes()
-        files["schema.pbtxt"] = text.encode() if isinstance(text, str) else text
+        text = (inputs.schema / "schema.pbtxt").read_text()
+        schema = parse_schema(text, place)
+        files["schema.pbtxt"] = (released_schema(schema) if config.kind == "synthetic" else text).encode()
     if inputs.statistics is not None:
         files["statistics/FeatureStats.pb"] = _statistics(inputs.statistics, rows, place)
     return files
@@ -187,12 +189,14 @@ def _statistics(folder: Path, rows: dict[str, int], place: str) -> bytes:
         try:
             found = statistics_pb2.DatasetFeatureStatisticsList.FromString(path.read_bytes())
         except OSError as error:
-            raise DataError(f"{place} split={split}: statistics cannot be read ({error.strerror}).") from error
+            raise DataError(
+                f"{place} split={split}: statistics cannot be read ({error.strerror})."
+            ) from error
         counted = sum(dataset.num_examples for dataset in found.datasets)
         if counted != count:
             raise DataError(
-                f"{place} split={split}: the statistics are of {counted} rows, the released examples of {count}; "
-                "only statistics of the released rows may leave. Connect the statistics of these examples."
+                f"{place} split={split}: the statistics are of {counted} rows, the released examples of "
+                f"{count}; only statistics of the released rows may leave. Connect those."
             )
         for dataset in found.datasets:
             merged.datasets.add().CopyFrom(dataset)
@@ -225,12 +229,12 @@ def privacy_statement(config: PusherConfig, locale: str, span: int) -> PrivacySt
         )
     else:
         sentences = (
-            f"These rows were drawn from a generative model that was trained on rows of locale {locale}, span {span}.",
-            "Training and sampling used no differential privacy: there is no bound that holds against every "
-            "attack and for every record.",
-            "Covered: the attacks and copy checks that this manifest's gates name were measured against held-out "
-            "rows that the model never saw, and passed.",
-            "Not covered: attacks that are not named, attackers who combine this with other releases or sources, "
-            "and what categories and column names reveal by existing.",
+            f"These rows were drawn from a generative model trained on rows of locale {locale}, span {span}.",
+            "Training and sampling used no differential privacy: there is no bound that holds against "
+            "every attack and for every record.",
+            "Covered: the attacks and copy checks that this manifest's gates name were measured against "
+            "held-out rows that the model never saw, and passed.",
+            "Not covered: attacks that are not named, attackers who combine this with other releases or "
+            "sources, and what categories and column names reveal by existing.",
         )
     return PrivacyStatement(mechanism=config.privacy_mechanism, sentences=sentences)

@@ -27,7 +27,8 @@ class Executor(BaseExecutor):
         examples = single_artifact(input_dict, "examples")
         origin = examples.get_string_custom_property("locale")
         if origin and origin != locale:
-            raise DataError(f"locale={locale} span={span}: the examples are of locale {origin}; nothing was pushed.")
+            place = f"locale={locale} span={span}"
+            raise DataError(f"{place}: the examples are of locale {origin}; nothing was pushed.")
         optional = {key: optional_artifact(input_dict, key) for key in _OPTIONAL}
         folders = {key: Path(artifact.uri) for key, artifact in optional.items() if artifact is not None}
         report = push_region(config, locale, span, RegionInputs(examples=Path(examples.uri), **folders))

@@ -58,8 +58,8 @@ def push_model(config: ModelPusherConfig, inputs: ModelInputs) -> dict[str, Any]
     verdict, why = read_verdict(inputs.blessing)
     base = {"name": config.name, "verdict": verdict, "releases": _releases(inputs.merge_report)}
     if verdict != "BLESSED":
-        nothing = {"uri": "", "version": 0, "content_digest": "", "files": {}}
-        return {**base, "pushed": False, "outcome": "refused", "reason": f"{why}; only BLESSED is pushed", **nothing}
+        refusal = {"pushed": False, "outcome": "refused", "reason": f"{why}; only BLESSED is pushed"}
+        return {**base, **refusal, "uri": "", "version": 0, "content_digest": "", "files": {}}
     files: dict[str, Source] = {
         f"model/{path.relative_to(inputs.model).as_posix()}": path
         for path in sorted(inputs.model.rglob("*"))
@@ -160,7 +160,7 @@ def _check_intact(store: Store, name: str, version: int, entries: Mapping[str, F
     wrong = sorted(path for path, entry in entries.items() if sizes.get(path) != entry.size_bytes)
     if wrong:
         raise DataError(
-            f"{store.address(name, str(version))}: files were altered after publication: {list_briefly(wrong)}. "
+            f"{store.address(name, str(version))}: altered after publication: {list_briefly(wrong)}. "
             "Move that version away and run again."
         )
 

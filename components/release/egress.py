@@ -79,7 +79,9 @@ def _fields(item: Mapping[str, Any], allowed: frozenset[str]) -> dict[str, Any]:
             kept[key] = {
                 name: value[name] for name in sorted(INTERVAL_FIELDS & set(value)) if _is_scalar(value[name])
             }
-        elif _is_scalar(value) or (isinstance(value, list) and len(value) == 2 and all(map(_is_scalar, value))):
+        elif _is_scalar(value) or (
+            isinstance(value, list) and len(value) == 2 and all(map(_is_scalar, value))
+        ):
             kept[key] = value
     return kept
 

@@ -176,7 +176,7 @@ def _present_manifest(store: Store, location: ReleaseLocation, ours: Manifest) -
     sizes.pop(MANIFEST_NAME, None)
     wanted = {name: entry.size_bytes for name, entry in ours.files.items()}
     if present.content_digest != ours.content_digest or sizes != wanted:
-        raise ReleaseError(f"{uri}: a release of this id is there, but its files are not this one's. {remedy}")
+        raise ReleaseError(f"{uri}: a release of this id is there, but with other files. {remedy}")
     return present
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -183,13 +184,11 @@ def _write_beside(path: Path, data: bytes, mode: int, replace: bool) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, mode)
+        Path(temporary).chmod(mode)
         if replace:
-            os.replace(temporary, path)
+            Path(temporary).replace(path)
             return
-        try:
+        with contextlib.suppress(FileExistsError):
             os.link(temporary, path)
-        except FileExistsError:
-            pass
     finally:
         Path(temporary).unlink(missing_ok=True)

@@ -150,7 +150,7 @@ def replace_manifest(store: Store, folder: str, manifest: bytes) -> None:
         temporary = f"{store.path(folder)}/../{STAGING_PREFIX}manifest-{uuid.uuid4().hex}"
         try:
             _write_synced(Path(temporary), manifest, None)
-            os.replace(temporary, path)
+            Path(temporary).replace(path)
             _sync_folder(Path(path).parent)
         finally:
             Path(temporary).unlink(missing_ok=True)
@@ -182,7 +182,7 @@ def _publish_local(
 def _rename_into_place(staging: Path, target: Path) -> bool:
     for _ in range(2):
         try:
-            os.rename(staging, target)
+            staging.rename(target)
             _sync_folder(target.parent)
             return True
         except OSError as error:
@@ -193,7 +193,7 @@ def _rename_into_place(staging: Path, target: Path) -> bool:
         # Something without a manifest is no release; it is set aside under a name that nobody lists.
         aside = target.parent / f"{STAGING_PREFIX}aside-{uuid.uuid4().hex}"
         with contextlib.suppress(FileNotFoundError):
-            os.rename(target, aside)
+            target.rename(aside)
     raise OSError(errno.EEXIST, f"something that is no release keeps appearing at {target.name}")
 
 
@@ -218,7 +218,7 @@ def _publish_remote(
             fs.put_file(str(source), path)
         size = fs.info(path)["size"]
         if size != entries[name].size_bytes:
-            raise OSError(errno.EIO, f"upload of {name} ended after {size} of {entries[name].size_bytes} bytes")
+            raise OSError(errno.EIO, f"upload of {name} ended at byte {size} of {entries[name].size_bytes}")
     fs.pipe_file(f"{target}/{MANIFEST_NAME}", manifest)
     return True
 
@@ -281,7 +281,7 @@ def remove_stale_staging(parent: Path) -> None:
             if time.time() - entry.stat(follow_symlinks=False).st_mtime < STAGING_GRACE_S:
                 continue
             if not entry.is_dir(follow_symlinks=False):
-                os.unlink(entry.path)
+                Path(entry.path).unlink()
                 continue
             handle = os.open(entry.path, os.O_RDONLY)
             try:
@@ -307,11 +307,11 @@ def list_files(store: Store, folder: str) -> dict[str, int | None]:
         relative = os.path.relpath(parent, base)
         inside = "" if relative == "." else relative + "/"
         for name in names:
-            status = os.lstat(os.path.join(parent, name))
+            status = Path(parent, name).lstat()
             sizes[inside + name] = status.st_size if stat.S_ISREG(status.st_mode) else None
         for name in folders:
-            path = os.path.join(parent, name)
-            if os.path.islink(path) or not os.listdir(path):
+            path = Path(parent, name)
+            if path.is_symlink() or not any(path.iterdir()):
                 sizes[inside + name] = None
     return sizes
 
