@@ -128,7 +128,7 @@ def validate(configs: Annotated[list[Path], typer.Argument(help="Deployment file
         restricted = sum(locale.sharing == "restricted" for locale in deployment.locales)
         print(
             f"{config}: valid; {len(deployment.locales)} locales ({restricted} restricted), "
-            f"quorum {deployment.central.quorum}, config digest {deployment.digest()[:12]}"
+            f"quorum {deployment.central.quorum}, config digest {deployment.file_digest[:12]}"
         )
 
 
@@ -140,7 +140,8 @@ def simulate(
     spans: Annotated[int, typer.Option(min=1, help="Consecutive spans per locale.")] = 1,
 ) -> None:
     """Simulate a fleet: thermal, battery and pump telemetry of three regions with labelled anomalies."""
-    from components.simulator.core.fleet import default_fleet, simulate_fleet
+    from components.simulator.core.fleet import simulate_fleet
+    from components.simulator.presets import default_fleet
 
     fleet = default_fleet(size.value, seed)
     simulate_fleet(fleet, out, spans=spans)
@@ -227,17 +228,16 @@ def verify(
 
 @keys_app.command("new")
 def new_key(
-    private: Annotated[Path, typer.Argument(help="File for the private key; must not exist.", show_default=False)],
-    public: Annotated[
-        Optional[Path], typer.Argument(help="File for the public key.", show_default="<private>.pub")
-    ] = None,
+    private: Annotated[Path, typer.Argument(help="File for the private key.", show_default=False)],
 ) -> None:
-    """Make a locale's Ed25519 key pair."""
+    """Make a locale's Ed25519 key pair: PRIVATE and PRIVATE.pub."""
     from components.release import keys
 
-    target = public or private.with_suffix(".pub")
-    keys.create_key_pair(private, target)
-    print(f"private key: {private} (stays in the locale)\npublic key:  {target} (give it to the centre)")
+    if private.exists():
+        raise ConfigError(f"{private}: exists already; choose another file, or remove it")
+    key = keys.ensure_key_pair(private)
+    print(f"private key: {private} (stays in the locale)")
+    print(f"public key:  {keys.public_key_path(private)} (give it to the centre)\nkey id:      {key.public.key_id}")
 
 
 def run_and_report(config: Path, locales: list[str], stage: str, small: bool, as_json: bool) -> int:

@@ -138,7 +138,7 @@ def run(
             run_id=run_id,
             name=deployment.name,
             config=str(config),
-            config_digest=deployment.digest(),
+            config_digest=deployment.file_digest,
             seed=deployment.seed,
             started_at=_now(),
             stage=stage,
@@ -278,9 +278,7 @@ def _prepare_keys(deployment: Deployment) -> None:
 
     for locale in deployment.locales:
         if locale.create_key and locale.signing_key.file:
-            private, public = Path(locale.signing_key.file), Path(locale.trusted_key)
-            if not private.exists():
-                keys.create_key_pair(private, public)
+            keys.ensure_key_pair(locale.signing_key.file)
 
 
 def _log(root: Path, name: str, run_id: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import typing
 from pathlib import Path
 from typing import Any
@@ -55,9 +57,11 @@ def load_deployment(path: str | Path) -> Deployment:
         raise ConfigError(f"{file}{place}: {problem}") from None
     if not isinstance(data, dict):
         raise ConfigError(f"{file}: found {_kind(data)}; allowed: keys and values")
+    digest = hashlib.sha256(json.dumps(data, sort_keys=True, default=str).encode()).hexdigest()
     _make_absolute(data, file.resolve().parent)
     try:
         deployment = Deployment.model_validate(data)
+        deployment._file_digest = digest
     except pydantic.ValidationError as error:
         raise describe(error, file, root, Deployment) from None
     # The typed sections of the components, checked here so that `validate` answers for all of them.

@@ -15,6 +15,7 @@ import pydantic
 
 from components.config_base import ComponentConfig
 from components.dataset import DatasetConfig
+from components.example_gen.config import SourceConfig, SplitConfig
 from components.secrets import SecretRef
 
 #: Sections that another model checks; kept as given here, typed in `resolve`.
@@ -26,26 +27,6 @@ _LOCALE_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,46}[A-Za-z0-9])?\Z")
 def slug(name: str) -> str:
     """The form of a name that Kubernetes and TFX accept: lower-case letters, digits, hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-
-
-class SourceSection(ComponentConfig):
-    """Where a locale's rows come from.
-
-    Attributes:
-      pattern: Path, glob or URI; may hold `{SPAN}`, `{VERSION}` or `{YYYY}-{MM}-{DD}`.
-      format: `auto` goes by the file's ending.
-      delimiter: Field delimiter of CSV.
-      timestamp_format: `auto` takes any ISO form and guesses the unit of epoch numbers.
-      timezone: IANA zone of stamps that carry none.
-      rename: Column names at the source -> names in `dataset`.
-    """
-
-    pattern: str = pydantic.Field(min_length=1)
-    format: Literal["auto", "csv", "parquet", "tfrecord"] = "auto"
-    delimiter: str = pydantic.Field(default=",", min_length=1, max_length=1)
-    timestamp_format: Literal["auto", "iso", "s", "ms", "us", "ns"] = "auto"
-    timezone: str = "UTC"
-    rename: dict[str, str] = {}
 
 
 class PrivacySection(ComponentConfig):
@@ -97,7 +78,7 @@ class LocaleSection(ComponentConfig):
     Attributes:
       name: BCP 47 tag or any name of letters, digits, `-` and `_`, at most 48.
       sharing: `restricted` (only gated synthetic releases leave) or `open` (validated rows leave).
-      source: Where its rows are.
+      source: Where its rows are (`components.example_gen.config.SourceConfig`).
       span: Which span to run: a number, or `latest`.
       pii: Policy per column, applied before anything is stored
         (`components.example_gen.config.PiiRule`).
@@ -114,7 +95,7 @@ class LocaleSection(ComponentConfig):
 
     name: str
     sharing: Literal["restricted", "open"]
-    source: SourceSection
+    source: SourceConfig
     span: int | Literal["latest"] = "latest"
     pii: tuple[Section, ...] = ()
     privacy: PrivacySection | None = None
@@ -149,14 +130,14 @@ class LocaleSection(ComponentConfig):
         return self
 
 
-class TestSetSection(SourceSection):
+class TestSetSection(SourceConfig):
     """The labelled test period that the centre judges detectors on.
 
     Attributes:
       locale_column: Column that names the locale (or the site) of a test row.
     """
 
-    locale_column: str = "locale"
+    locale_column: str | None = "locale"
 
 
 class CentralSection(ComponentConfig):
@@ -243,7 +224,7 @@ class Deployment(ComponentConfig):
     root: str = pydantic.Field(min_length=1)
     seed: int = pydantic.Field(default=0, ge=0, lt=2**31)
     dataset: DatasetConfig
-    splits: Section = {}
+    splits: SplitConfig = SplitConfig()
     locales: tuple[LocaleSection, ...] = pydantic.Field(min_length=1)
     exchange: ExchangeSection
     synthesizer: Section = {}
@@ -252,6 +233,13 @@ class Deployment(ComponentConfig):
     central: CentralSection
     beam: BeamSection = BeamSection()
     run: RunSection = RunSection()
+
+    _file_digest: str = pydantic.PrivateAttr(default="")
+
+    @property
+    def file_digest(self) -> str:
+        """SHA-256 of the file's canonical content, before paths were made absolute: the same anywhere."""
+        return self._file_digest or self.digest()
 
     @pydantic.model_validator(mode="after")
     def _check_together(self) -> Deployment:

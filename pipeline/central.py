@@ -1,0 +1,111 @@
+"""The central merge stage: releases in, a judged detector out.
+
+The centre sees the exchange, the labelled test set and, only in a simulation, the raw rows of the
+restricted locales. No artifact of a region reaches it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tfx.orchestration.pipeline import Pipeline
+
+from components.example_gen.component import ExampleGen
+from components.example_gen.config import ExampleGenConfig
+from components.example_gen.core.spans import resolve_sources
+from components.merge_gen.component import MergeGen
+from components.merge_gen.resolution import Resolution, resolve_releases
+from components.prophet_evaluator.component import ProphetEvaluator
+from components.pusher.model_component import ModelPusher
+from components.schema_gen.component import SchemaGen
+from components.skew_validator.component import SkewValidator
+from components.statistics_gen.component import StatisticsGen
+from components.tfx_shim import BaseComponent
+from pipeline.config.model import Deployment
+from pipeline.config.resolve import CentralConfigs, central_configs
+from components.release.exchange import push_fingerprint
+from pipeline.history import previous_pushes
+from pipeline.regional import local_pipeline
+
+NAME = "central"
+
+
+def build(deployment: Deployment) -> Pipeline:
+    """The centre's TFX pipeline.
+
+    Raises:
+      DataError: the test set does not exist.
+    """
+    configs = central_configs(deployment)
+    ideal = _fingerprint(configs.ideal) if configs.ideal else ""
+    built = nodes(
+        configs,
+        releases=resolve_releases(
+            configs.merge_gen.exchange_uri, configs.merge_gen.locales, configs.merge_gen.spans
+        ),
+        test_fingerprint=_fingerprint(configs.test),
+        ideal_fingerprint=ideal,
+        seed=deployment.seed,
+        push_fingerprint=push_fingerprint(previous_pushes(Path(deployment.root), NAME)),
+    )
+    return local_pipeline(deployment, NAME, built)
+
+
+def _fingerprint(config: ExampleGenConfig) -> str:
+    return resolve_sources([source.pattern for source in config.sources])[2]
+
+
+def nodes(
+    configs: CentralConfigs,
+    *,
+    releases: Resolution | None,
+    test_fingerprint: str,
+    ideal_fingerprint: str,
+    seed: int,
+    push_fingerprint: str = "",
+) -> list[BaseComponent]:
+    """The centre's components in topological order.
+
+    Args:
+      configs: Their configurations.
+      releases: The releases that there are; None leaves finding them to the executor.
+      test_fingerprint: Digest of the test set's files.
+      ideal_fingerprint: Digest of the raw files behind *Ideal*, or "".
+      seed: Seed of training and bootstrap.
+      push_fingerprint: Changes when an earlier detector has gone from the registry.
+    """
+    merge = MergeGen(configs.merge_gen, releases).with_id("MergeGen")
+    merged = merge.outputs["examples"]
+    test = ExampleGen(
+        configs.test, locale=NAME, span=0, seed=seed, fingerprint=test_fingerprint
+    ).with_id("TestExampleGen")
+    built: list[BaseComponent] = [merge, test]
+    ideal = None
+    if configs.ideal is not None:
+        ideal = ExampleGen(
+            configs.ideal, locale=NAME, span=0, seed=seed, fingerprint=ideal_fingerprint
+        ).with_id("IdealExampleGen")
+        built.append(ideal)
+    statistics = StatisticsGen(configs.statistics_gen, examples=merged).with_id("StatisticsGen")
+    schema = SchemaGen(configs.schema_gen, statistics=statistics.outputs["statistics"]).with_id("SchemaGen")
+    skew = SkewValidator(
+        configs.skew_validator,
+        statistics=statistics.outputs["statistics"],
+        schema=schema.outputs["schema"],
+    ).with_id("SkewValidator")
+    evaluator = ProphetEvaluator(
+        configs.evaluator,
+        examples=merged,
+        test_examples=test.outputs["examples"],
+        ideal_examples=ideal.outputs["examples"] if ideal else None,
+        seed=seed,
+    ).with_id("ProphetEvaluator")
+    pusher = ModelPusher(
+        configs.pusher,
+        model=evaluator.outputs["model"],
+        blessing=evaluator.outputs["blessing"],
+        evaluation=evaluator.outputs["evaluation"],
+        merge_report=merge.outputs["merge_report"],
+        fingerprint=push_fingerprint,
+    ).with_id("ModelPusher")
+    return [*built, statistics, schema, skew, evaluator, pusher]

@@ -1,0 +1,245 @@
+"""From a deployment to the typed configuration of each component. Imports no TFX.
+
+A deployment says things once (the data set, the seed, the locale's policy); every component gets
+them here. `check` builds all of them, so that `isthmus validate` finds a wrong key in any section.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from typing import Any, TypeVar
+
+import pydantic
+
+from components.config_base import ComponentConfig
+from components.example_gen.config import ExampleGenConfig, PiiRule, SourceConfig, SplitConfig
+from components.example_validator.config import ExampleValidatorConfig
+from components.merge_gen.config import MergeGenConfig, MergeLocale
+from components.monitoring import MonitoringConfig
+from components.prophet_evaluator.config import ProphetEvaluatorConfig
+from components.pusher.config import ModelPusherConfig, PusherConfig
+from components.release_evaluator.config import GateConfig, ReleaseEvaluatorConfig
+from components.schema_gen.config import SchemaGenConfig
+from components.skew_validator.config import SkewValidatorConfig
+from components.statistics_gen.config import StatisticsGenConfig
+from components.synthesizer_trainer.config import SynthesizerTrainerConfig
+from components.synthetic_gen.config import SyntheticGenConfig
+from pipeline.config.model import Deployment, LocaleSection, Section
+
+T = TypeVar("T", bound=ComponentConfig)
+Location = tuple[typing.Union[int, str], ...]
+
+
+class SectionError(Exception):
+    """A section breaks a rule of the component that reads it.
+
+    Attributes:
+      error: What pydantic found.
+      model: The component's configuration.
+      prefix: Where the section stands in the deployment file.
+    """
+
+    def __init__(self, error: pydantic.ValidationError, model: type[ComponentConfig], prefix: Location) -> None:
+        super().__init__(str(error))
+        self.error, self.model, self.prefix = error, model, prefix
+
+
+@dataclasses.dataclass(frozen=True)
+class RegionalConfigs:
+    """Configurations of one region's components; the last three are None for an open locale."""
+
+    example_gen: ExampleGenConfig
+    statistics_gen: StatisticsGenConfig
+    schema_gen: SchemaGenConfig
+    example_validator: ExampleValidatorConfig
+    pusher: PusherConfig
+    synthesizer: SynthesizerTrainerConfig | None
+    generation: SyntheticGenConfig | None
+    evaluator: ReleaseEvaluatorConfig | None
+
+
+@dataclasses.dataclass(frozen=True)
+class CentralConfigs:
+    """Configurations of the centre's components; `ideal` is None where raw rows are not at hand."""
+
+    merge_gen: MergeGenConfig
+    test: ExampleGenConfig
+    ideal: ExampleGenConfig | None
+    statistics_gen: StatisticsGenConfig
+    schema_gen: SchemaGenConfig
+    skew_validator: SkewValidatorConfig
+    evaluator: ProphetEvaluatorConfig
+    pusher: ModelPusherConfig
+
+
+def regional_configs(deployment: Deployment, name: str, *, small: bool = False) -> RegionalConfigs:
+    """Configurations of a locale's components.
+
+    Args:
+      deployment: The deployment.
+      name: The locale's name.
+      small: The synthesizer's small preset.
+
+    Raises:
+      SectionError: a section breaks a rule.
+    """
+    index = [locale.name for locale in deployment.locales].index(name)
+    locale, at = deployment.locales[index], ("locales", index)
+    monitoring = _monitoring(deployment)
+    restricted = locale.sharing == "restricted"
+    return RegionalConfigs(
+        example_gen=_regional_source(deployment, locale, at),
+        statistics_gen=StatisticsGenConfig(dataset=deployment.dataset),
+        schema_gen=SchemaGenConfig(dataset=deployment.dataset, monitoring=monitoring),
+        example_validator=ExampleValidatorConfig(monitoring=monitoring),
+        pusher=PusherConfig(
+            kind="synthetic" if restricted else "open",
+            exchange_uri=deployment.exchange.uri,
+            signing_key=locale.signing_key,
+            config_digest=deployment.file_digest,
+        ),
+        synthesizer=_synthesizer(deployment, locale, at, small) if restricted else None,
+        generation=_generation(deployment, locale, at) if restricted else None,
+        evaluator=_evaluator(deployment, locale, at) if restricted else None,
+    )
+
+
+def central_configs(deployment: Deployment) -> CentralConfigs:
+    """Configurations of the centre's components.
+
+    Raises:
+      SectionError: a section breaks a rule.
+    """
+    central, dataset = deployment.central, deployment.dataset
+    monitoring = _monitoring(deployment)
+    return CentralConfigs(
+        merge_gen=MergeGenConfig(
+            dataset=dataset,
+            exchange_uri=deployment.exchange.uri,
+            locales=tuple(
+                MergeLocale(name=locale.name, sharing=locale.sharing, trusted_key=locale.trusted_key)
+                for locale in deployment.locales
+            ),
+            quorum=central.quorum,
+        ),
+        test=ExampleGenConfig(
+            dataset=dataset,
+            sources=(_named(central.test_set, "test"),),
+            splits=SplitConfig(mode="single", name="test"),
+        ),
+        ideal=_ideal(deployment) if central.ideal else None,
+        statistics_gen=StatisticsGenConfig(dataset=dataset),
+        schema_gen=SchemaGenConfig(dataset=dataset, monitoring=monitoring),
+        skew_validator=SkewValidatorConfig(monitoring=monitoring),
+        evaluator=_typed(
+            ProphetEvaluatorConfig,
+            ("central", "detector"),
+            central.detector,
+            dataset=dataset,
+            locale_column=central.test_set.locale_column or "locale",
+            open_locales=tuple(x.name for x in deployment.locales if x.sharing == "open"),
+            restricted_locales=tuple(x.name for x in deployment.locales if x.sharing == "restricted"),
+            seed=deployment.seed,
+        ),
+        pusher=_typed(
+            ModelPusherConfig,
+            ("central",),
+            {},
+            registry_uri=central.registry,
+            name=central.model_name,
+            config_digest=deployment.file_digest,
+        ),
+    )
+
+
+def check(deployment: Deployment) -> None:
+    """Builds every configuration once.
+
+    Raises:
+      SectionError: a section breaks a rule.
+    """
+    for locale in deployment.locales:
+        regional_configs(deployment, locale.name)
+    central_configs(deployment)
+
+
+def _typed(model: type[T], prefix: Location, section: Section, **given: Any) -> T:
+    """A component's configuration from its section and what the deployment says already."""
+    clash = sorted(set(section) & set(given))
+    try:
+        if clash:
+            # Known to the model, but not to be said twice.
+            return model.model_validate({**section, f"{clash[0]} (set by the deployment)": None})
+        return model.model_validate({**section, **given})
+    except pydantic.ValidationError as error:
+        raise SectionError(error, model, prefix) from None
+
+
+def _monitoring(deployment: Deployment) -> MonitoringConfig:
+    return _typed(MonitoringConfig, ("monitoring",), deployment.monitoring)
+
+
+def _named(source: SourceConfig, name: str) -> SourceConfig:
+    return SourceConfig(**{**source.model_dump(), "name": name})
+
+
+def _pii(locale: LocaleSection, at: Location) -> tuple[PiiRule, ...]:
+    return tuple(_typed(PiiRule, (*at, "pii", i), rule) for i, rule in enumerate(locale.pii))
+
+
+def _regional_source(deployment: Deployment, locale: LocaleSection, at: Location) -> ExampleGenConfig:
+    return _typed(
+        ExampleGenConfig,
+        at,
+        {},
+        dataset=deployment.dataset,
+        sources=(_named(locale.source, locale.name),),
+        pii=_pii(locale, at),
+        splits=deployment.splits,
+        max_bad_fraction=locale.max_bad_fraction,
+    )
+
+
+def _ideal(deployment: Deployment) -> ExampleGenConfig:
+    """All raw rows of the restricted locales, one split per locale, under each locale's PII policy."""
+    restricted = [
+        (i, locale) for i, locale in enumerate(deployment.locales) if locale.sharing == "restricted"
+    ]
+    return ExampleGenConfig(
+        dataset=deployment.dataset,
+        sources=tuple(_named(x.source, x.name) for _, x in restricted),
+        pii=tuple({rule.column: rule for i, x in restricted for rule in _pii(x, ("locales", i))}.values()),
+        splits=SplitConfig(mode="per_source"),
+        max_bad_fraction=max((x.max_bad_fraction for _, x in restricted), default=0.0),
+    )
+
+
+def _synthesizer(
+    deployment: Deployment, locale: LocaleSection, at: Location, small: bool
+) -> SynthesizerTrainerConfig:
+    common = _typed(
+        SynthesizerTrainerConfig, ("synthesizer",), deployment.synthesizer, dataset=deployment.dataset
+    )
+    _typed(SynthesizerTrainerConfig, (*at, "synthesizer"), locale.synthesizer, dataset=deployment.dataset)
+    said = {**deployment.synthesizer, **locale.synthesizer}
+    if small:
+        return SynthesizerTrainerConfig.small(deployment.dataset, **said)
+    return common if not locale.synthesizer else SynthesizerTrainerConfig(dataset=deployment.dataset, **said)
+
+
+def _generation(deployment: Deployment, locale: LocaleSection, at: Location) -> SyntheticGenConfig:
+    _typed(SyntheticGenConfig, ("generation",), deployment.generation, dataset=deployment.dataset)
+    _typed(SyntheticGenConfig, (*at, "generation"), locale.generation, dataset=deployment.dataset)
+    return SyntheticGenConfig(
+        dataset=deployment.dataset, **{**deployment.generation, **locale.generation}
+    )
+
+
+def _evaluator(deployment: Deployment, locale: LocaleSection, at: Location) -> ReleaseEvaluatorConfig:
+    assert locale.privacy is not None  # the deployment's own rule
+    return ReleaseEvaluatorConfig(
+        dataset=deployment.dataset,
+        gate=_typed(GateConfig, (*at, "privacy", "gate"), locale.privacy.gate),
+        seed=deployment.seed,
+    )

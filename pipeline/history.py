@@ -1,0 +1,54 @@
+"""What earlier runs left behind that a new run's graph depends on.
+
+TFX's cache sees inputs and exec properties. What else matters, statistics of the span before and
+whether a pushed release is still there, is looked up here and becomes an exec property.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from components.executor_base import read_json
+
+
+def _sections(root: Path, name: str) -> list[dict[str, Any]]:
+    """The pipeline's sections of all recorded runs, latest first."""
+    found = []
+    for file in sorted((root / "runs").glob("*/run.json"), reverse=True):
+        state = read_json(file)
+        section = state["central"] if name == "central" else state["locales"].get(name)
+        if section:
+            found.append(section)
+    return found
+
+
+def previous_pushes(root: Path, name: str) -> list[dict[str, Any]]:
+    """`push.json` of a pipeline's latest push, if it is still there; at most one."""
+    for section in _sections(root, name):
+        for component in section["components"]:
+            file = Path(component.get("outputs", {}).get("pushed", "")) / "push.json"
+            if component.get("outputs", {}).get("pushed") and file.exists():
+                return [dict(read_json(file))]
+    return []
+
+
+def previous_statistics(root: Path, locale: str, span: int) -> tuple[str, str]:
+    """URI and digest of the statistics of the nearest earlier span; two empty strings for none."""
+    best: tuple[int, str] | None = None
+    for section in _sections(root, locale):
+        components = {component["id"]: component.get("outputs", {}) for component in section["components"]}
+        uri = components.get("StatisticsGen", {}).get("statistics")
+        ingest = Path(components.get("ExampleGen", {}).get("quarantine", "")) / "ingest.json"
+        if not uri or not ingest.exists() or not Path(uri).exists():
+            continue
+        found = int(read_json(ingest)["span"])
+        if found < span and (best is None or found > best[0]):
+            best = (found, uri)
+    if best is None:
+        return "", ""
+    digest = hashlib.sha256()
+    for file in sorted(Path(best[1]).glob("Split-*/FeatureStats.pb")):
+        digest.update(file.parent.name.encode() + file.read_bytes())
+    return best[1], digest.hexdigest()

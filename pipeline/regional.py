@@ -1,0 +1,167 @@
+"""The regional sub-pipeline: one per locale, with its own root and its own metadata.
+
+`nodes` is a function that returns nodes, the same for the local runner and for the compiler. A
+restricted locale trains a synthesizer and releases what it generates; an open one releases its
+validated rows.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tfx.orchestration import metadata
+from tfx.orchestration.pipeline import Pipeline
+
+from components.example_gen.component import ExampleGen
+from components.example_gen.core.spans import resolve_sources
+from components.example_validator.component import ExampleValidator
+from components.pusher.component import Pusher
+from components.release.exchange import push_fingerprint
+from components.release_evaluator.component import ReleaseEvaluator
+from components.schema_gen.component import SchemaGen
+from components.statistics_gen.component import StatisticsGen
+from components.synthesizer_trainer.component import SynthesizerTrainer
+from components.synthetic_gen.component import SyntheticGen
+from components.tfx_shim import BaseComponent
+from pipeline.config.model import Deployment, slug
+from pipeline.config.resolve import RegionalConfigs, regional_configs
+from pipeline.history import previous_pushes, previous_statistics
+
+
+def build(deployment: Deployment, locale: str, *, stage: str = "merge", small: bool = False) -> Pipeline:
+    """A locale's TFX pipeline, up to a stage.
+
+    Args:
+      deployment: The deployment.
+      locale: The locale's name.
+      stage: `onboard` ends after ExampleValidator, `train` after SynthesizerTrainer; others are whole.
+      small: The synthesizer's small preset.
+
+    Raises:
+      DataError: the locale's source or span does not exist.
+    """
+    configs = regional_configs(deployment, locale, small=small)
+    section = deployment.locale(locale)
+    patterns = [source.pattern for source in configs.example_gen.sources]
+    span, _, fingerprint = resolve_sources(patterns, section.span)
+    root = Path(deployment.root)
+    statistics_uri, statistics_fingerprint = previous_statistics(root, locale, span)
+    built = nodes(
+        configs,
+        locale=locale,
+        span=span,
+        fingerprint=fingerprint,
+        seed=deployment.seed,
+        previous_statistics_uri=statistics_uri,
+        previous_statistics_fingerprint=statistics_fingerprint,
+        push_fingerprint=push_fingerprint(previous_pushes(root, locale)),
+    )
+    last = {"onboard": "ExampleValidator", "train": "SynthesizerTrainer"}.get(stage)
+    return local_pipeline(deployment, locale, _up_to(built, last))
+
+
+def nodes(
+    configs: RegionalConfigs,
+    *,
+    locale: str,
+    span: int,
+    fingerprint: str,
+    seed: int,
+    previous_statistics_uri: str = "",
+    previous_statistics_fingerprint: str = "",
+    push_fingerprint: str = "",
+) -> list[BaseComponent]:
+    """A region's components in topological order.
+
+    Args:
+      configs: Their configurations.
+      locale: The locale's name.
+      span: The span's number.
+      fingerprint: Digest of the source's files, so that a cache never serves old data.
+      seed: Seed of splits, training and sampling.
+      previous_statistics_uri: ExampleStatistics of the span before, or "" where there is none.
+      previous_statistics_fingerprint: Their digest.
+      push_fingerprint: Changes when an earlier release has gone from the exchange.
+    """
+    example_gen = ExampleGen(
+        configs.example_gen, locale=locale, span=span, seed=seed, fingerprint=fingerprint
+    ).with_id("ExampleGen")
+    examples = example_gen.outputs["examples"]
+    statistics_gen = StatisticsGen(configs.statistics_gen, examples=examples).with_id("StatisticsGen")
+    statistics = statistics_gen.outputs["statistics"]
+    schema_gen = SchemaGen(configs.schema_gen, statistics=statistics).with_id("SchemaGen")
+    schema = schema_gen.outputs["schema"]
+    validator = ExampleValidator(
+        configs.example_validator,
+        statistics=statistics,
+        schema=schema,
+        locale=locale,
+        span=span,
+        previous_statistics_uri=previous_statistics_uri,
+        fingerprint=previous_statistics_fingerprint,
+    ).with_id("ExampleValidator")
+    onboarded = [example_gen, statistics_gen, schema_gen, validator]
+    if configs.synthesizer is None or configs.generation is None or configs.evaluator is None:
+        pusher = Pusher(
+            configs.pusher,
+            examples=examples,
+            locale=locale,
+            span=span,
+            schema=schema,
+            statistics=statistics,
+            fingerprint=push_fingerprint,
+        ).with_id("Pusher")
+        # A locale whose rows were found wanting releases nothing: the Pusher waits for the verdict.
+        pusher.add_upstream_node(validator)
+        return [*onboarded, pusher]
+    trainer = SynthesizerTrainer(
+        configs.synthesizer, examples=examples, statistics=statistics, schema=schema, locale=locale, seed=seed
+    ).with_id("SynthesizerTrainer")
+    trainer.add_upstream_node(validator)
+    generator = SyntheticGen(
+        configs.generation,
+        model=trainer.outputs["model"],
+        schema=schema,
+        examples=examples,
+        locale=locale,
+        span=span,
+        seed=seed,
+    ).with_id("SyntheticGen")
+    synthetic = generator.outputs["synthetic"]
+    synthetic_statistics = StatisticsGen(configs.statistics_gen, examples=synthetic).with_id(
+        "SyntheticStatisticsGen"
+    )
+    evaluator = ReleaseEvaluator(
+        configs.evaluator, examples=examples, synthetic=synthetic, schema=schema, locale=locale, span=span
+    ).with_id("ReleaseEvaluator")
+    pusher = Pusher(
+        configs.pusher,
+        examples=synthetic,
+        locale=locale,
+        span=span,
+        schema=schema,
+        statistics=synthetic_statistics.outputs["statistics"],
+        evaluation=evaluator.outputs["evaluation"],
+        blessing=evaluator.outputs["blessing"],
+        fingerprint=push_fingerprint,
+    ).with_id("Pusher")
+    return [*onboarded, trainer, generator, synthetic_statistics, evaluator, pusher]
+
+
+def local_pipeline(deployment: Deployment, name: str, components: list[BaseComponent]) -> Pipeline:
+    """A TFX pipeline with its own root and SQLite metadata below `<deployment.root>/<name>`."""
+    root = Path(deployment.root) / name
+    root.mkdir(parents=True, exist_ok=True)
+    return Pipeline(
+        pipeline_name=f"{slug(deployment.name)}-{slug(name)}"[:63].rstrip("-"),
+        pipeline_root=str(root / "artifacts"),
+        components=components,
+        enable_cache=True,
+        metadata_connection_config=metadata.sqlite_metadata_connection_config(str(root / "metadata.sqlite")),
+        beam_pipeline_args=list(deployment.beam.args),
+    )
+
+
+def _up_to(components: list[BaseComponent], last: str | None) -> list[BaseComponent]:
+    ids = [component.id for component in components]
+    return components[: ids.index(last) + 1] if last in ids else components

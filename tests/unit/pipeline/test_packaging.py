@@ -1,0 +1,32 @@
+"""The guards of decision 3: generic import names, one owner each, nothing heavy where it hurts."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize("package", ["pipeline", "components", "schemas"])
+def test_an_import_name_belongs_to_one_distribution(package):
+    owners = set(metadata.packages_distributions().get(package, []))
+    assert owners <= {"isthmus"}, f"'{package}' is also installed by {owners - {'isthmus'}}"
+
+
+def test_kubeflow_is_no_package():
+    # With an __init__.py of ours, the official SDK's `kubeflow.pipelines` would disappear.
+    assert not (ROOT / "kubeflow" / "__init__.py").exists()
+
+
+def test_every_init_is_empty():
+    filled = [str(p) for top in ("pipeline", "components", "schemas") for p in (ROOT / top).rglob("__init__.py") if p.read_text().strip()]
+    assert filled == []
+
+
+def test_the_lock_names_no_host():
+    text = (ROOT / "uv.lock").read_text()
+    assert "://" not in text
+    assert text.count("sha256:") > 200
