@@ -44,16 +44,10 @@ def complete_inferred_schema(
     for name, kind, required in _columns(dataset):
         if name in absent_columns:
             continue
-        feature = schema.feature.add(name=name, type=_TYPES[kind])
-        feature.value_count.min = feature.value_count.max = 1
-        if required:
-            feature.presence.min_fraction = 1.0
-            feature.presence.min_count = 1
-        elif name in dataset.feature_names() and monitoring.min_presence:
+        feature = _add_feature(schema, name, kind, required=required)
+        if not required and name in dataset.feature_names() and monitoring.min_presence:
             feature.presence.min_fraction = monitoring.min_presence
-        if kind == "binary":
-            _set_binary_domain(feature)
-        elif kind == "categorical" and name in dataset.feature_names() and name in found:
+        if kind == "categorical" and name in dataset.feature_names() and name in found:
             _copy_vocabulary(found[name], feature)
     _drop_unused_domains(schema)
     set_comparators(schema, dataset, monitoring)
@@ -68,6 +62,8 @@ def complete_curated_schema(
 ) -> schema_pb2.Schema:
     """A curated schema, restricted to the data set's stored columns, with comparators where it has none.
 
+    Time, series and label kind are a deployment's own; where the curated schema lacks them they are added.
+
     Args:
       curated: The curated schema.
       dataset: The columns.
@@ -78,21 +74,25 @@ def complete_curated_schema(
       The completed schema.
 
     Raises:
-      ConfigError: the curated schema lacks a column, has another type for it, or carries a comparator
+      ConfigError: the curated schema lacks a feature or the label, has another type for it, or carries a comparator
         that TFDV would silently ignore.
     """
     columns = {name: kind for name, kind, _ in _columns(dataset) if name not in absent_columns}
+    required = {name for name, _, row_needs_it in _columns(dataset) if row_needs_it}
+    watched = {*dataset.feature_names(), *([dataset.label] if dataset.label else [])}
     schema = schema_pb2.Schema()
     schema.CopyFrom(curated)
     kept = [feature for feature in curated.feature if feature.name in columns]
     missing = sorted(set(columns) - {feature.name for feature in kept})
-    if missing:
+    if watched & set(missing):
         raise ConfigError(
             f"dataset.schema_name: schema '{dataset.schema_name}' lacks {list_briefly(missing)}. "
             "Add the column there, or leave schema_name out to infer a schema."
         )
     del schema.feature[:]
     schema.feature.extend(kept)
+    for name in missing:
+        _add_feature(schema, name, columns[name], required=name in required)
     for feature in schema.feature:
         kind = columns[feature.name]
         if feature.type != _TYPES[kind]:
@@ -160,6 +160,17 @@ def _columns(dataset: DatasetConfig) -> Iterator[tuple[str, str, bool]]:
         yield dataset.label, "binary", True
     if dataset.label_kind:
         yield dataset.label_kind, "categorical", False
+
+
+def _add_feature(schema: schema_pb2.Schema, name: str, kind: str, *, required: bool) -> schema_pb2.Feature:
+    feature = schema.feature.add(name=name, type=_TYPES[kind])
+    feature.value_count.min = feature.value_count.max = 1
+    if required:
+        feature.presence.min_fraction = 1.0
+        feature.presence.min_count = 1
+    if kind == "binary":
+        _set_binary_domain(feature)
+    return feature
 
 
 def _set_binary_domain(feature: schema_pb2.Feature) -> None:

@@ -1,0 +1,211 @@
+"""Drift against the previous span, anomalies in words, and what stops a locale. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from tensorflow_metadata.proto.v0 import anomalies_pb2
+
+from components.monitoring import MonitoringConfig
+from components.statistics_gen.summary import Comparator, FeatureSummary, compare
+
+Summaries = Mapping[str, FeatureSummary]
+
+#: Place of an anomaly that belongs to no feature.
+WHOLE_SPLIT = "(split)"
+
+
+@dataclass(frozen=True)
+class FeatureDrift:
+    """One feature of one split against the same split of the previous span.
+
+    Attributes:
+      feature: Feature name.
+      split: Split name.
+      measure: `jensen_shannon_divergence` or `infinity_norm`, in [0, 1].
+      value: The measure, or None where it is undefined.
+      threshold: Largest value that passes.
+      n: Values in this span.
+      n_baseline: Values in the previous span.
+      test: `kolmogorov_smirnov` or `chi_square`, or None.
+      statistic: Statistic of the test, or None.
+      p_value: p-value of the test under independent rows, or None.
+      verdict: `OK`, `DRIFT` or `UNDEFINED`.
+      reason: Why something is undefined; else empty.
+    """
+
+    feature: str
+    split: str
+    measure: str
+    value: float | None
+    threshold: float
+    n: int
+    n_baseline: int
+    test: str | None
+    statistic: float | None
+    p_value: float | None
+    verdict: Literal["OK", "DRIFT", "UNDEFINED"]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Anomaly:
+    """One schema anomaly. No value of a row: TFDV's full text stays in `SchemaDiff.pb`.
+
+    Attributes:
+      split: Split name.
+      feature: Feature name, or `(split)`.
+      severity: `ERROR`, `WARNING` or `UNKNOWN`.
+      short: TFDV's short description.
+      description: TFDV's reasons by type.
+    """
+
+    split: str
+    feature: str
+    severity: str
+    short: str
+    description: str
+
+
+@dataclass(frozen=True)
+class DriftReport:
+    """What ExampleValidator found; `drift.json`.
+
+    Attributes:
+      status: `EVALUATED`, or `NOT_EVALUATED` where there is no baseline.
+      reason: Why it was not evaluated; else empty.
+      features: Drift per feature and split.
+      anomalies: Schema anomalies per feature and split.
+    """
+
+    status: Literal["EVALUATED", "NOT_EVALUATED"]
+    reason: str = ""
+    features: tuple[FeatureDrift, ...] = ()
+    anomalies: tuple[Anomaly, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The previous span's statistics: summaries per split, or why there are none."""
+
+    splits: Mapping[str, Summaries] = field(default_factory=dict)
+    absent: str = ""
+
+
+def make_report(
+    current: Mapping[str, Summaries],
+    baseline: Baseline,
+    comparators: Mapping[str, Comparator],
+    anomalies: Mapping[str, anomalies_pb2.Anomalies],
+    min_count: int,
+) -> DriftReport:
+    """Drift of every feature that the schema watches, in every split, and the anomalies of each.
+
+    Args:
+      current: This span's summaries: split, then feature.
+      baseline: The previous span's.
+      comparators: The schema's drift comparators, by feature.
+      anomalies: TFDV's findings, by split.
+      min_count: Fewest values on a side for a distance.
+
+    Returns:
+      The report. A split or feature that only one side has is listed as UNDEFINED with its reason.
+    """
+    found = tuple(
+        anomaly
+        for split in current
+        for anomaly in _anomalies(split, anomalies[split], current[split], comparators)
+    )
+    if baseline.absent:
+        return DriftReport("NOT_EVALUATED", baseline.absent, (), found)
+    if not comparators:
+        return DriftReport("NOT_EVALUATED", "the schema carries no drift comparator", (), found)
+    splits = [*current, *(split for split in baseline.splits if split not in current)]
+    features = tuple(
+        _feature_drift(name, split, current.get(split), baseline.splits.get(split), comparators[name], min_count)
+        for split in splits
+        for name in comparators
+    )
+    return DriftReport("EVALUATED", "", features, found)
+
+
+def refusals(report: DriftReport, monitoring: MonitoringConfig) -> list[str]:
+    """What in a report stops the locale, one sentence each; empty where nothing does."""
+    found = []
+    if monitoring.fail_on == "error":
+        found += [
+            f"split={anomaly.split} feature={anomaly.feature}: schema anomaly of severity ERROR: {anomaly.short}"
+            for anomaly in report.anomalies
+            if anomaly.severity == "ERROR"
+        ]
+    if monitoring.on_drift == "fail":
+        found += [
+            f"split={drift.split} feature={drift.feature}: drift, {drift.measure} {drift.value:.4g} "
+            f"over its threshold {drift.threshold:.4g}"
+            for drift in report.features
+            if drift.verdict == "DRIFT"
+        ]
+    return found
+
+
+def _feature_drift(
+    name: str,
+    split: str,
+    current: Summaries | None,
+    baseline: Summaries | None,
+    comparator: Comparator,
+    min_count: int,
+) -> FeatureDrift:
+    sides = (f"this span's split '{split}'", f"the previous span's split '{split}'")
+    result = compare(
+        (current or {}).get(name), (baseline or {}).get(name), comparator, min_count=min_count, sides=sides
+    )
+    return FeatureDrift(
+        feature=name,
+        split=split,
+        measure=result.measure,
+        value=result.value,
+        threshold=result.threshold,
+        n=result.n,
+        n_baseline=result.n_baseline,
+        test=result.test,
+        statistic=result.statistic,
+        p_value=result.p_value,
+        verdict={None: "UNDEFINED", True: "DRIFT", False: "OK"}[result.exceeded],  # type: ignore[arg-type]
+        reason=result.reason,
+    )
+
+
+def _anomalies(
+    split: str, found: anomalies_pb2.Anomalies, summaries: Summaries, comparators: Mapping[str, Comparator]
+) -> Iterator[Anomaly]:
+    """Anomalies of one split; comparators' are left out, they are in the drift rows."""
+    if found.data_missing or not summaries:
+        yield Anomaly(split, WHOLE_SPLIT, "ERROR", "Empty split", "The split has no rows.")
+        return
+    if found.HasField("dataset_anomaly_info"):
+        yield from _one_anomaly(split, WHOLE_SPLIT, found.dataset_anomaly_info)
+    for name in sorted(found.anomaly_info):
+        info = found.anomaly_info[name]
+        yield from _one_anomaly(split, ".".join(info.path.step) or name, info)
+    for name in comparators:
+        summary = summaries.get(name)
+        if summary is not None and summary.num_present == 0:
+            description = f"All {summary.num_missing} rows lack a value."
+            yield Anomaly(split, name, "WARNING", "All values missing", description)
+
+
+def _one_anomaly(split: str, feature: str, info: anomalies_pb2.AnomalyInfo) -> Iterator[Anomaly]:
+    kinds = anomalies_pb2.AnomalyInfo.Type
+    reasons = [reason for reason in info.reason if not kinds.Name(reason.type).startswith("COMPARATOR_")]
+    if reasons:
+        short = "; ".join(dict.fromkeys(reason.short_description for reason in reasons))
+        description = ", ".join(dict.fromkeys(kinds.Name(reason.type) for reason in reasons))
+        severity = anomalies_pb2.AnomalyInfo.Severity.Name(info.severity)
+        yield Anomaly(split, feature, severity, short, description)
