@@ -1,0 +1,105 @@
+"""Builds a `RunReport` from a run's folder. Never raises for a part that is absent."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from pathlib import Path
+from typing import Any
+
+from components.errors import DataError
+from components.version import __version__
+from pipeline.report.collect_centre import collect_centre
+from pipeline.report.collect_region import collect_region
+from pipeline.report.model import CentralReport, LineageEdge, RunHeader, RunReport
+from pipeline.report.reading import as_count, as_mapping, as_text
+from pipeline.report.words import verdict_of
+
+
+def collect(run_dir: Path) -> RunReport:
+    """Reads `run.json` and every artifact that it names.
+
+    Args:
+      run_dir: `<root>/runs/<run_id>`.
+
+    Returns:
+      The report; parts that a run does not have carry the reason in words.
+
+    Raises:
+      DataError: `run.json` is missing or is no JSON object: then there is no run to report on.
+    """
+    run_dir = Path(run_dir)
+    run = _read_run(run_dir)
+    locales = tuple(
+        collect_region(locale, entry, run_dir) for locale, entry in as_mapping(run.get("locales")).items()
+    )
+    central = collect_centre(run.get("central"), run_dir)
+    header = _header(run, run_dir)
+    return RunReport(
+        isthmus_version=header.versions.get("isthmus", __version__),
+        run=header,
+        verdict=verdict_of(header, locales, central),
+        locales=locales,
+        central=central,
+        lineage=_lineage(central),
+    )
+
+
+def _read_run(run_dir: Path) -> dict[str, Any]:
+    path = run_dir / "run.json"
+    try:
+        run = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise DataError(f"{path}: not found; name a run's folder, as `isthmus status` lists them") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not JSON ({type(error).__name__}); run it again") from error
+    if not isinstance(run, dict):
+        raise DataError(f"{path}: expected a JSON object, found {type(run).__name__}; run it again")
+    return run
+
+
+def _header(run: dict[str, Any], run_dir: Path) -> RunHeader:
+    started, finished = as_text(run.get("started_at")), as_text(run.get("finished_at"))
+    return RunHeader(
+        run_id=as_text(run.get("run_id"), run_dir.name),
+        name=as_text(run.get("name"), "unnamed run"),
+        started_at=started,
+        finished_at=finished,
+        seconds=_seconds_between(started, finished),
+        config_digest=as_text(run.get("config_digest")),
+        seed=as_count(run.get("seed")),
+        exit_status=as_count(run.get("exit_status")),
+        versions={name: as_text(value) for name, value in as_mapping(run.get("versions")).items()},
+    )
+
+
+def _seconds_between(started: str, finished: str) -> float | None:
+    try:
+        first, last = (
+            datetime.datetime.fromisoformat(text.replace("Z", "+00:00")) for text in (started, finished)
+        )
+        return max(0.0, (last - first).total_seconds())
+    except (ValueError, TypeError):  # absent, or one has a zone and the other has none
+        return None
+
+
+def _lineage(central: CentralReport) -> tuple[LineageEdge, ...]:
+    merge = central.merge.content
+    if merge is None:
+        return ()
+    push = central.push.content
+    detector = "no detector was pushed"
+    if push is not None and push.pushed:
+        named = f"{push.name} version {push.version}".strip() if push.version else push.name
+        detector = named or push.uri.rstrip("/").rpartition("/")[2] or "the detector"
+    return tuple(
+        LineageEdge(
+            locale=release.locale,
+            release_id=release.release_id,
+            digest=release.digest,
+            span=release.span,
+            rows=release.rows,
+            detector=detector,
+        )
+        for release in merge.accepted
+    )

@@ -1,0 +1,314 @@
+"""Reads a region's artifacts into the report's model: metrics, counts and binned curves only.
+
+`quarantine.csv`, the Examples and the descriptions of schema anomalies are never opened or passed
+on: they can hold values of a restricted region's rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.report.curves import read_curves
+from pipeline.report.model import (
+    Anomaly,
+    Blessing,
+    Curve,
+    Drift,
+    DriftRow,
+    Evidence,
+    GateCheck,
+    Ingest,
+    LocaleReport,
+    Part,
+    Push,
+    ReleaseQuality,
+    Training,
+    TrainingCurve,
+)
+from pipeline.report.reading import (
+    PipelineFiles,
+    as_bounds,
+    as_count,
+    as_counts,
+    as_list,
+    as_mapping,
+    as_number,
+    as_numbers,
+    as_sentences,
+    as_text,
+    first_of,
+)
+
+#: Words in a metric's name that tell its family, where the evaluator does not say it.
+_FAMILY_WORDS = {
+    "privacy": ("dcr", "nndr", "member", "copy", "copies", "replay", "attack", "epsilon", "privacy"),
+    "utility": ("tstr", "trtr", "trts", "utility"),
+    "temporal": ("autocorr", "acf", "temporal", "seasonal", "profile", "lag"),
+}
+
+#: Steps of a training log that are drawn; beyond that every n-th.
+_TRAINING_POINTS = 300
+
+
+def collect_region(locale: str, entry: Any, run_dir: Path) -> LocaleReport:
+    """One locale of `run.json` and the artifacts that it names.
+
+    Args:
+      locale: BCP 47 tag.
+      entry: The locale's mapping in `run.json`; anything else reads as a locale that never started.
+      run_dir: The run's folder.
+    """
+    files = PipelineFiles(locale, entry, run_dir)
+    return LocaleReport(
+        locale=locale,
+        sharing=as_text(files.entry.get("sharing"), "unknown"),
+        run=files.pipeline_run(),
+        ingest=_ingest(files),
+        drift=_drift(files),
+        training=_training(files),
+        quality=_quality(files),
+        blessing=read_blessing(files, "ReleaseEvaluator"),
+        curves=_curves(files),
+        push=read_push(files, "Pusher"),
+    )
+
+
+def _why_open(files: PipelineFiles) -> str:
+    """Why an open locale has no synthesizer; empty where one is there, or should be."""
+    if files.entry.get("sharing") == "open" and files.component("SynthesizerTrainer") is None:
+        return f"{files.name} is open: it shares its validated rows, and no synthesizer is trained."
+    return ""
+
+
+def _quality(files: PipelineFiles) -> Part[ReleaseQuality]:
+    part = files.read("ReleaseEvaluator", "evaluation", "evaluation.json", "evaluation of the release")
+    if part.content is None:
+        return Part[ReleaseQuality](absent=_why_open(files) or part.absent)
+    return Part[ReleaseQuality](content=read_quality(part.content))
+
+
+def _curves(files: PipelineFiles) -> Part[tuple[Curve, ...]]:
+    part = files.read("ReleaseEvaluator", "evaluation", "plots.json", "curves of real against synthetic")
+    if part.content is None:
+        return Part[tuple[Curve, ...]](absent=_why_open(files) or part.absent)
+    found = read_curves(part.content)
+    return (
+        Part[tuple[Curve, ...]](content=found)
+        if found
+        else Part[tuple[Curve, ...]](absent="plots.json of ReleaseEvaluator holds no curve.")
+    )
+
+
+def read_quality(evaluation: Mapping[str, Any]) -> ReleaseQuality:
+    """`evaluation.json` of ReleaseEvaluator: each metric joined with the gate's checks of it."""
+    gate = as_mapping(evaluation.get("gate"))
+    checks: dict[str, list[GateCheck]] = {}
+    for item in as_list(gate.get("checks")):
+        checks.setdefault(as_text(first_of(item, "metric", "name"), "?"), []).append(_check(as_mapping(item)))
+    raw = evaluation.get("metrics")
+    if isinstance(raw, Mapping):
+        metrics = [{"name": name, **as_mapping(value)} for name, value in raw.items()]
+    else:
+        metrics = [as_mapping(item) for item in as_list(raw)]
+    evidence = [_evidence(metric, checks.pop(as_text(metric.get("name")), [])) for metric in metrics]
+    # A check of a metric that is not in the list (hence failed) is shown all the same.
+    evidence += [_evidence({"name": name}, found) for name, found in checks.items()]
+    return ReleaseQuality(
+        verdict=as_text(first_of(gate, "verdict"), as_text(evaluation.get("verdict"), "NOT_EVALUATED")),
+        evidence=tuple(evidence),
+    )
+
+
+def _check(check: Mapping[str, Any]) -> GateCheck:
+    threshold = as_number(check.get("threshold"))
+    rule = as_text(check.get("rule"))
+    if threshold is not None and not any(letter.isdigit() for letter in rule):
+        rule = f"{rule} {threshold:g}".strip()
+    return GateCheck(
+        rule=rule,
+        value=as_number(check.get("value")),
+        threshold=threshold,
+        passed=check.get("passed") is True,  # fails closed, as the gate does
+        reason=as_text(check.get("reason")),
+    )
+
+
+def _evidence(metric: Mapping[str, Any], checks: list[GateCheck]) -> Evidence:
+    name = as_text(metric.get("name"), "?")
+    value = as_number(metric.get("value"))
+    limits = as_numbers(metric.get("range"))
+    return Evidence(
+        name=name,
+        family=as_text(first_of(metric, "group", "family", "category")) or family_of(name),
+        description=as_text(metric.get("description")),
+        value=value,
+        status=as_text(metric.get("status"), "OK" if value is not None else "UNDEFINED"),
+        reason=as_text(metric.get("reason")),
+        direction=as_text(first_of(metric, "direction", "better")),
+        range=(limits[0], limits[1]) if len(limits) == 2 else (None, None),
+        interval=as_bounds(first_of(metric, "interval", "ci")),
+        control=as_number(metric.get("control")),
+        n=as_count(metric.get("n")),
+        checks=tuple(checks),
+    )
+
+
+def family_of(name: str) -> str:
+    """The family of a metric by its name, where the evaluator does not say it."""
+    lowered = name.lower()
+    for family, words in _FAMILY_WORDS.items():
+        if any(word in lowered for word in words):
+            return family
+    return "fidelity"
+
+
+def _ingest(files: PipelineFiles) -> Part[Ingest]:
+    part = files.read("ExampleGen", "quarantine", "ingest.json", "count of rows read")
+    if part.content is None:
+        return Part[Ingest](absent=part.absent)
+    found = part.content
+    raw = first_of(found, "quarantined_per_reason", "quarantined_by_reason", "reasons", "quarantined")
+    reasons = as_counts(raw)
+    read = as_count(first_of(found, "rows_read", "read"))
+    kept = as_count(first_of(found, "rows_kept", "kept"))
+    quarantined = as_count(first_of(found, "rows_quarantined", "quarantined"))
+    if quarantined is None and (reasons or isinstance(raw, Mapping)):
+        quarantined = sum(reasons.values())
+    if quarantined is None and read is not None and kept is not None:
+        quarantined = read - kept
+    splits = first_of(found, "rows_per_split", "split_rows", "splits")
+    dropped = first_of(found, "dropped_columns", "columns_dropped", "pii_dropped")
+    return Part[Ingest](
+        content=Ingest(
+            rows_read=read,
+            rows_kept=kept,
+            rows_quarantined=quarantined,
+            reasons=dict(sorted(reasons.items(), key=lambda item: -item[1])),
+            dropped_columns=tuple(as_text(name) for name in as_list(dropped)),
+            splits=as_counts(splits),
+        )
+    )
+
+
+def _drift(files: PipelineFiles) -> Part[Drift]:
+    part = files.read("ExampleValidator", "drift", "drift.json", "drift report")
+    if part.content is None:
+        return Part[Drift](absent=part.absent)
+    rows = (as_mapping(item) for item in as_list(part.content.get("features")))
+    anomalies = (as_mapping(item) for item in as_list(part.content.get("anomalies")))
+    return Part[Drift](
+        content=Drift(
+            status=as_text(part.content.get("status"), "unknown"),
+            reason=as_text(part.content.get("reason")),
+            features=tuple(
+                DriftRow(
+                    feature=as_text(row.get("feature"), "?"),
+                    split=as_text(row.get("split")),
+                    measure=as_text(row.get("measure")),
+                    value=as_number(row.get("value")),
+                    threshold=as_number(row.get("threshold")),
+                    p_value=as_number(row.get("p_value")),
+                    n=as_count(row.get("n")),
+                    n_baseline=as_count(row.get("n_baseline")),
+                    verdict=as_text(row.get("verdict"), "unknown"),
+                    reason=as_text(row.get("reason")),
+                )
+                for row in rows
+            ),
+            anomalies=tuple(
+                Anomaly(
+                    split=as_text(row.get("split")),
+                    feature=as_text(row.get("feature"), "?"),
+                    severity=as_text(row.get("severity"), "unknown"),
+                    short=as_text(first_of(row, "short", "short_description")),
+                )
+                for row in anomalies
+            ),
+        )
+    )
+
+
+def _training(files: PipelineFiles) -> Part[Training]:
+    part = files.read("SynthesizerTrainer", "model", "synthesizer.json", "training log")
+    if part.content is None:
+        return Part[Training](absent=_why_open(files) or part.absent)
+    found = part.content
+    log = first_of(found, "training_log", "log", "history", "training")
+    log = first_of(log, "log", "history", "epochs", "points", default=log)
+    return Part[Training](
+        content=Training(
+            seconds=as_number(first_of(found, "training_seconds", "seconds", "wall_seconds")),
+            parameters=as_count(first_of(found, "parameters", "n_parameters", "parameter_count")),
+            stopped=as_text(first_of(found, "stopped", "stop_reason", "stopped_because")),
+            curves=training_curves(log),
+        )
+    )
+
+
+def training_curves(log: Any) -> tuple[TrainingCurve, ...]:
+    """Curves from a log given as a list of points or as lists per quantity; at most 300 points each."""
+    columns: dict[str, list[Any]] = {}
+    if isinstance(log, Mapping):
+        columns = {str(name): as_list(values) for name, values in log.items() if isinstance(values, list)}
+    else:
+        points = [as_mapping(item) for item in as_list(log)]
+        for name in dict.fromkeys(name for point in points for name in point):
+            columns[name] = [point.get(name) for point in points]
+    length = max((len(values) for values in columns.values()), default=0)
+    axis = next((key for key in ("step", "epoch", "iteration") if key in columns), "")
+    steps = as_numbers(columns.pop(axis, None))
+    if len(steps) != length or any(step is None for step in steps):
+        steps = tuple(float(index) for index in range(length))
+    stride = max(1, -(-length // _TRAINING_POINTS))
+    curves = []
+    for name, values in columns.items():
+        numbers = as_numbers(values)
+        kept = [
+            (step, value)
+            for step, value in list(zip(steps, numbers, strict=False))[::stride]
+            if step is not None and value is not None
+        ]
+        if len(kept) > 1 and name not in ("seconds", "elapsed_s", "time"):
+            curves.append(
+                TrainingCurve(name=name, step=tuple(s for s, _ in kept), value=tuple(v for _, v in kept))
+            )
+    return tuple(curves)
+
+
+def read_blessing(files: PipelineFiles, component: str) -> Part[Blessing]:
+    """`verdict.json` of a blessing; the file that names the verdict alone serves as well."""
+    part = files.read(component, "blessing", "verdict.json", "verdict")
+    if part.content is not None:
+        return Part[Blessing](
+            content=Blessing(
+                verdict=as_text(part.content.get("verdict"), "NOT_EVALUATED"),
+                reasons=as_sentences(part.content.get("reasons")),
+            )
+        )
+    folder = files.folder(component, "blessing")
+    for verdict in ("NOT_BLESSED", "NOT_EVALUATED", "BLESSED"):
+        if folder is not None and (folder / verdict).exists():
+            return Part[Blessing](content=Blessing(verdict=verdict))
+    return Part[Blessing](absent=_why_open(files) or part.absent)
+
+
+def read_push(files: PipelineFiles, component: str) -> Part[Push]:
+    """`push.json` of either Pusher."""
+    part = files.read(component, "pushed", "push.json", "record of what was pushed")
+    if part.content is None:
+        return Part[Push](absent=part.absent)
+    found = part.content
+    return Part[Push](
+        content=Push(
+            pushed=found.get("pushed") is True,
+            reason=as_text(found.get("reason")),
+            uri=as_text(found.get("uri")),
+            release_id=as_text(found.get("release_id")),
+            digest=as_text(first_of(found, "content_digest", "digest")),
+            rows=as_count(found.get("rows")),
+            name=as_text(found.get("name")),
+            version=as_text(found.get("version")),
+        )
+    )

@@ -1,0 +1,185 @@
+"""Tolerant reading of a run's files: what is there is read, what is not is said in words.
+
+A report must come out of every run, above all of one that failed, so nothing here raises for a
+missing file, a missing key or a value of another type.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import urllib.parse
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.report.model import Bounds, ComponentRun, Part, PipelineRun
+
+
+def first_of(source: Any, *names: str, default: Any = None) -> Any:
+    """The first of `names` that `source` has with a value that is not None."""
+    if isinstance(source, Mapping):
+        for name in names:
+            if source.get(name) is not None:
+                return source[name]
+    return default
+
+
+def as_mapping(value: Any) -> dict[str, Any]:
+    """The value if it is a mapping, else an empty one."""
+    return {str(key): item for key, item in value.items()} if isinstance(value, Mapping) else {}
+
+
+def as_list(value: Any) -> list[Any]:
+    """The value if it is a list, else an empty one."""
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def as_text(value: Any, default: str = "") -> str:
+    """Text as it is, numbers and booleans as text, lists joined; everything else is the default."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | int | float):
+        return str(value)
+    if isinstance(value, list | tuple):
+        return "; ".join(as_text(item) for item in value)
+    return default
+
+
+def as_number(value: Any) -> float | None:
+    """A finite float, else None; a bool is no number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def as_count(value: Any) -> int | None:
+    """A finite number rounded to int, else None."""
+    number = as_number(value)
+    return None if number is None else round(number)
+
+
+def as_numbers(values: Any) -> tuple[float | None, ...]:
+    """Each entry of a list through `as_number`."""
+    return tuple(as_number(value) for value in as_list(values))
+
+
+def as_counts(value: Any) -> dict[str, int]:
+    """A mapping of names to counts, without the entries that are none."""
+    found = {name: as_count(count) for name, count in as_mapping(value).items()}
+    return {name: count for name, count in found.items() if count is not None}
+
+
+def as_bounds(value: Any) -> Bounds | None:
+    """`[lo, hi]`, `{"lo", "hi"}` or `{"low", "high"}`; None unless both ends are finite."""
+    if isinstance(value, Mapping):
+        pair: list[Any] = [first_of(value, "lo", "low", "lower"), first_of(value, "hi", "high", "upper")]
+    else:
+        pair = as_list(value)
+    if len(pair) != 2:
+        return None
+    lo, hi = as_number(pair[0]), as_number(pair[1])
+    return None if lo is None or hi is None else Bounds(lo=lo, hi=hi)
+
+
+def as_sentences(value: Any) -> tuple[str, ...]:
+    """A list of texts, or one text, or a list of mappings with a `reason`; without empty ones."""
+    items: Iterable[Any] = value if isinstance(value, list | tuple) else [value]
+    texts = (as_text(first_of(item, "reason", "message", "text", default=item)) for item in items)
+    return tuple(text for text in texts if text)
+
+
+def local_path(uri: str, relative_to: Path) -> Path:
+    """A local path from `file://` or a plain path; relative ones start at `relative_to`."""
+    path = urllib.parse.unquote(urllib.parse.urlparse(uri).path) if uri.startswith("file://") else uri
+    return relative_to / path
+
+
+class PipelineFiles:
+    """One pipeline of a run (a locale's or the centre's): its status and its artifacts.
+
+    Args:
+      name: The locale, or `the centre`; begins the reason of what is absent.
+      entry: The pipeline's mapping in `run.json`; None where it never started.
+      run_dir: The run's folder; relative URIs start there.
+    """
+
+    def __init__(self, name: str, entry: Any, run_dir: Path) -> None:
+        self.name = name
+        self.entry = as_mapping(entry)
+        self.run_dir = run_dir
+        self.components = [as_mapping(item) for item in as_list(self.entry.get("components"))]
+
+    @property
+    def error(self) -> str:
+        """The first line of the error that ended the pipeline; empty where there is none."""
+        lines = as_text(self.entry.get("error")).strip().splitlines()
+        return lines[0] if lines else ""
+
+    def pipeline_run(self) -> PipelineRun:
+        """Status and timings."""
+        return PipelineRun(
+            status=as_text(self.entry.get("status"), "unknown"),
+            error=self.error,
+            log=as_text(self.entry.get("log")),
+            seconds=as_number(self.entry.get("seconds")),
+            components=tuple(
+                ComponentRun(
+                    id=as_text(first_of(item, "id", "component"), "?"),
+                    component=as_text(first_of(item, "component", "id"), "?"),
+                    state=as_text(item.get("state"), "unknown"),
+                    seconds=as_number(item.get("seconds")),
+                )
+                for item in self.components
+            ),
+        )
+
+    def component(self, name: str) -> dict[str, Any] | None:
+        """The component with this id (alone, or followed by the locale), or of this class."""
+        for key in ("id", "component"):
+            for item in self.components:
+                found = as_text(item.get(key))
+                if found == name or found.startswith((f"{name}.", f"{name}-", f"{name}_")):
+                    return item
+        return None
+
+    def folder(self, component: str, channel: str) -> Path | None:
+        """The folder of a component's artifact, or None where there is none on this machine."""
+        outputs = as_mapping((self.component(component) or {}).get("outputs"))
+        found = outputs.get(channel)
+        uri = as_text(found[0] if isinstance(found, list) and found else found)
+        if not uri:
+            return None
+        path = local_path(uri, self.run_dir)
+        return path if path.is_dir() else None
+
+    def why_absent(self, component: str, subject: str) -> str:
+        """Why a component's output is not there, as a sentence."""
+        found = self.component(component)
+        status = self.entry.get("status")
+        if found is None and status == "skipped":
+            return f"{self.name} was skipped in this run, so there is no {subject}."
+        if found is None and status == "failed":
+            cause = f": {self.error}" if self.error else ""
+            return f"{component} did not run because {self.name} failed before it{cause}"
+        if found is None:
+            return f"{component} is not part of this run for {self.name}, so there is no {subject}."
+        if found.get("state") == "failed":
+            return f"{component} failed{f': {self.error}' if self.error else ''}"
+        return f"The files of {component} are not on this machine, so the {subject} cannot be shown."
+
+    def read(self, component: str, channel: str, file: str, subject: str) -> Part[dict[str, Any]]:
+        """A JSON file of a component's artifact, or the reason why it cannot be shown."""
+        folder = self.folder(component, channel)
+        if folder is None:
+            return Part[dict[str, Any]](absent=self.why_absent(component, subject))
+        path = folder / file
+        try:
+            value = json.loads(path.read_text())
+        except FileNotFoundError:
+            return Part[dict[str, Any]](absent=f"{component} wrote no {file}, so there is no {subject}.")
+        except (OSError, ValueError):
+            return Part[dict[str, Any]](absent=f"{file} of {component} cannot be read.")
+        if not isinstance(value, dict):
+            return Part[dict[str, Any]](absent=f"{file} of {component} is not a JSON object.")
+        return Part[dict[str, Any]](content=value)
