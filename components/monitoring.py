@@ -55,7 +55,7 @@ class MonitoringConfig(ComponentConfig):
     drift: ComparatorConfig = ComparatorConfig()
     # Locales differ by nature (climate, duty cycle): a skew is a description before it is an alarm.
     skew: ComparatorConfig = ComparatorConfig(jensen_shannon_divergence=0.3, infinity_norm=0.2)
-    features: dict[str, FeatureThresholds] = {}
+    features: dict[str, FeatureThresholds] = pydantic.Field(default_factory=dict)
     # Ten equal-width buckets with fewer than ten values each say little.
     min_count: int = pydantic.Field(default=100, ge=1)
     min_presence: float = pydantic.Field(default=0.0, ge=0, le=1)

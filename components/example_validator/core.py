@@ -128,7 +128,9 @@ def make_report(
         return DriftReport("NOT_EVALUATED", "the schema carries no drift comparator", (), found)
     splits = [*current, *(split for split in baseline.splits if split not in current)]
     features = tuple(
-        _feature_drift(name, split, current.get(split), baseline.splits.get(split), comparators[name], min_count)
+        _feature_drift(
+            name, split, current.get(split), baseline.splits.get(split), comparators[name], min_count
+        )
         for split in splits
         for name in comparators
     )
@@ -140,7 +142,8 @@ def refusals(report: DriftReport, monitoring: MonitoringConfig) -> list[str]:
     found = []
     if monitoring.fail_on == "error":
         found += [
-            f"split={anomaly.split} feature={anomaly.feature}: schema anomaly of severity ERROR: {anomaly.short}"
+            f"split={anomaly.split} feature={anomaly.feature}: schema anomaly of severity ERROR: "
+            f"{anomaly.short}"
             for anomaly in report.anomalies
             if anomaly.severity == "ERROR"
         ]

@@ -39,7 +39,9 @@ class SchemaGen(BaseComponent):
     SPEC_CLASS = SchemaGenSpec
     EXECUTOR_SPEC = ExecutorClassSpec(Executor)
 
-    def __init__(self, config: SchemaGenConfig, statistics: BaseChannel, *, fingerprint: str | None = None) -> None:
+    def __init__(
+        self, config: SchemaGenConfig, statistics: BaseChannel, *, fingerprint: str | None = None
+    ) -> None:
         """Connects the component.
 
         Args:
@@ -51,7 +53,9 @@ class SchemaGen(BaseComponent):
         super().__init__(
             spec=SchemaGenSpec(
                 config=config.to_exec_property(),
-                fingerprint=schema_fingerprint(config.dataset.schema_name) if fingerprint is None else fingerprint,
+                fingerprint=schema_fingerprint(config.dataset.schema_name)
+                if fingerprint is None
+                else fingerprint,
                 isthmus_version=__version__,
                 statistics=statistics,
                 schema=Channel(type=standard_artifacts.Schema),

@@ -60,7 +60,7 @@ def complete_curated_schema(
     monitoring: MonitoringConfig,
     absent_columns: tuple[str, ...] = (),
 ) -> schema_pb2.Schema:
-    """A curated schema, restricted to the data set's stored columns, with comparators where it has none.
+    """A curated schema restricted to the data set's stored columns, with comparators where it has none.
 
     Time, series and label kind are a deployment's own; where the curated schema lacks them they are added.
 
@@ -74,8 +74,8 @@ def complete_curated_schema(
       The completed schema.
 
     Raises:
-      ConfigError: the curated schema lacks a feature or the label, has another type for it, or carries a comparator
-        that TFDV would silently ignore.
+      ConfigError: the curated schema lacks a feature or the label, has another type for it, or
+        carries a comparator that TFDV would silently ignore.
     """
     columns = {name: kind for name, kind, _ in _columns(dataset) if name not in absent_columns}
     required = {name for name, _, row_needs_it in _columns(dataset) if row_needs_it}

@@ -31,7 +31,9 @@ def schema_text(name: str) -> str:
             f"dataset.schema_name: no curated schema '{name}'{nearest_name(name, known)}. "
             f"There are: {list_briefly(known)}. Leave it out to infer one."
         )
-    return importlib.resources.files("schemas").joinpath(name, SCHEMA_FILE).read_text(encoding="utf-8")
+    return (
+        importlib.resources.files("schemas").joinpath(name).joinpath(SCHEMA_FILE).read_text(encoding="utf-8")
+    )
 
 
 def curated_schema(name: str) -> schema_pb2.Schema:

@@ -257,7 +257,9 @@ def chi_square_homogeneity(p: Mapping[str, float], q: Mapping[str, float]) -> Te
 def _absorb_smallest(table: FloatArray) -> FloatArray:
     """Adds the last, too rare, pooled column to the least frequent other one."""
     if table.shape[1] < 3:
-        raise UndefinedMetricError("chi_square: too few values for the approximation (expected counts below 5)")
+        raise UndefinedMetricError(
+            "chi_square: too few values for the approximation (expected counts below 5)"
+        )
     kept = table[:, :-1].copy()
     kept[:, np.argmin(kept.sum(axis=0))] += table[:, -1]
     return kept

@@ -15,7 +15,6 @@ EXAMPLES_KEY = "examples"
 STATISTICS_KEY = "statistics"
 
 
-
 class Executor(BaseExecutor):
     """Reads every split of Examples and writes its statistics, as TFX lays them out."""
 

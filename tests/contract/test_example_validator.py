@@ -1,4 +1,4 @@
-"""ExampleValidator: files, drift with TFDV's numbers, what stops a locale, what is said instead of silence."""
+"""ExampleValidator: files, drift with TFDV's numbers, what stops a locale, and never silence."""
 
 from __future__ import annotations
 
@@ -25,8 +25,13 @@ from components.statistics_gen.tfdv_stats import compute_statistics
 pytestmark = pytest.mark.tfx
 
 DATASET = DatasetConfig(
-    features=(FeatureConfig(name="temp"), FeatureConfig(name="on", kind="binary")), targets=("temp",), interval_s=60
+    features=(FeatureConfig(name="temp"), FeatureConfig(name="on", kind="binary")),
+    targets=("temp",),
+    interval_s=60,
 )
+
+
+DEFAULTS = MonitoringConfig()
 
 
 def _table(rows: int, seed: int, *, mean: float = 20.0, share: float = 0.2, value: int = 1) -> pa.Table:
@@ -62,14 +67,18 @@ def _run(
     root: Path,
     current: dict[str, pa.Table],
     previous: dict[str, pa.Table] | None = None,
-    monitoring: MonitoringConfig = MonitoringConfig(),
+    monitoring: MonitoringConfig = DEFAULTS,
     by_channel: bool = True,
 ) -> dict[str, Any]:
     from components.artifacts import DriftReport
     from components.example_validator.executor import Executor
     from components.tfx_shim import standard_artifacts
 
-    schema, anomalies, drift = standard_artifacts.Schema(), standard_artifacts.ExampleAnomalies(), DriftReport()
+    schema, anomalies, drift = (
+        standard_artifacts.Schema(),
+        standard_artifacts.ExampleAnomalies(),
+        DriftReport(),
+    )
     for name, artifact in (("schema", schema), ("anomalies", anomalies), ("drift", drift)):
         artifact.uri = str(root / name)
     (root / "schema").mkdir(parents=True)
@@ -164,7 +173,9 @@ def test_an_error_is_raised_after_everything_is_written(tmp_path: Path) -> None:
     assert text.startswith("locale=eu-west span=7 split=eval feature=on: schema anomaly of severity ERROR: ")
     assert "Out-of-range values" in text and "Mend the source or the schema" in text
     report = json.loads((tmp_path / "drift" / "drift.json").read_text())
-    assert [(a["split"], a["feature"], a["severity"]) for a in report["anomalies"]] == [("eval", "on", "ERROR")]
+    assert [(a["split"], a["feature"], a["severity"]) for a in report["anomalies"]] == [
+        ("eval", "on", "ERROR")
+    ]
     assert (tmp_path / "anomalies" / "Split-eval" / "SchemaDiff.pb").is_file()
     verdicts = {(row["split"], row["feature"]): row["verdict"] for row in report["features"]}
     assert verdicts["train", "temp"] == "OK" and verdicts["eval", "temp"] == "UNDEFINED"

@@ -71,7 +71,11 @@ def _run(root: Path, config: SchemaGenConfig, tables: dict[str, pa.Table]) -> sc
 
 
 def test_inferred_over_all_splits(tmp_path: Path) -> None:
-    tables = {"train": _table(500, 1), "eval": _table(100, 2, modes=("sun", "eclipse")), "empty": _table(0, 3)}
+    tables = {
+        "train": _table(500, 1),
+        "eval": _table(100, 2, modes=("sun", "eclipse")),
+        "empty": _table(0, 3),
+    }
     schema = _run(tmp_path, SchemaGenConfig(dataset=DATASET), tables)
     assert [feature.name for feature in schema.feature] == [
         "timestamp",
@@ -102,7 +106,9 @@ def test_no_comparator_is_silently_ignored(tmp_path: Path) -> None:
     tight = ComparatorConfig(jensen_shannon_divergence=0.05, infinity_norm=0.05)
     config = SchemaGenConfig(dataset=DATASET, monitoring=MonitoringConfig(drift=tight, skew=tight))
     schema = _run(tmp_path, config, {"train": _table(3000, 1)})
-    watched = {f.name for f in schema.feature if f.HasField("drift_comparator") and f.HasField("skew_comparator")}
+    watched = {
+        f.name for f in schema.feature if f.HasField("drift_comparator") and f.HasField("skew_comparator")
+    }
     assert watched == {"temp", "count", "on", "mode", "label"}
     moved = _statistics(_table(3000, 2, shift=1.0))
     found = tfdv.validate_statistics(

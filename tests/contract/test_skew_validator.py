@@ -50,7 +50,11 @@ def _run(root: Path, locales: dict[str, pa.Table]) -> dict[str, Any]:
     from components.skew_validator.executor import Executor
     from components.tfx_shim import artifact_utils, standard_artifacts
 
-    statistics, schema, skew = standard_artifacts.ExampleStatistics(), standard_artifacts.Schema(), SkewReport()
+    statistics, schema, skew = (
+        standard_artifacts.ExampleStatistics(),
+        standard_artifacts.Schema(),
+        SkewReport(),
+    )
     for name, artifact in (("statistics", statistics), ("schema", schema), ("skew", skew)):
         artifact.uri = str(root / name)
     statistics.split_names = artifact_utils.encode_split_names(list(locales))

@@ -158,12 +158,16 @@ def test_histograms_and_quantiles_near_tfdvs(both: Any, name: str) -> None:
         sorted(side.num_stats.histograms, key=lambda h: h.type) for side in (ours, theirs)
     )
     edges = [(b.low_value, b.high_value) for b in standard.buckets]
-    np.testing.assert_allclose(edges, [(b.low_value, b.high_value) for b in standard_theirs.buckets], rtol=1e-12)
+    np.testing.assert_allclose(
+        edges, [(b.low_value, b.high_value) for b in standard_theirs.buckets], rtol=1e-12
+    )
     # TFDV's sketch promises ranks to epsilon = 0.01; the two sides may err in opposite directions.
     counts, counts_theirs = ([b.sample_count for b in h.buckets] for h in (standard, standard_theirs))
     np.testing.assert_allclose(counts, counts_theirs, atol=2 * 0.01 * values.size)
     for bucket, level in zip(quantiles.buckets, np.linspace(0.1, 1, 10)):
-        low, high = (np.searchsorted(values, bucket.high_value, side=s) / values.size for s in ("left", "right"))
+        low, high = (
+            np.searchsorted(values, bucket.high_value, side=s) / values.size for s in ("left", "right")
+        )
         assert low - 0.01 <= level <= high + 0.01
     assert len(quantiles.buckets) == len(quantiles_theirs.buckets)
 
@@ -177,7 +181,11 @@ def test_counts_per_category_equal_tfdvs(both: Any) -> None:
 
 
 def test_merged_shards_are_the_statistics_of_the_union() -> None:
-    from components.statistics_gen.tfdv_stats import StatisticsAccumulator, compute_statistics, merge_accumulators
+    from components.statistics_gen.tfdv_stats import (
+        StatisticsAccumulator,
+        compute_statistics,
+        merge_accumulators,
+    )
 
     config = StatisticsGenConfig(dataset=DATASET)
     batches = [split_io.listify_batch(b) for b in _table(4000, 9).drop(["void"]).to_batches(500)]
@@ -220,7 +228,9 @@ def test_component_construction() -> None:
     from components.tfx_shim import Channel, standard_artifacts
 
     config = StatisticsGenConfig(dataset=DATASET)
-    component = StatisticsGen(config, examples=Channel(type=standard_artifacts.Examples)).with_id("StatisticsGen")
+    component = StatisticsGen(config, examples=Channel(type=standard_artifacts.Examples)).with_id(
+        "StatisticsGen"
+    )
     assert StatisticsGenConfig.from_exec_property(component.exec_properties["config"]) == config
     assert component.outputs["statistics"].type is standard_artifacts.ExampleStatistics
     with pytest.raises(TypeError):

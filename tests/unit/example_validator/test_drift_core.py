@@ -27,7 +27,7 @@ def _report(
     anomalies: anomalies_pb2.Anomalies = CLEAN,
 ) -> DriftReport:
     base = baseline if isinstance(baseline, Baseline) else Baseline(baseline)
-    return make_report(current, base, {"mode": LINF}, {split: anomalies for split in current}, min_count=10)
+    return make_report(current, base, {"mode": LINF}, dict.fromkeys(current, anomalies), min_count=10)
 
 
 def test_drift_and_no_drift() -> None:
@@ -105,7 +105,9 @@ def test_anomalies_are_told_without_values_and_without_comparators() -> None:
 def test_empty_split_is_an_error() -> None:
     missing = anomalies_pb2.Anomalies(data_missing=True)
     report = _report({"train": {}}, {"train": _mode(50, 50)}, missing)
-    assert [(a.feature, a.severity, a.short) for a in report.anomalies] == [(WHOLE_SPLIT, "ERROR", "Empty split")]
+    assert [(a.feature, a.severity, a.short) for a in report.anomalies] == [
+        (WHOLE_SPLIT, "ERROR", "Empty split")
+    ]
     assert refusals(report, MonitoringConfig()) == [
         "split=train feature=(split): schema anomaly of severity ERROR: Empty split"
     ]

@@ -123,7 +123,9 @@ def test_curated_refuses_a_comparator_that_tfdv_ignores() -> None:
     feature = _features(schema)["temp"]
     feature.skew_comparator.Clear()
     feature.skew_comparator.infinity_norm.threshold = 0.1
-    with pytest.raises(ConfigError, match="'temp' .continuous. carries the comparator infinity_norm, which TFDV"):
+    with pytest.raises(
+        ConfigError, match=r"'temp' .continuous. carries the comparator infinity_norm, which TFDV"
+    ):
         complete_curated_schema(schema, DATASET, MONITORING)
 
 
@@ -145,20 +147,22 @@ def test_curated_that_lacks_a_feature_is_refused() -> None:
     kept = [f for f in schema.feature if f.name != "temp"]
     del schema.feature[:]
     schema.feature.extend(kept)
-    with pytest.raises(ConfigError, match="lacks temp. Add the column there"):
+    with pytest.raises(ConfigError, match=r"lacks temp. Add the column there"):
         complete_curated_schema(schema, DATASET, MONITORING)
 
 
 def test_curated_of_another_type_is_refused() -> None:
     schema = _curated()
     _features(schema)["temp"].type = schema_pb2.INT
-    with pytest.raises(ConfigError, match="has 'temp' as INT, but its kind is continuous .FLOAT."):
+    with pytest.raises(ConfigError, match=r"has 'temp' as INT, but its kind is continuous .FLOAT."):
         complete_curated_schema(schema, DATASET, MONITORING)
 
 
 def test_thresholds_of_an_unknown_feature_are_refused() -> None:
-    with pytest.raises(ValueError, match="monitoring.features names 'tmep'"):
-        SchemaGenConfig(dataset=DATASET, monitoring=MonitoringConfig(features={"tmep": FeatureThresholds(drift=0.1)}))
+    with pytest.raises(ValueError, match=r"monitoring.features names 'tmep'"):
+        SchemaGenConfig(
+            dataset=DATASET, monitoring=MonitoringConfig(features={"tmep": FeatureThresholds(drift=0.1)})
+        )
 
 
 def test_config_round_trip() -> None:
@@ -175,12 +179,12 @@ def test_curated_names_and_texts() -> None:
 
 
 def test_curated_unknown_name() -> None:
-    with pytest.raises(ConfigError, match="no curated schema 'smpa' .did you mean 'smap'."):
+    with pytest.raises(ConfigError, match=r"no curated schema 'smpa' .did you mean 'smap'."):
         curated.schema_text("smpa")
 
 
 def test_schema_that_does_not_parse() -> None:
-    with pytest.raises(ConfigError, match="here.pbtxt: 1:1"):
+    with pytest.raises(ConfigError, match=r"here.pbtxt: 1:1"):
         curated.parse_schema("nonsense {", "here.pbtxt")
 
 

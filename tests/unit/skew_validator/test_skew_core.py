@@ -42,7 +42,9 @@ def test_pairs_and_matrices() -> None:
     matrix = np.array(report.matrix["jensen_shannon_divergence"]["temp"])
     np.testing.assert_allclose(matrix, [[0, 0.5, 1], [0.5, 0, 1], [1, 1, 0]])
     assert np.array_equal(matrix, matrix.T)
-    np.testing.assert_allclose(report.matrix["kolmogorov_smirnov"]["temp"], [[0, 0.5, 1], [0.5, 0, 1], [1, 1, 0]])
+    np.testing.assert_allclose(
+        report.matrix["kolmogorov_smirnov"]["temp"], [[0, 0.5, 1], [0.5, 0, 1], [1, 1, 0]]
+    )
     assert set(report.matrix["infinity_norm"]) == {"on"}
 
 

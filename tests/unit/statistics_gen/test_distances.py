@@ -78,7 +78,11 @@ def test_jsd_of_disjoint_is_one_bit() -> None:
     assert jensen_shannon_divergence([5, 0], [0, 2]) == 1.0
 
 
-@given(st.integers(1, 12).flatmap(lambda n: st.tuples(*[st.lists(st.floats(0, 1e6), min_size=n, max_size=n)] * 2)))
+@given(
+    st.integers(1, 12).flatmap(
+        lambda n: st.tuples(*[st.lists(st.floats(0, 1e6), min_size=n, max_size=n)] * 2)
+    )
+)
 def test_jsd_against_scipy_and_symmetric(pair: tuple[list[float], list[float]]) -> None:
     p, q = pair
     # Weights that vanish beside the total make scipy's own normalisation lose digits.
@@ -145,7 +149,9 @@ EDGES = st.lists(st.integers(-50, 50), min_size=2, max_size=6, unique=True).map(
 @given(EDGES, EDGES, st.data())
 def test_alignment_keeps_mass(a: list[int], b: list[int], data: st.DataObject) -> None:
     histograms = [
-        Histogram.from_edges(e, data.draw(st.lists(st.integers(1, 99), min_size=len(e) - 1, max_size=len(e) - 1)))
+        Histogram.from_edges(
+            e, data.draw(st.lists(st.integers(1, 99), min_size=len(e) - 1, max_size=len(e) - 1))
+        )
         for e in (a, b)
     ]
     for aligned, original in zip(align_histograms(*histograms), histograms):
@@ -218,7 +224,10 @@ def test_ks_near_scipy(shift: float) -> None:
     assert result.p_value >= exact.pvalue * 0.9
 
 
-@given(st.lists(st.integers(0, 20), min_size=5, max_size=60), st.lists(st.integers(0, 20), min_size=5, max_size=60))
+@given(
+    st.lists(st.integers(0, 20), min_size=5, max_size=60),
+    st.lists(st.integers(0, 20), min_size=5, max_size=60),
+)
 def test_ks_bound_never_exceeds_the_true_statistic(a: list[int], b: list[int]) -> None:
     x, y = np.array(a, dtype=float), np.array(b, dtype=float)
     true = stats.ks_2samp(x, y).statistic

@@ -132,7 +132,12 @@ def test_compare_keeps_the_value_where_only_the_test_is_undefined() -> None:
         (FeatureSummary("x", True, 0, 9), _numeric(0, 1, 5), JSD, "here: all 9 rows lack a value"),
         (_numeric(0, 1, 5), FeatureSummary("x", True, 0, 0), JSD, "there: the split is empty"),
         (_numeric(0, 1, 5), _numeric(0, 1, 4), JSD, "there: 4 values, fewer than min_count 5"),
-        (_numeric(0, 1, 5), _counted(5, a=5), JSD, "there: jensen_shannon_divergence does not apply to categorical"),
+        (
+            _numeric(0, 1, 5),
+            _counted(5, a=5),
+            JSD,
+            "there: jensen_shannon_divergence does not apply to categorical",
+        ),
         (_numeric(0, 1, 5), _numeric(0, 1, 5), LINF, "here: infinity_norm does not apply to numeric"),
         (FeatureSummary("x", True, 5, 0), _numeric(0, 1, 5), JSD, "no finite values"),
     ],
