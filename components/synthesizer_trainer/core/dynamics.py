@@ -1,0 +1,232 @@
+"""The linear-recurrent core: a vector autoregression with exponential memory and discrete inputs.
+
+y_t = sum_l A_l y_{t-l} + sum_k B_k m_{k,t-1} + D0 d_t + D1 d_{t-1} + c + e_t, where y is the deviation
+of the normal scores from their calendar part, m_k is y's exponential average with time constant tau_k,
+d are indicators of the discrete state, and e_t = W(L n_t): correlated Gaussian innovations whose
+marginals are warped to the residuals' own.
+
+Source: Corsi (2009), HAR; Biller and Nelson (2003), VARTA; the averages make long memory cheap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.signal import lfilter
+from scipy.special import ndtr, ndtri
+
+#: Grid on which an innovation's warp is tabulated.
+WARP_LIMIT = 4.0
+WARP_SIZE = 129
+#: Largest spectral radius of the closed loop.
+MAX_RADIUS = 0.999
+
+
+@dataclass(frozen=True)
+class Dynamics:
+    """Fitted recurrence; F numeric features, D indicators, K memories, p lags.
+
+    Attributes:
+      lags: A. Shape [p, F, F] (output, input).
+      memory: B. Shape [K, F, F].
+      decay: 1 - 1 / tau. Shape [K].
+      now: D0. Shape [F, D].
+      before: D1. Shape [F, D].
+      constant: c. Shape [F].
+      centre: Means of the indicators, subtracted before use. Shape [D].
+      factor: L, Cholesky factor of the innovations' correlation. Shape [F, F].
+      warp: Innovation at every point of the warp grid. Shape [F, WARP_SIZE].
+    """
+
+    lags: np.ndarray
+    memory: np.ndarray
+    decay: np.ndarray
+    now: np.ndarray
+    before: np.ndarray
+    constant: np.ndarray
+    centre: np.ndarray
+    factor: np.ndarray
+    warp: np.ndarray
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """All regressors' coefficients side by side. Shape [F, (p + K) F + 2 D + 1]."""
+        parts = [*self.lags, *self.memory, self.now, self.before, self.constant[:, None]]
+        return np.concatenate(parts, axis=1)
+
+
+def memories(y: np.ndarray, segment: np.ndarray, decay: np.ndarray) -> np.ndarray:
+    """Exponential averages of y up to and including each row, restarted at each segment.
+
+    Args:
+      y: Shape [N, F], no NaN.
+      segment: Shape [N].
+      decay: Shape [K].
+
+    Returns:
+      Shape [N, K, F]. A segment's average starts at the mean of its first rows.
+    """
+    out = np.empty((len(y), len(decay), y.shape[1]))
+    edges = np.flatnonzero(np.r_[True, segment[1:] != segment[:-1], True])
+    for begin, end in zip(edges[:-1], edges[1:]):
+        part = y[begin:end]
+        for k, rate in enumerate(decay):
+            head = part[: max(3, int(1 / (1 - rate)) // 4)].mean(0)
+            out[begin:end, k], _ = lfilter([1 - rate], [1, -rate], part, axis=0, zi=(rate * head)[None])
+    return out
+
+
+def regressors(
+    y: np.ndarray, memory: np.ndarray, inputs: np.ndarray, rows: np.ndarray, order: int
+) -> np.ndarray:
+    """The regressors of the given rows, in the order of `Dynamics.matrix`. Shape [n, R]."""
+    parts = [y[rows - lag] for lag in range(1, order + 1)]
+    parts += [memory[rows - 1, k] for k in range(memory.shape[1])]
+    parts += [inputs[rows], inputs[rows - 1], np.ones((len(rows), 1))]
+    return np.concatenate(parts, axis=1)
+
+
+def fit_dynamics(
+    y: np.ndarray,
+    known: np.ndarray,
+    inputs: np.ndarray,
+    segment: np.ndarray,
+    normal: np.ndarray,
+    order: int,
+    memory_steps: tuple[float, ...],
+    penalty: float,
+) -> Dynamics:
+    """Fits the recurrence on normal rows.
+
+    Args:
+      y: Deviations, no NaN. Shape [N, F].
+      known: Rows in which a feature's own equation holds (not null, not held). Shape [N, F], bool.
+      inputs: Discrete indicators. Shape [N, D].
+      segment: Shape [N].
+      normal: Rows without an anomaly. Shape [N], bool.
+      order: p.
+      memory_steps: tau_k in rows.
+      penalty: Ridge, per row and per variance of the regressor.
+
+    Returns:
+      A stable recurrence.
+    """
+    count = y.shape[1]
+    longest = int(np.bincount(segment).max())
+    decay = np.array([1 - 1 / tau for tau in memory_steps if tau < longest / 2])
+    memory = memories(y, segment, decay)
+    centre = inputs[normal].mean(0) if inputs.shape[1] else np.zeros(0)
+    inputs = inputs - centre
+    usable = np.zeros(len(y), bool)
+    usable[order:] = segment[order:] == segment[:-order]
+    for lag in range(order + 1):
+        usable[order:] &= normal[order - lag : len(y) - lag]
+    rows = np.flatnonzero(usable)
+    design = regressors(y, memory, inputs, rows, order)
+    weight = design.var(0) + 1e-6
+    weight[-1] = 1e-6
+    matrix = np.zeros((count, design.shape[1]))
+    residual = np.full((len(rows), count), np.nan)
+    seen: dict[bytes, list[int]] = {}
+    for feature in range(count):
+        seen.setdefault(known[rows, feature].tobytes(), []).append(feature)
+    for features in seen.values():
+        own = known[rows, features[0]]
+        if own.sum() < 3 * order:
+            continue
+        part = design[own]
+        gram = part.T @ part + np.diag(weight * penalty * own.sum() + 1e-3 * weight)
+        target = y[rows][np.ix_(own, features)]
+        matrix[features] = np.linalg.solve(gram, part.T @ target).T
+        residual[np.ix_(own, features)] = target - part @ matrix[features].T
+    k, d = len(decay), inputs.shape[1]
+    lags = matrix[:, : order * count].reshape(count, order, count).transpose(1, 0, 2)
+    rest = matrix[:, order * count :]
+    memory_part = rest[:, : k * count].reshape(count, k, count).transpose(1, 0, 2)
+    lags, memory_part = stabilise(lags, memory_part, decay)
+    factor, warp = fit_innovations(residual)
+    return Dynamics(
+        lags=lags,
+        memory=memory_part,
+        decay=decay,
+        now=rest[:, k * count : k * count + d],
+        before=rest[:, k * count + d : k * count + 2 * d],
+        constant=rest[:, -1],
+        centre=centre,
+        factor=factor,
+        warp=warp,
+    )
+
+
+def companion(lags: np.ndarray, memory: np.ndarray, decay: np.ndarray) -> np.ndarray:
+    """The closed loop as one first-order recurrence of [y_t .. y_{t-p+1}, m_1 .. m_K]."""
+    order, count, _ = lags.shape
+    k = len(decay)
+    out = np.zeros(((order + k) * count,) * 2)
+    out[:count] = np.concatenate([*lags, *memory], axis=1)
+    out[count : order * count, : (order - 1) * count] = np.eye((order - 1) * count)
+    for index, rate in enumerate(decay):
+        block = slice((order + index) * count, (order + index + 1) * count)
+        out[block] = (1 - rate) * out[:count]
+        out[block, block] += rate * np.eye(count)
+    return out
+
+
+def stabilise(lags: np.ndarray, memory: np.ndarray, decay: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Shrinks the coefficients until the closed loop's spectral radius is at most `MAX_RADIUS`."""
+    for _ in range(200):
+        if not lags.size or np.abs(np.linalg.eigvals(companion(lags, memory, decay))).max() <= MAX_RADIUS:
+            break
+        lags, memory = lags * 0.997, memory * 0.997
+    return lags, memory
+
+
+def fit_innovations(residual: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Correlation of the residuals' normal scores, and each residual's quantile function.
+
+    Args:
+      residual: NaN where unknown. Shape [n, F].
+
+    Returns:
+      Cholesky factor [F, F] and warp table [F, WARP_SIZE] (zero mean).
+    """
+    count = residual.shape[1]
+    grid = np.linspace(-WARP_LIMIT, WARP_LIMIT, WARP_SIZE)
+    warp = np.zeros((count, WARP_SIZE))
+    scores = np.zeros_like(residual)
+    weights = np.exp(-0.5 * grid**2)
+    weights /= weights.sum()
+    for feature in range(count):
+        own = np.flatnonzero(~np.isnan(residual[:, feature]))
+        if len(own) < 3:
+            continue
+        values = residual[own, feature]
+        # Order statistics are averaged with their neighbours: no single row's residual is emitted.
+        ordered = np.sort(values)
+        width = min(5, len(ordered))
+        smooth = np.convolve(ordered, np.ones(width) / width, mode="valid")
+        position = (np.arange(len(smooth)) + (width + 1) / 2 - 0.5) / len(ordered)
+        warp[feature] = np.interp(ndtr(grid), position, smooth)
+        # Averaging trims the variance a little; the linear fit's shrinkage does the same.
+        warp[feature] -= weights @ warp[feature]
+        spread = np.sqrt(weights @ warp[feature] ** 2)
+        if spread > 0:
+            warp[feature] *= np.std(values) / spread
+        ranks = np.argsort(np.argsort(values, kind="stable"), kind="stable")
+        scores[own, feature] = ndtri((ranks + 0.5) / len(own))
+    together = ~np.isnan(residual)
+    overlap = together.T.astype(float) @ together.astype(float)
+    correlation = scores.T @ scores / np.maximum(overlap, 1)
+    correlation[overlap < 10] = 0
+    return correlation_factor(correlation), warp
+
+
+def correlation_factor(correlation: np.ndarray) -> np.ndarray:
+    """Cholesky factor of the nearest correlation matrix (negative eigenvalues lifted)."""
+    matrix = (correlation + correlation.T) / 2
+    np.fill_diagonal(matrix, 1.0)
+    values, vectors = np.linalg.eigh(matrix)
+    matrix = (vectors * np.maximum(values, 1e-6)) @ vectors.T
+    scale = 1 / np.sqrt(np.diag(matrix))
+    return np.linalg.cholesky(matrix * scale[:, None] * scale + 1e-9 * np.eye(len(matrix)))

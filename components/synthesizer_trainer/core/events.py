@@ -1,0 +1,168 @@
+"""What an anomaly does, as a few numbers per event and feature: no row of an event is kept.
+
+An event's rows are compared with a free run of the linear core from the rows before it. What differs
+beyond what normal windows of the same length show is kept: a polynomial (level, ramp, bump), a
+sinusoid, added white noise, a hold. Sampling draws one event's numbers of the wanted kind and jitters
+them (a smoothed bootstrap over parameters, not over rows).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+#: Legendre polynomials of degree 0 to 4 describe an event's course.
+DEGREES = 5
+#: A coefficient below this many standard deviations of normal windows is no effect.
+SIGNIFICANT = 3.0
+#: Fractions for the jitter of sampled events: size of effects, durations.
+JITTER = 0.15
+DURATION_JITTER = 0.15
+
+
+@dataclass(frozen=True)
+class EventTable:
+    """Parameters of E events over F numeric features, and V discrete variables.
+
+    Attributes:
+      kind: 1-based kind of each event. Shape [E], int32.
+      duration: Rows. Shape [E], int32.
+      hour: Hour of the day at onset, UTC. Shape [E].
+      course: Legendre coefficients in units of the feature's scale. Shape [E, F, DEGREES].
+      wave: Amplitude (scale units) and period (rows). Shape [E, F, 2].
+      noise: Standard deviation of added white noise (scale units). Shape [E, F].
+      hold: The value at onset stays. Shape [E, F], bool.
+      forced: Code that a discrete `level` variable is held at, or -1. Shape [E, V], int32.
+    """
+
+    kind: np.ndarray
+    duration: np.ndarray
+    hour: np.ndarray
+    course: np.ndarray
+    wave: np.ndarray
+    noise: np.ndarray
+    hold: np.ndarray
+    forced: np.ndarray
+
+
+def find_events(kind: np.ndarray, segment: np.ndarray) -> list[tuple[int, int, int]]:
+    """Runs of one anomaly kind inside a segment: (kind, first row, row after the last)."""
+    edges = np.flatnonzero(
+        np.r_[True, (kind[1:] != kind[:-1]) | (segment[1:] != segment[:-1]), True]
+    )
+    return [
+        (int(kind[begin]), int(begin), int(end))
+        for begin, end in zip(edges[:-1], edges[1:])
+        if kind[begin] > 0
+    ]
+
+
+def legendre(rows: int) -> np.ndarray:
+    """Legendre polynomials over an event's rows. Shape [rows, min(rows, DEGREES)]."""
+    place = np.linspace(-1, 1, rows) if rows > 1 else np.zeros(1)
+    return np.polynomial.legendre.legvander(place, min(rows, DEGREES) - 1)
+
+
+def describe(deviation: np.ndarray) -> dict[str, np.ndarray]:
+    """Shape statistics of a window's deviation from what was expected.
+
+    Args:
+      deviation: In scale units; NaN is unknown. Shape [rows, F].
+
+    Returns:
+      `course` [F, DEGREES], `amplitude` [F], `period` [F], `share` [F] (of the rest's variance that
+      the strongest frequency explains), `rough` [F] (standard deviation of first differences).
+    """
+    rows, count = deviation.shape
+    filled = np.where(np.isnan(deviation), 0.0, deviation)
+    basis = legendre(rows)
+    gram = basis.T @ basis + 1e-3 * rows * np.diag(np.arange(basis.shape[1]) > 0)
+    course = np.zeros((count, DEGREES))
+    course[:, : basis.shape[1]] = np.linalg.solve(gram, basis.T @ filled).T
+    rest = filled - basis @ course[:, : basis.shape[1]].T
+    amplitude, share, period = np.zeros(count), np.zeros(count), np.full(count, 4.0)
+    if rows >= 8:
+        padded = 4 * rows
+        power = np.abs(np.fft.rfft(rest * np.hanning(rows)[:, None], n=padded, axis=0))
+        power[: padded // rows * 2] = 0
+        peak = power.argmax(0)
+        period = padded / np.maximum(peak, 1)
+        angle = 2 * np.pi * np.arange(rows)[:, None] / period
+        cosine = 2 * (rest * np.cos(angle)).mean(0)
+        sine = 2 * (rest * np.sin(angle)).mean(0)
+        amplitude = np.hypot(cosine, sine)
+        rest_variance = rest.var(0)
+        share = np.where(rest_variance > 1e-12, 0.5 * amplitude**2 / np.maximum(rest_variance, 1e-12), 0)
+        wave = cosine * np.cos(angle) + sine * np.sin(angle)
+        rest = rest - np.where(share > 0.3, wave, 0)
+    rough = np.diff(rest, axis=0).std(0) if rows > 2 else np.zeros(count)
+    return {"course": course, "amplitude": amplitude, "period": period, "share": share, "rough": rough}
+
+
+def measure_event(
+    deviation: np.ndarray,
+    controls: np.ndarray,
+    still: np.ndarray,
+    still_controls: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What an event does beyond normal windows of its length.
+
+    Args:
+      deviation: The event, in scale units. Shape [rows, F].
+      controls: Normal windows. Shape [C, rows, F].
+      still: Share of the event's steps in which a feature repeats its value. Shape [F].
+      still_controls: The same of the controls. Shape [C, F].
+
+    Returns:
+      course [F, DEGREES], wave [F, 2], noise [F], hold [F].
+    """
+    rows = len(deviation)
+    own = describe(deviation)
+    usual = [describe(control) for control in controls]
+    spread = np.sqrt(np.mean([u["course"] ** 2 for u in usual], axis=0)) + 1e-3
+    ratio = np.abs(own["course"]) / spread
+    # Soft threshold (James-Stein like): the part that chance explains is taken off. One clear
+    # coefficient vouches for the others of its feature.
+    strong = (ratio > SIGNIFICANT).any(1, keepdims=True)
+    kept = np.clip(1 - 1 / np.maximum(ratio, 1e-9) ** 2, 0, 1)
+    course = np.where(strong & (ratio > 1), own["course"] * kept, 0.0)
+    amplitude = np.median([u["amplitude"] for u in usual], axis=0)
+    waves = (own["share"] > 0.45) & (own["amplitude"] > 3 * amplitude + 1e-3)
+    wave = np.stack([np.where(waves, own["amplitude"], 0), own["period"]], axis=1)
+    rough = np.median([u["rough"] for u in usual], axis=0)
+    louder = (own["rough"] > 1.5 * rough + 1e-3) & (rows >= 5) & ~waves
+    noise = np.where(louder, np.sqrt(np.maximum(own["rough"] ** 2 - rough**2, 0) / 2), 0.0)
+    hold = (still >= 0.95) & ((still_controls >= 0.95).mean(0) < 0.1) & (rows >= 4)
+    course[hold], wave[hold, 0], noise[hold] = 0, 0, 0
+    return course, wave, noise, hold
+
+
+def event_effect(
+    course: np.ndarray, wave: np.ndarray, noise: np.ndarray, rows: int, generator: np.random.Generator
+) -> np.ndarray:
+    """One sampled event's additive effect.
+
+    Args:
+      course: Shape [F, DEGREES].
+      wave: Shape [F, 2].
+      noise: Shape [F].
+      rows: The event's length.
+      generator: Jitter and noise.
+
+    Returns:
+      In scale units. Shape [rows, F].
+    """
+    count = len(course)
+    size = 1 + JITTER * generator.standard_normal(count)
+    basis = legendre(rows)
+    bend = course * (1 + 0.5 * JITTER * generator.standard_normal(course.shape))
+    effect = basis @ (bend[:, : basis.shape[1]] * size[:, None]).T
+    if wave[:, 0].any():
+        period = wave[:, 1] * (1 + 0.1 * generator.standard_normal(count))
+        phase = generator.uniform(0, 2 * np.pi, count)
+        angle = 2 * np.pi * np.arange(rows)[:, None] / np.maximum(period, 2.0) + phase
+        effect = effect + wave[:, 0] * size * np.sin(angle)
+    if noise.any():
+        effect = effect + noise * size * generator.standard_normal((rows, count))
+    return effect

@@ -1,0 +1,475 @@
+"""Fits everything that has a closed form: transform, calendar, chains, recurrence, events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from components.dataset import DatasetConfig
+from components.synthesizer_trainer.core import chains as chain_lib
+from components.synthesizer_trainer.core import events as event_lib
+from components.synthesizer_trainer.core.calendar import Calendar, fit_calendar, ridge
+from components.synthesizer_trainer.core.columns import ColumnTable, build_table, decode, lattice_step
+from components.synthesizer_trainer.core.dynamics import Dynamics, fit_dynamics, memories
+from components.synthesizer_trainer.core.panel import MICROSECONDS, Panel
+
+#: A numeric feature with at most this many values is a chain's level rather than a latent series.
+MAX_LEVELS = 12
+#: A numeric feature that repeats its value in more than this share of its steps gets a hold chain.
+MIN_HOLD = 0.4
+#: Series whose own calendar is kept; more are averaged into this many.
+MAX_STYLES = 64
+#: A series' own calendar is shrunk to the locale's as if it had this share of its rows more.
+STYLE_SHRINKAGE = 0.02
+#: Indicators of one categorical variable in the recurrence.
+MAX_INDICATORS = 8
+CONTROLS = 16
+
+
+@dataclass(frozen=True)
+class LinearCore:
+    """The fitted linear core.
+
+    Attributes:
+      numeric: Feature indices of the latent series. F of them.
+      tables: Their transforms.
+      constants: Feature index to its only value.
+      empty: Feature indices without any value.
+      variables: The discrete variables.
+      chains: Their chains.
+      indicators: (variable, code) of each input of the recurrence.
+      level_edges: Edges of a latent series' covariate bins. Shape [F, LEVEL_BINS - 1].
+      calendar: Functions of time.
+      styles: Calendar coefficients of each series (or cluster). Shape [styles, F, C].
+      dynamics: The recurrence.
+      events: The anomalies' parameters.
+      event_rows: Rows of training per event of each kind: its rarity. Shape [kinds].
+      latent: Normal scores of the training rows, forward filled. Shape [N, F].
+    """
+
+    numeric: tuple[int, ...]
+    tables: tuple[ColumnTable, ...]
+    constants: dict[int, float]
+    empty: tuple[int, ...]
+    variables: tuple[chain_lib.Variable, ...]
+    chains: tuple[chain_lib.Chain, ...]
+    indicators: tuple[tuple[int, int], ...]
+    level_edges: np.ndarray
+    calendar: Calendar
+    styles: np.ndarray
+    dynamics: Dynamics
+    events: event_lib.EventTable
+    event_rows: np.ndarray
+    latent: np.ndarray
+
+    @property
+    def table(self) -> np.ndarray:
+        """The inverse transform of all latent series. Shape [F, GRID_SIZE]."""
+        return np.stack([t.table for t in self.tables]) if self.tables else np.zeros((0, 2001))
+
+
+def forward_fill(values: np.ndarray, segment: np.ndarray, default: float) -> np.ndarray:
+    """Fills NaN with the last value of the segment, else with `default`. Shape [N]."""
+    index = np.where(np.isnan(values), -1, np.arange(len(values)))
+    start = np.ones(len(values), bool)
+    start[1:] = segment[1:] != segment[:-1]
+    first = np.maximum.accumulate(np.where(start, np.arange(len(values)), 0))
+    last = np.maximum.accumulate(index)
+    return np.where(last >= first, values[np.maximum(last, 0)], default)
+
+
+def neighbours(segment: np.ndarray) -> np.ndarray:
+    """Rows t whose row t - 1 is of the same segment. Shape [n], int."""
+    return np.flatnonzero(segment[1:] == segment[:-1]) + 1
+
+
+def hold_mask(values: np.ndarray, segment: np.ndarray) -> np.ndarray:
+    """Rows that repeat the row before of the same segment. Shape of `values`, bool."""
+    out = np.zeros(values.shape, bool)
+    same = segment[1:] == segment[:-1]
+    out[1:] = (values[1:] == values[:-1]) & (same if values.ndim == 1 else same[:, None])
+    return out
+
+
+def fit_linear_core(
+    panel: Panel,
+    dataset: DatasetConfig,
+    quantiles: dict[str, np.ndarray],
+    ranges: dict[str, tuple[float, float]],
+    *,
+    var_order: int,
+    memory_steps: tuple[float, ...],
+    max_periods: int,
+    penalty: float,
+    chain_states: int,
+    min_state_count: int,
+    seed: int,
+) -> LinearCore:
+    """Fits the core.
+
+    Args:
+      panel: The training rows.
+      dataset: The columns.
+      quantiles: From the analysis: per numeric feature, over normal rows.
+      ranges: From the analysis: per numeric feature, over all rows.
+      var_order: Lags.
+      memory_steps: Time constants in rows.
+      max_periods: Cycles to look for.
+      penalty: Ridge.
+      chain_states: Joint states of a chain at most.
+      min_state_count: Rows that a joint state needs.
+      seed: For the choice of control windows.
+    """
+    generator = np.random.default_rng(seed)
+    normal = panel.kind == 0
+    pairs = neighbours(panel.segment)
+    numeric, tables, constants, empty, variables = _sort_features(panel, dataset, quantiles, ranges)
+    values = panel.values[:, numeric]
+    raw = np.stack([t.encode(values[:, i]) for i, t in enumerate(tables)], 1) if tables else values
+    latent = np.empty_like(raw)
+    for index in range(len(numeric)):
+        latent[:, index] = forward_fill(raw[:, index], panel.segment, 0.0)
+    known = ~np.isnan(raw)
+    variables += _null_variables(panel, numeric)
+    held = hold_mask(values, panel.segment) & known
+    holds = []
+    for index in range(len(numeric)):
+        usable = pairs[normal[pairs] & known[pairs, index] & known[pairs - 1, index]]
+        if len(usable) and MIN_HOLD < held[usable, index].mean() < 1:
+            holds.append(index)
+            codes = held[:, index].astype(np.int32)
+            variables.append(chain_lib.Variable(numeric[index], "hold", np.array([0.0, 1.0]), codes))
+
+    calm = np.where(normal[:, None], raw, np.nan)
+    interval_s = dataset.interval_s
+    calendar = fit_calendar(panel, calm, interval_s, max_periods) if numeric else fit_calendar(
+        panel, np.zeros((len(panel), 0)), interval_s, 0
+    )
+    design = calendar.design(panel.time_us)
+    own = _fit_styles(design, calm, panel.series, panel.n_series)
+    mean = np.einsum("nc,nfc->nf", design, own[panel.series])
+    y = latent - mean
+    y[~known & (panel.kind == 0)[:, None]] *= 1.0
+
+    edges = np.zeros((len(numeric), chain_lib.LEVEL_BINS - 1))
+    share = np.arange(1, chain_lib.LEVEL_BINS) / chain_lib.LEVEL_BINS
+    for index in range(len(numeric)):
+        edges[index] = np.quantile(latent[normal, index], share)
+    level_bins = np.stack(
+        [np.searchsorted(edges[i], latent[:, i], side="left") for i in range(len(numeric))], axis=1
+    ) if numeric else np.zeros((len(panel), 0), np.int64)
+    frozen = _frozen_rows(panel, held, holds, pairs)
+    chains = _fit_chains(
+        panel, variables, frozen, calendar, level_bins, pairs, chain_states, min_state_count
+    )
+
+    indicators = tuple(
+        (index, code)
+        for index, variable in enumerate(variables)
+        if variable.role == "level"
+        for code in range(1, min(len(variable.levels), MAX_INDICATORS + 1))
+    )
+    inputs = np.zeros((len(panel), len(indicators)))
+    for column, (index, code) in enumerate(indicators):
+        inputs[:, column] = variables[index].codes == code
+    free = known.copy()
+    free[:, holds] &= ~held[:, holds]
+    dynamics = fit_dynamics(
+        y, free, inputs, panel.segment, normal, var_order, memory_steps, penalty
+    )
+    events = _fit_events(panel, variables, tables, latent, y, mean, values, inputs, dynamics, held, generator)
+    counts = np.bincount(events.kind, minlength=len(panel.kinds) + 1)[1:]
+    return LinearCore(
+        numeric=tuple(numeric),
+        tables=tuple(tables),
+        constants=constants,
+        empty=tuple(empty),
+        variables=tuple(variables),
+        chains=chains,
+        indicators=indicators,
+        level_edges=edges,
+        calendar=calendar,
+        styles=_cluster(own, generator),
+        dynamics=dynamics,
+        events=events,
+        event_rows=len(panel) / np.maximum(counts, 1),
+        latent=latent,
+    )
+
+
+def _sort_features(
+    panel: Panel,
+    dataset: DatasetConfig,
+    quantiles: dict[str, np.ndarray],
+    ranges: dict[str, tuple[float, float]],
+) -> tuple[list[int], list[ColumnTable], dict[int, float], list[int], list[chain_lib.Variable]]:
+    """Decides for every feature: latent series, level of a chain, constant, or without any value."""
+    numeric: list[int] = []
+    tables: list[ColumnTable] = []
+    constants: dict[int, float] = {}
+    empty: list[int] = []
+    variables: list[chain_lib.Variable] = []
+    for index, feature in enumerate(dataset.features):
+        column = panel.values[:, index]
+        unique = np.unique(column[~np.isnan(column)])
+        if not len(unique):
+            empty.append(index)
+            continue
+        if len(unique) == 1:
+            constants[index] = float(unique[0])
+        elif feature.kind in ("binary", "categorical") or len(unique) <= MAX_LEVELS:
+            filled = forward_fill(column, panel.segment, unique[0])
+            codes = np.searchsorted(unique, filled).astype(np.int32)
+            variables.append(chain_lib.Variable(index, "level", unique, codes))
+        elif not len(quantiles.get(feature.name, ())):
+            # Values stand in anomalies only: nothing to learn a normal course from.
+            empty.append(index)
+        else:
+            integer = feature.kind == "integer"
+            step = 1.0 if integer else lattice_step(column[~np.isnan(column)])
+            numeric.append(index)
+            tables.append(
+                build_table(quantiles[feature.name], ranges[feature.name], len(panel), step, integer)
+            )
+        if len(unique) == 1 or index in [v.feature for v in variables]:
+            variables += _null_variables(panel, [index])
+    return numeric, tables, constants, empty, variables
+
+
+def _null_variables(panel: Panel, features: list[int]) -> list[chain_lib.Variable]:
+    found = []
+    for index in features:
+        missing = np.isnan(panel.values[:, index])
+        if missing.any():
+            found.append(
+                chain_lib.Variable(index, "null", np.array([0.0, 1.0]), missing.astype(np.int32))
+            )
+    return found
+
+
+def _fit_styles(design: np.ndarray, calm: np.ndarray, series: np.ndarray, count: int) -> np.ndarray:
+    """Calendar coefficients of every series, shrunk to the locale's. Shape [series, F, C]."""
+    common = ridge(design, calm, 1e-4)
+    out = np.repeat(common[None], count, axis=0)
+    for index in range(count):
+        rows = series == index
+        rest = calm[rows] - design[rows] @ common.T
+        out[index] += ridge(design[rows], rest, STYLE_SHRINKAGE)
+    return out
+
+
+def _cluster(styles: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """At most `MAX_STYLES` styles: series are averaged in groups of similar ones."""
+    if len(styles) <= MAX_STYLES or not styles.size:
+        return styles
+    from sklearn.cluster import KMeans
+
+    flat = styles.reshape(len(styles), -1)
+    seed = int(generator.integers(2**31))
+    found = KMeans(MAX_STYLES, n_init=1, random_state=seed).fit(flat)
+    return found.cluster_centers_.reshape(-1, *styles.shape[1:])
+
+
+def _frozen_rows(
+    panel: Panel, held: np.ndarray, holds: list[int], pairs: np.ndarray
+) -> dict[int, np.ndarray]:
+    """Rows of events in which a held feature never moves: the event's doing, not its hold chain's."""
+    out = {}
+    found = event_lib.find_events(panel.kind, panel.segment)
+    for index in holds:
+        rows = np.zeros(len(panel), bool)
+        for _, begin, end in found:
+            if end - begin >= 4 and held[begin + 1 : end, index].mean() >= 0.95:
+                rows[begin:end] = True
+        out[index] = rows
+    return out
+
+
+def _fit_chains(
+    panel: Panel,
+    variables: list[chain_lib.Variable],
+    frozen: dict[int, np.ndarray],
+    calendar: Calendar,
+    level_bins: np.ndarray,
+    pairs: np.ndarray,
+    limit: int,
+    min_count: int,
+) -> tuple[chain_lib.Chain, ...]:
+    """Groups the variables and fits a chain to each group.
+
+    Columns of the covariate vector: the cycles' phases, the latent series' bins, the chains' dwell
+    bins, the chains' states.
+    """
+    groups = chain_lib.group_variables(variables, limit, min_count)
+    joint = []
+    for group in groups:
+        codes = np.stack([variables[i].codes for i in group], axis=1)
+        widest = max(len(variables[i].levels) for i in group)
+        joint.append(chain_lib.joint_states(codes, min_count, max(limit, widest)))
+    phases = calendar.phase_bins(panel.time_us)
+    before = np.maximum(np.arange(len(panel)) - 1, 0)
+    common = chain_lib.phase_candidates(phases)
+    offset = phases.shape[1]
+    for column in range(level_bins.shape[1]):
+        common[offset + column] = (level_bins[before, column], chain_lib.LEVEL_BINS)
+    offset += level_bins.shape[1]
+    out = []
+    for index, group in enumerate(groups):
+        states, codes = joint[index]
+        candidates = dict(common)
+        dwell = chain_lib.dwell_bins(codes, panel.segment)
+        candidates[offset + index] = (dwell[before], len(chain_lib.DWELL_EDGES))
+        for other, (other_states, other_codes) in enumerate(joint):
+            if other != index and 2 <= len(other_states) <= 24:
+                candidates[offset + len(groups) + other] = (other_codes[before], len(other_states))
+        usable = pairs
+        for numeric_index, rows in frozen.items():
+            names = [(variables[i].role, i) for i in group]
+            if any(role == "hold" for role, _ in names) and rows.any():
+                usable = usable[~rows[usable]]
+            _ = numeric_index
+        out.append(
+            chain_lib.fit_chain(
+                group, states, codes, candidates, usable, panel.kind, len(panel.kinds)
+            )
+        )
+    return tuple(out)
+
+
+def free_run(
+    y: np.ndarray, memory: np.ndarray, inputs: np.ndarray, starts: np.ndarray, rows: int, dynamics: Dynamics,
+    segment: np.ndarray,
+) -> np.ndarray:
+    """Expected deviations over windows, from the row before each, without innovations.
+
+    Args:
+      y: Deviations. Shape [N, F].
+      memory: Their averages. Shape [N, K, F].
+      inputs: Centred indicators. Shape [N, D].
+      starts: First rows of the windows. Shape [B].
+      rows: Length of every window.
+      dynamics: The recurrence.
+      segment: Shape [N]; a window at its segment's start begins at the calendar.
+
+    Returns:
+      Shape [B, rows, F].
+    """
+    order = len(dynamics.lags)
+    out = np.empty((len(starts), rows, y.shape[1]))
+
+    def at(offset: int) -> tuple[np.ndarray, np.ndarray]:
+        row = np.maximum(starts - offset, 0)
+        inside = (starts - offset >= 0) & (segment[row] == segment[starts])
+        return row, inside[:, None]
+
+    lags = [np.where(at(lag)[1], y[at(lag)[0]], 0.0) for lag in range(1, order + 1)]
+    row, inside = at(1)
+    state = np.where(inside[:, None], memory[row], 0.0)
+    for step in range(rows):
+        here = np.minimum(starts + step, len(y) - 1)
+        parts = [*lags, *(state[:, k] for k in range(state.shape[1]))]
+        parts += [inputs[here], inputs[np.maximum(here - 1, 0)], np.ones((len(starts), 1))]
+        now = np.concatenate(parts, axis=1) @ dynamics.matrix.T
+        out[:, step] = now
+        lags = [now, *lags[:-1]]
+        state = dynamics.decay[:, None] * state + (1 - dynamics.decay[:, None]) * now[:, None, :]
+    return out
+
+
+def _fit_events(
+    panel: Panel,
+    variables: list[chain_lib.Variable],
+    tables: list[ColumnTable],
+    latent: np.ndarray,
+    y: np.ndarray,
+    mean: np.ndarray,
+    values: np.ndarray,
+    inputs: np.ndarray,
+    dynamics: Dynamics,
+    held: np.ndarray,
+    generator: np.random.Generator,
+) -> event_lib.EventTable:
+    """Measures every event against a free run from before it and against normal windows."""
+    found = event_lib.find_events(panel.kind, panel.segment)
+    count, features = len(found), latent.shape[1]
+    course = np.zeros((count, features, event_lib.DEGREES))
+    wave, noise = np.zeros((count, features, 2)), np.zeros((count, features))
+    wave[..., 1] = 4.0
+    hold = np.zeros((count, features), bool)
+    forced = np.full((count, len(variables)), -1, np.int32)
+    memory = memories(y, panel.segment, dynamics.decay) if features else np.zeros((len(y), 0, 0))
+    centred = inputs - dynamics.centre
+    table = np.stack([t.table for t in tables]) if tables else np.zeros((0, 2001))
+    scale = np.array([t.scale for t in tables])
+    bad = np.concatenate([[0], np.cumsum(panel.kind > 0)])
+    normal = np.flatnonzero(panel.kind == 0)
+    for index, (_, begin, end) in enumerate(found):
+        rows = end - begin
+        length, controls = rows, np.zeros(0, int)
+        while length >= 1:
+            starts = normal[(normal > 0) & (normal + length <= len(y))]
+            inside = panel.segment[starts - 1] == panel.segment[starts + length - 1]
+            starts = starts[inside & (bad[starts + length] == bad[starts - 1])]
+            if len(starts):
+                controls = generator.choice(starts, CONTROLS, replace=len(starts) < CONTROLS)
+                break
+            length //= 2
+        if features:
+            own = _deviation(
+                np.array([begin]), rows, values, mean, y, memory, centred, dynamics, panel.segment, table
+            )
+            usual = (
+                _deviation(controls, length, values, mean, y, memory, centred, dynamics, panel.segment, table)
+                if len(controls)
+                else np.zeros((1, rows, features))
+            )
+            still = held[begin + 1 : end].mean(0) if rows > 1 else np.zeros(features)
+            steps = np.arange(1, max(length, 2))
+            still_usual = (
+                held[np.minimum(controls[:, None] + steps, len(held) - 1)].mean(1)
+                if len(controls)
+                else np.zeros((1, features))
+            )
+            course[index], wave[index], noise[index], hold[index] = event_lib.measure_event(
+                own[0] / scale, usual / scale, still, still_usual
+            )
+        for column, variable in enumerate(variables):
+            if variable.role != "level" or rows < 4:
+                continue
+            inside_codes = variable.codes[begin:end]
+            if (inside_codes == inside_codes[0]).all() and len(controls):
+                steps = np.minimum(controls[:, None] + np.arange(length), len(y) - 1)
+                usual_codes = variable.codes[steps]
+                same = (usual_codes == inside_codes[0]).all(1)
+                if same.mean() < 0.1:
+                    forced[index, column] = inside_codes[0]
+    hours = np.array([panel.time_us[b] / MICROSECONDS % 86_400 / 3600 for _, b, _ in found])
+    return event_lib.EventTable(
+        kind=np.array([k for k, _, _ in found], np.int32),
+        duration=np.array([e - b for _, b, e in found], np.int32),
+        hour=hours.reshape(count),
+        course=course,
+        wave=wave,
+        noise=noise,
+        hold=hold,
+        forced=forced,
+    )
+
+
+def _deviation(
+    starts: np.ndarray,
+    rows: int,
+    values: np.ndarray,
+    mean: np.ndarray,
+    y: np.ndarray,
+    memory: np.ndarray,
+    inputs: np.ndarray,
+    dynamics: Dynamics,
+    segment: np.ndarray,
+    table: np.ndarray,
+) -> np.ndarray:
+    """Observed minus expected over windows, in source units. Shape [B, rows, F]."""
+    expected = free_run(y, memory, inputs, starts, rows, dynamics, segment)
+    here = np.minimum(starts[:, None] + np.arange(rows), len(y) - 1)
+    return values[here] - decode(table, expected + mean[here])

@@ -1,0 +1,335 @@
+"""The synthesizer as a tf.Module: everything that sampling needs, in one SavedModel.
+
+`simulate` runs the linear core (an XLA-compiled loop over time, vectorised over sessions), `refine`
+adds the learned residual, `emit` returns to source units. The remaining tables (calendar, chains'
+states, events) stand beside them as variables, the columns as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from components.synthesizer_trainer.core.chains import DWELL_EDGES
+from components.synthesizer_trainer.core.columns import GRID_LIMIT, GRID_SIZE, snap_cells
+from components.synthesizer_trainer.core.dynamics import WARP_LIMIT, WARP_SIZE
+from components.synthesizer_trainer.core.linear_core import LinearCore
+from components.synthesizer_trainer.core.network import Generator
+
+#: Latent values are kept inside this range in the loop.
+LATENT_LIMIT = 4.8
+
+
+class SynthesizerModule(tf.Module):
+    """The sampler.
+
+    Args:
+      core: The fitted linear core.
+      generator: The residual generator, or None for the linear core alone.
+      metadata: JSON-able description of columns, kinds and calendar.
+      calibration: Latent value after the loop by latent value in it. Shape [F, GRID_SIZE].
+    """
+
+    def __init__(
+        self, core: LinearCore, generator: Generator | None, metadata: dict[str, Any], calibration: np.ndarray
+    ) -> None:
+        super().__init__(name="synthesizer")
+        self.generator = generator
+        self.n_numeric = len(core.numeric)
+        self.n_chains = len(core.chains)
+        self.n_phases = len(core.calendar.periods_s)
+        self.metadata = tf.Variable(json.dumps(metadata, sort_keys=True), trainable=False, name="metadata")
+        self.store = {
+            name: tf.Variable(value, trainable=False, name=name) for name, value in _tables(core).items()
+        }
+        self.calibration = tf.Variable(calibration.astype(np.float32), trainable=False, name="calibration")
+
+    def set_calibration(self, calibration: np.ndarray) -> None:
+        """Replaces the calibration. Shape [F, GRID_SIZE]."""
+        self.calibration.assign(calibration.astype(np.float32))
+
+    @tf.function(jit_compile=True)
+    def start(self, seed: tf.Tensor, lanes: tf.Tensor) -> dict[str, tf.Tensor]:
+        """States of `lanes` sessions before their first row (burn-in comes next).
+
+        Args:
+          seed: Shape [2], int64.
+          lanes: Any tensor with one entry per session. Shape [S].
+        """
+        sessions = tf.shape(lanes)[0]
+        store, features, chains = self.store, self.n_numeric, max(self.n_chains, 1)
+        uniform = tf.random.stateless_uniform([sessions, chains, 1], seed)
+        state = tf.reduce_sum(tf.cast(uniform > store["frequency"][None], tf.int32), -1)
+        state = tf.minimum(state, store["last_state"])
+        width = (store["lag_rows"].shape[0] // max(features, 1)) if features else 0
+        return {
+            "history": tf.zeros([sessions, width * features]),
+            "latent": tf.zeros([sessions, features]),
+            "mean": tf.zeros([sessions, features]),
+            "state": state,
+            "dwell": tf.ones([sessions, chains], tf.int32),
+        }
+
+    @tf.function(jit_compile=True)
+    def simulate(
+        self,
+        seed: tf.Tensor,
+        mean: tf.Tensor,
+        phases: tf.Tensor,
+        kind: tf.Tensor,
+        carry: dict[str, tf.Tensor],
+    ) -> tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]:
+        """Runs the core over one block of time.
+
+        Args:
+          seed: Shape [2], int64.
+          mean: Calendar part of the normal scores. Shape [S, T, F].
+          phases: Phase bins of the cycles. Shape [S, T, P], int32.
+          kind: 0 for normal. Shape [S, T], int32.
+          carry: States after the block before.
+
+        Returns:
+          Calibrated normal scores [S, T, F], chains' states [S, T, G], states for the next block.
+        """
+        store, features, chains = self.store, self.n_numeric, max(self.n_chains, 1)
+        shape = tf.shape(mean)
+        sessions, steps = shape[0], shape[1]
+        seeds = tf.random.experimental.stateless_split(seed, 2)
+        normal = tf.random.stateless_normal([steps, sessions, features], seeds[0])
+        innovation = self._warp(tf.einsum("tsf,gf->tsg", normal, store["factor"]))
+        uniform = tf.random.stateless_uniform([steps, sessions, chains, 1], seeds[1])
+        means = tf.transpose(mean, [1, 0, 2])
+        phase_steps = tf.transpose(phases, [1, 0, 2])
+        kinds = tf.transpose(kind)
+        latents = tf.TensorArray(tf.float32, steps, element_shape=[None, features])
+        states = tf.TensorArray(tf.int32, steps, element_shape=[None, chains])
+
+        def step(
+            t: tf.Tensor,
+            history: tf.Tensor,
+            latent: tf.Tensor,
+            state: tf.Tensor,
+            dwell: tf.Tensor,
+            latents: tf.TensorArray,
+            states: tf.TensorArray,
+        ) -> tuple[Any, ...]:
+            before = state
+            levels = tf.reduce_sum(
+                tf.cast(latent[:, :, None] > store["level_edges"][None], tf.int32), axis=-1
+            )
+            stay = (
+                tf.reduce_sum(tf.cast(dwell[:, :, None] >= store["dwell_edges"][None, None], tf.int32), -1) - 1
+            )
+            covariates = tf.concat([phase_steps[t], levels, stay, state, tf.zeros_like(state[:, :1])], 1)
+            first = tf.gather(covariates, store["covariates"][:, 0], axis=1)
+            second = tf.gather(covariates, store["covariates"][:, 1], axis=1)
+            first = tf.minimum(first, store["sizes"][:, 0] - 1)
+            second = tf.minimum(second, store["sizes"][:, 1] - 1)
+            bins = first * store["sizes"][:, 1] + second
+            block = tf.transpose(tf.gather(store["block"], kinds[t], axis=1))
+            row = store["offset"] + (block * store["width"] + bins) * store["states"] + state
+            probabilities = tf.gather(store["cumulative"], row)
+            state = tf.reduce_sum(tf.cast(uniform[t] > probabilities, tf.int32), axis=-1)
+            state = tf.minimum(state, store["last_state"])
+            dwell = tf.where(state == before, dwell + 1, 1)
+            now = self._indicators(state)
+            was = self._indicators(before)
+            y = (
+                tf.matmul(history, store["lag_rows"])
+                + tf.matmul(now, store["now"])
+                + tf.matmul(was, store["before"])
+                + store["constant"]
+                + innovation[t]
+            )
+            proposed = tf.clip_by_value(means[t] + y, -LATENT_LIMIT, LATENT_LIMIT)
+            latent = tf.where(self._holds(state), latent, proposed)
+            y = latent - means[t]
+            history = self._remember(history, y)
+            return t + 1, history, latent, state, dwell, latents.write(t, latent), states.write(t, state)
+
+        _, history, latent, state, dwell, latents, states = tf.while_loop(
+            lambda t, *_: t < steps,
+            step,
+            (0, carry["history"], carry["latent"], carry["state"], carry["dwell"], latents, states),
+        )
+        scores = tf.transpose(latents.stack(), [1, 0, 2])
+        after = {
+            "history": history,
+            "latent": latent,
+            "mean": means[-1],
+            "state": state,
+            "dwell": dwell,
+        }
+        return self._lookup(self.calibration, scores), tf.transpose(states.stack(), [1, 0, 2]), after
+
+    @tf.function
+    def refine(self, scores: tf.Tensor, condition: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Adds the learned residual.
+
+        Args:
+          scores: Normal scores of the core. Shape [S, T, F].
+          condition: Calendar, kind and indicators. Shape [S, T, Q].
+          seed: Shape [2], int64.
+
+        Returns:
+          Normal scores. Shape [S, T, F].
+        """
+        if self.generator is None or not self.n_numeric:
+            return scores
+        shape = tf.shape(scores)
+        noise = tf.random.stateless_normal([shape[0], shape[1], self.generator.noise_channels], seed)
+        return scores + self.generator(scores, condition, noise)
+
+    @tf.function(jit_compile=True)
+    def emit(self, scores: tf.Tensor, effect: tf.Tensor) -> tf.Tensor:
+        """The inverse transform: source units, on the sensor's lattice, inside the range.
+
+        Args:
+          scores: Normal scores. Shape [S, T, F].
+          effect: Additive effect of anomalies, in units of each feature's scale. Shape [S, T, F].
+
+        Returns:
+          Values in source units. Shape [S, T, F], float32.
+        """
+        store = self.store
+        value = self._lookup(store["table"], scores, store["snap"]) + effect * store["scale"]
+        lattice = store["step"] > 0
+        step = tf.where(lattice, store["step"], 1.0)
+        snapped = store["origin"] + tf.round((value - store["origin"]) / step) * step
+        return tf.clip_by_value(tf.where(lattice, snapped, value), store["low"], store["high"])
+
+    def _indicators(self, state: tf.Tensor) -> tf.Tensor:
+        rows = tf.gather(self.store["indicator"], state + self.store["state_offset"])
+        return tf.reduce_sum(rows, axis=1) - self.store["centre"]
+
+    def _holds(self, state: tf.Tensor) -> tf.Tensor:
+        rows = tf.gather(self.store["hold"], state + self.store["state_offset"])
+        return tf.reduce_sum(rows, axis=1) > 0
+
+    def _remember(self, history: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        """History is [y_t .. y_{t-p+1}, m_1 .. m_K], side by side."""
+        features = self.n_numeric
+        memory_start = self.store["lag_rows"].shape[0] - self.store["decay"].shape[0] * features
+        lags = tf.concat([y, history[:, : memory_start - features]], axis=1)
+        memory = tf.reshape(history[:, memory_start:], [-1, self.store["decay"].shape[0], features])
+        decay = self.store["decay"][None, :, None]
+        memory = decay * memory + (1 - decay) * y[:, None, :]
+        return tf.concat([lags, tf.reshape(memory, [-1, self.store["decay"].shape[0] * features])], axis=1)
+
+    def _warp(self, normal: tf.Tensor) -> tf.Tensor:
+        position = (tf.clip_by_value(normal, -WARP_LIMIT, WARP_LIMIT) + WARP_LIMIT) * (
+            (WARP_SIZE - 1) / (2 * WARP_LIMIT)
+        )
+        return _interpolate(self.store["warp"], position, WARP_SIZE, None)
+
+    def _lookup(self, table: tf.Tensor, scores: tf.Tensor, snap: tf.Tensor | None = None) -> tf.Tensor:
+        limited = tf.clip_by_value(scores, -GRID_LIMIT, GRID_LIMIT)
+        position = (limited + GRID_LIMIT) * ((GRID_SIZE - 1) / (2 * GRID_LIMIT))
+        return _interpolate(table, position, GRID_SIZE, snap)
+
+
+def _interpolate(table: tf.Tensor, position: tf.Tensor, size: int, snap: tf.Tensor | None) -> tf.Tensor:
+    """Reads tables [F, size] at positions [..., F]; cells in `snap` take their nearer end."""
+    flat = tf.reshape(tf.convert_to_tensor(table), [-1])
+    cell = tf.clip_by_value(tf.cast(position, tf.int32), 0, size - 2)
+    share = position - tf.cast(cell, tf.float32)
+    offset = tf.range(tf.shape(table)[0]) * size
+    left, right = tf.gather(flat, cell + offset), tf.gather(flat, cell + offset + 1)
+    if snap is not None:
+        stepped = tf.gather(tf.reshape(tf.convert_to_tensor(snap), [-1]), cell + offset)
+        nearer = tf.where(share > 0.5, right, left)
+        return tf.where(stepped, nearer, left + share * (right - left))
+    return left + share * (right - left)
+
+
+def _tables(core: LinearCore) -> dict[str, np.ndarray]:
+    """All constants, as float32 and int32."""
+    dynamics, features = core.dynamics, len(core.numeric)
+    table = core.table
+    # A padding column keeps every cell's row of flags as long as the table's.
+    snap = np.zeros(table.shape, bool)
+    if features:
+        snap[:, :-1] = snap_cells(table)
+    out: dict[str, np.ndarray] = {
+        "lag_rows": np.concatenate([*dynamics.lags, *dynamics.memory], axis=1).T
+        if features
+        else np.zeros((0, 0)),
+        "now": dynamics.now.T,
+        "before": dynamics.before.T,
+        "constant": dynamics.constant,
+        "centre": dynamics.centre,
+        "factor": dynamics.factor,
+        "warp": dynamics.warp,
+        "decay": dynamics.decay,
+        "level_edges": core.level_edges,
+        "table": table,
+        "styles": core.styles,
+    }
+    for name in ("scale", "step", "origin", "low", "high"):
+        out[name] = np.array([getattr(t, name) for t in core.tables])
+    out = {name: np.asarray(value, np.float32) for name, value in out.items()}
+    out["snap"] = snap
+    out["dwell_edges"] = DWELL_EDGES.astype(np.int32)
+    out.update(_chain_tables(core))
+    events = core.events
+    for name in ("course", "wave", "noise", "hour"):
+        out[f"event_{name}"] = np.asarray(getattr(events, name), np.float32)
+    for name in ("kind", "duration", "forced"):
+        out[f"event_{name}"] = np.asarray(getattr(events, name), np.int32)
+    out["event_hold"] = events.hold
+    out["event_rows"] = core.event_rows.astype(np.float32)
+    return out
+
+
+def _chain_tables(core: LinearCore) -> dict[str, np.ndarray]:
+    """Chains padded to one width and laid one behind the other."""
+    chains = core.chains
+    count, kinds = max(len(chains), 1), len(core.chains[0].block) if chains else 1
+    widest = max([len(c.states) for c in chains], default=1)
+    phases, features = len(core.calendar.periods_s), len(core.numeric)
+    # The last column of the covariate vector is always 0: no covariate.
+    nothing = phases + features + 2 * count
+    out = {
+        "covariates": np.full((count, 2), nothing, np.int32),
+        "sizes": np.ones((count, 2), np.int32),
+        "block": np.zeros((count, kinds), np.int32),
+        "width": np.ones(count, np.int32),
+        "states": np.ones(count, np.int32),
+        "last_state": np.zeros(count, np.int32),
+        "offset": np.zeros(count, np.int32),
+        "state_offset": np.zeros(count, np.int32),
+        "frequency": np.ones((count, max(widest - 1, 1)), np.float32),
+    }
+    rows, offset, states = [], 0, 0
+    state_codes = np.zeros((max(sum(len(c.states) for c in chains), 1), len(core.variables)), np.int32)
+    indicator = np.zeros((max(sum(len(c.states) for c in chains), 1), len(core.indicators)), np.float32)
+    hold = np.zeros((len(indicator), features), np.float32)
+    for index, chain in enumerate(chains):
+        size = len(chain.states)
+        for place, (column, bins) in enumerate(zip(chain.covariates, chain.sizes)):
+            out["covariates"][index, place] = column
+            out["sizes"][index, place] = bins
+        out["block"][index] = chain.block
+        out["width"][index] = chain.cumulative.shape[1]
+        out["states"][index], out["last_state"][index] = size, size - 1
+        out["offset"][index], out["state_offset"][index] = offset, states
+        out["frequency"][index, : max(size - 1, 0)] = np.cumsum(chain.frequency)[: max(size - 1, 0)]
+        flat = np.ones((chain.cumulative.size // size, max(widest - 1, 1)), np.float32)
+        flat[:, : size - 1] = chain.cumulative.reshape(-1, size)[:, : size - 1]
+        rows.append(flat)
+        for place, variable in enumerate(chain.variables):
+            codes = chain.states[:, place]
+            state_codes[states : states + size, variable] = codes
+            for column, (wanted, code) in enumerate(core.indicators):
+                if wanted == variable:
+                    indicator[states : states + size, column] = codes == code
+            if core.variables[variable].role == "hold":
+                feature = core.numeric.index(core.variables[variable].feature)
+                hold[states : states + size, feature] = codes == 1
+        offset, states = offset + len(flat), states + size
+    out["cumulative"] = np.concatenate(rows) if rows else np.ones((1, 1), np.float32)
+    out["indicator"], out["hold"], out["state_codes"] = indicator, hold, state_codes
+    return out

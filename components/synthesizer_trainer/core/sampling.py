@@ -1,0 +1,355 @@
+"""Draws sessions from a synthesizer: the plan on the host, the mathematics in its SavedModel.
+
+Works alike on the module in memory (training) and on a SavedModel loaded in a process that has none
+of the training code's dependencies.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from components.synthesizer_trainer.core import events as event_lib
+from components.synthesizer_trainer.core.calendar import Calendar
+from components.synthesizer_trainer.core.panel import MICROSECONDS
+
+#: Rows of one XLA block and rows run before the first one that counts.
+BLOCK = 1024
+BURN_IN = 192
+#: Sessions run side by side.
+LANES = 32
+#: Jitter of a series' own calendar: normal scores for the level, a share for the rest.
+STYLE_LEVEL_JITTER = 0.03
+STYLE_JITTER = 0.02
+#: Anomalies may take this share of a release's rows at most, however much they are amplified.
+MAX_EVENT_SHARE = 0.35
+#: Rows kept normal between two events.
+EVENT_GAP = 6
+
+
+@dataclass(frozen=True)
+class PlannedEvent:
+    """An anomaly to be sampled: rows [start, start + rows) of a session, in the manner of `template`."""
+
+    start: int
+    rows: int
+    template: int
+
+
+@dataclass(frozen=True)
+class Session:
+    """One synthetic series on a regular grid.
+
+    Attributes:
+      number: Position among all sessions; seeds and styles depend on it alone.
+      start_us: Time of row 0.
+      keep: Rows of the grid that are emitted, rising. Shape [n], int64.
+      time_us: Their timestamps. Shape [n], int64.
+      events: Anomalies, in order.
+    """
+
+    number: int
+    start_us: int
+    keep: np.ndarray
+    time_us: np.ndarray
+    events: tuple[PlannedEvent, ...] = ()
+
+    @property
+    def steps(self) -> int:
+        """Rows of the grid up to the last one emitted."""
+        return int(self.keep[-1]) + 1
+
+
+class Synthesizer:
+    """A synthesizer, loaded or fresh.
+
+    Args:
+      module: A `SynthesizerModule`, or what `tf.saved_model.load` returned for one.
+    """
+
+    def __init__(self, module: Any) -> None:
+        self.module = module
+        self.metadata: dict[str, Any] = json.loads(module.metadata.numpy().decode())
+        self.store = {name: value.numpy() for name, value in module.store.items()}
+        found = self.metadata["calendar"]
+        self.calendar = Calendar(
+            tuple(found["periods_s"]), tuple(found["harmonics"]), found["start_s"], tuple(found["trend_s"])
+        )
+        self.kinds: tuple[str, ...] = tuple(self.metadata["kinds"])
+        self.interval_s: float = self.metadata["interval_s"]
+        self.numeric: list[int] = self.metadata["numeric"]
+
+    @classmethod
+    def load(cls, path: str) -> Synthesizer:
+        """Loads a SavedModel directory."""
+        return cls(tf.saved_model.load(path))
+
+    @property
+    def styles(self) -> int:
+        """Number of series styles."""
+        return len(self.store["styles"])
+
+    def plan_events(
+        self, sessions: list[Session], amplification: dict[str, float], seed: int
+    ) -> list[Session]:
+        """Gives sessions their anomalies: as often as in training, times the kind's amplification.
+
+        Args:
+          sessions: Without events.
+          amplification: By kind; 1 where a kind is not named.
+          seed: Same seed, same plan.
+
+        Returns:
+          The sessions with events, none overlapping, each on rows that are all emitted.
+        """
+        generator = np.random.default_rng([seed, 1])
+        rows = sum(len(s.keep) for s in sessions)
+        wanted = self._draw_templates(rows, amplification, generator)
+        emitted = [np.zeros(s.steps + 1, np.int64) for s in sessions]
+        for session, count in zip(sessions, emitted):
+            count[1:][session.keep] = 1
+        totals = [np.cumsum(count) for count in emitted]
+        taken = [np.zeros(s.steps, bool) for s in sessions]
+        weights = np.array([len(s.keep) for s in sessions], float)
+        plans: list[list[PlannedEvent]] = [[] for _ in sessions]
+        for template, length in wanted:
+            place = self._place(sessions, totals, taken, weights, template, length, generator)
+            if place is None:
+                continue
+            index, start = place
+            taken[index][max(start - EVENT_GAP, 0) : start + length + EVENT_GAP] = True
+            plans[index].append(PlannedEvent(start, length, template))
+        return [
+            Session(s.number, s.start_us, s.keep, s.time_us, tuple(sorted(p, key=lambda e: e.start)))
+            for s, p in zip(sessions, plans)
+        ]
+
+    def _draw_templates(
+        self, rows: int, amplification: dict[str, float], generator: np.random.Generator
+    ) -> list[tuple[int, int]]:
+        """(template, rows) of every event wanted, kinds interleaved."""
+        kinds, durations = self.store["event_kind"], self.store["event_duration"]
+        wanted: list[tuple[int, int]] = []
+        for index, name in enumerate(self.kinds):
+            own = np.flatnonzero(kinds == index + 1)
+            if not len(own):
+                continue
+            factor = amplification.get(name, 1.0)
+            count = rows / float(self.store["event_rows"][index]) * factor
+            count = max(int(np.rint(count)), 1) if factor > 0 else 0
+            # Every template in turn, so that a small release holds as many different ones as it can.
+            order = np.concatenate([generator.permutation(own) for _ in range(count // len(own) + 1)])
+            for template in order[:count]:
+                spread = np.exp(event_lib.DURATION_JITTER * generator.standard_normal())
+                wanted.append((int(template), max(1, int(np.rint(durations[template] * spread)))))
+        wanted = [wanted[i] for i in generator.permutation(len(wanted))]
+        total = np.cumsum([length for _, length in wanted])
+        return wanted[: max(int((total <= MAX_EVENT_SHARE * rows).sum()), min(1, len(wanted)))]
+
+    def _place(
+        self,
+        sessions: list[Session],
+        totals: list[np.ndarray],
+        taken: list[np.ndarray],
+        weights: np.ndarray,
+        template: int,
+        length: int,
+        generator: np.random.Generator,
+    ) -> tuple[int, int] | None:
+        """A free place near the template's hour of the day, or None after many tries."""
+        hour = float(self.store["event_hour"][template]) + 1.0 * generator.standard_normal()
+        best: tuple[float, int, int] | None = None
+        for index in generator.choice(len(sessions), 4, p=weights / weights.sum()):
+            session = sessions[index]
+            if session.steps <= length:
+                continue
+            starts = generator.integers(0, session.steps - length, 64)
+            whole = totals[index][starts + length] - totals[index][starts] == length
+            for start in starts[whole]:
+                if taken[index][start : start + length].any():
+                    continue
+                second = session.start_us / MICROSECONDS + start * self.interval_s
+                away = abs((second % 86_400 / 3600 - hour + 12) % 24 - 12)
+                if best is None or away < best[0]:
+                    best = (away, int(index), int(start))
+        return None if best is None else best[1:]
+
+    def sample(self, sessions: list[Session], seed: int) -> list[dict[str, np.ndarray]]:
+        """Samples sessions, `LANES` at a time; the batch's first session numbers its seed.
+
+        Args:
+          sessions: With their events.
+          seed: Same seed and sessions, same bytes.
+
+        Returns:
+          Per session: `values` [n, features] float64 (NaN null, categorical codes), `kind` [n] int32.
+        """
+        out: list[dict[str, np.ndarray]] = []
+        for begin in range(0, len(sessions), LANES):
+            out += self._sample_batch(sessions[begin : begin + LANES], seed)
+        return out
+
+    def latent_paths(
+        self, sessions: list[Session], seed: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Runs the linear core.
+
+        Args:
+          sessions: At most `LANES`.
+          seed: Seed.
+
+        Returns:
+          Scores [S, T, F] float32, chain states [S, T, G] int32, kinds [S, T] int32 and design
+          [S, T, C] float32; T is the longest session's.
+        """
+        steps = max(s.steps for s in sessions)
+        numbers = np.array([s.number for s in sessions])
+        lanes = 1 << int(np.ceil(np.log2(max(len(sessions), 1))))
+        offsets = np.arange(-BURN_IN, steps) * round(self.interval_s * MICROSECONDS)
+        time_us = np.array([s.start_us for s in sessions])[:, None] + offsets
+        design = self.calendar.design(time_us)
+        mean = np.matmul(design, self._styles(numbers, seed).transpose(0, 2, 1))
+        phases = self.calendar.phase_bins(time_us)
+        kind = np.zeros(time_us.shape, np.int32)
+        for index, session in enumerate(sessions):
+            for event in session.events:
+                begin = BURN_IN + event.start
+                kind[index, begin : begin + event.rows] = self.store["event_kind"][event.template]
+        total = steps + BURN_IN
+        blocks = -(-total // BLOCK)
+        block = BLOCK if blocks > 1 else 1 << int(np.ceil(np.log2(total)))
+        padding = ((0, lanes - len(sessions)), (0, blocks * block - total))
+        mean = np.pad(mean.astype(np.float32), (*padding, (0, 0)), mode="edge")
+        phases = np.pad(phases, (*padding, (0, 0)), mode="edge")
+        padded_kind = np.pad(kind, padding)
+        base = np.array([seed & 0x7FFFFFFF, int(numbers[0]) * 4096], np.int64)
+        carry = self.module.start(tf.constant(base), tf.zeros([lanes]))
+        scores, states = [], []
+        for index in range(blocks):
+            part = slice(index * block, (index + 1) * block)
+            z, state, carry = self.module.simulate(
+                tf.constant(base + [0, index + 1]),
+                tf.constant(np.ascontiguousarray(mean[:, part])),
+                tf.constant(np.ascontiguousarray(phases[:, part])),
+                tf.constant(np.ascontiguousarray(padded_kind[:, part])),
+                carry,
+            )
+            scores.append(z.numpy())
+            states.append(state.numpy())
+        keep = (slice(0, len(sessions)), slice(BURN_IN, total))
+        return (
+            np.concatenate(scores, axis=1)[keep],
+            np.concatenate(states, axis=1)[keep],
+            kind[:, BURN_IN:],
+            design[:, BURN_IN:],
+        )
+
+    def _styles(self, numbers: np.ndarray, seed: int) -> np.ndarray:
+        """Calendar coefficients of sessions: a training series' own, jittered. Shape [S, F, C]."""
+        styles = self.store["styles"]
+        out = np.empty((len(numbers), *styles.shape[1:]), np.float32)
+        for place, number in enumerate(numbers):
+            generator = np.random.default_rng([seed & 0x7FFFFFFF, 2, int(number)])
+            own = styles[int(number) % len(styles)]
+            out[place] = own * (1 + STYLE_JITTER * generator.standard_normal(own.shape))
+            out[place, :, 0] += STYLE_LEVEL_JITTER * generator.standard_normal(len(own))
+        return out
+
+    def condition(self, design: np.ndarray, kind: np.ndarray, states: np.ndarray) -> np.ndarray:
+        """What the networks are conditioned on: cycles' first harmonics, kind, indicators.
+
+        Args:
+          design: Shape [S, T, C].
+          kind: Shape [S, T].
+          states: Chains' states. Shape [S, T, G].
+
+        Returns:
+          Shape [S, T, Q], float32.
+        """
+        columns, column = [], 1
+        for count in self.calendar.harmonics:
+            columns += [column, column + 1]
+            column += 2 * count
+        hot = (kind[..., None] == np.arange(1, len(self.kinds) + 1)).astype(np.float32)
+        indicator = self.store["indicator"][states + self.store["state_offset"]].sum(-2)
+        return np.concatenate([design[..., columns], hot, indicator[..., :16]], axis=-1).astype(np.float32)
+
+    def effects(self, sessions: list[Session], steps: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Additive effects (scale units) and holds of the sessions' anomalies. Shapes [S, T, F]."""
+        count = len(self.numeric)
+        effect = np.zeros((len(sessions), steps, count), np.float32)
+        hold = np.zeros((len(sessions), steps, count), bool)
+        for index, session in enumerate(sessions):
+            generator = np.random.default_rng([seed & 0x7FFFFFFF, 3, session.number])
+            for event in session.events:
+                rows = slice(event.start, event.start + event.rows)
+                e = event.template
+                effect[index, rows] = event_lib.event_effect(
+                    self.store["event_course"][e],
+                    self.store["event_wave"][e],
+                    self.store["event_noise"][e],
+                    event.rows,
+                    generator,
+                )
+                hold[index, event.start + 1 : event.start + event.rows] = self.store["event_hold"][e]
+        return effect, hold
+
+    def _sample_batch(self, sessions: list[Session], seed: int) -> list[dict[str, np.ndarray]]:
+        scores, states, kind, design = self.latent_paths(sessions, seed)
+        return self.finish(sessions, scores, states, kind, design, seed)
+
+    def finish(
+        self,
+        sessions: list[Session],
+        scores: np.ndarray,
+        states: np.ndarray,
+        kind: np.ndarray,
+        design: np.ndarray,
+        seed: int,
+    ) -> list[dict[str, np.ndarray]]:
+        """Core paths to rows in source units: residual, effects, holds, levels, nulls."""
+        steps = scores.shape[1]
+        effect, frozen = self.effects(sessions, steps, seed)
+        noise_seed = tf.constant([seed & 0x7FFFFFFF, sessions[0].number * 4096 + 4095], tf.int64)
+        if self.metadata["residual"]:
+            condition = self.condition(design, kind, states)
+            refined = self.module.refine(tf.constant(scores), tf.constant(condition), noise_seed)
+        else:
+            refined = tf.constant(scores)
+        numeric = self.module.emit(refined, tf.constant(effect)).numpy()
+        rows = states + self.store["state_offset"]
+        held = (self.store["hold"][rows].sum(-2) > 0) | frozen
+        held[:, 0] = False
+        if held.any():
+            index = np.where(held, 0, np.arange(steps)[None, :, None])
+            numeric = np.take_along_axis(numeric, np.maximum.accumulate(index, axis=1), axis=1)
+        values = np.full((*scores.shape[:2], self.metadata["features"]), np.nan)
+        values[..., self.numeric] = numeric
+        for feature, value in self.metadata["constants"].items():
+            values[..., int(feature)] = value
+        missing = []
+        for index, variable in enumerate(self.metadata["variables"]):
+            code = self.store["state_codes"][rows[..., variable["chain"]], index]
+            if variable["role"] == "level":
+                forced = self._forced(sessions, index, steps)
+                code = np.where(forced >= 0, forced, code)
+                values[..., variable["feature"]] = np.array(variable["levels"])[code]
+            elif variable["role"] == "null":
+                missing.append((variable["feature"], code == 1))
+        for feature, mask in missing:
+            values[..., feature][mask] = np.nan
+        return [
+            {"values": values[i, s.keep], "kind": kind[i, s.keep]} for i, s in enumerate(sessions)
+        ]
+
+    def _forced(self, sessions: list[Session], variable: int, steps: int) -> np.ndarray:
+        out = np.full((len(sessions), steps), -1, np.int32)
+        for index, session in enumerate(sessions):
+            for event in session.events:
+                code = self.store["event_forced"][event.template, variable]
+                out[index, event.start : event.start + event.rows] = code
+        return out
