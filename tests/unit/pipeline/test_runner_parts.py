@@ -1,0 +1,124 @@
+"""The runner's parts that need no TFX: the lock on a root, exit status, history, progress lines."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import time
+
+import pytest
+from rich.console import Console
+
+from components.errors import BusyError, ConfigError
+from components.executor_base import write_json
+from pipeline import history
+from pipeline.local_runner import PipelineState, RunState, _exit_status, _take, hold_root
+from pipeline.progress_view import RunView
+
+
+def make_state(**sections) -> RunState:
+    locales = {name: section for name, section in sections.items() if name != "central"}
+    return RunState(
+        run_id="r",
+        name="n",
+        config="c",
+        config_digest="d",
+        seed=0,
+        started_at="t",
+        locales=locales,
+        central=sections.get("central", PipelineState()),
+        stage="merge",
+    )
+
+
+def test_two_runs_at_once_the_second_says_who_holds_the_root(tmp_path):
+    code = (
+        "import sys, time; from pathlib import Path; from pipeline.local_runner import hold_root\n"
+        f"with hold_root(Path({str(tmp_path)!r})):\n    print('held', flush=True); time.sleep(60)"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline().strip() == "held"
+        with pytest.raises(BusyError, match=rf"held by process {holder.pid} since "), hold_root(tmp_path):
+            pass
+    finally:
+        holder.kill()
+        holder.wait()
+    # Killed, not closed: the lock goes with the process.
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            with hold_root(tmp_path):
+                break
+        except BusyError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def test_a_root_that_cannot_be_made_is_bad_input(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be written"), hold_root(tmp_path / "file" / "root"):
+        pass
+
+
+def test_exit_status_is_the_worst_of_all(tmp_path):
+    good = PipelineState(status="succeeded")
+    bad_input = PipelineState(status="failed", exit_status=2)
+    our_fault = PipelineState(status="failed", exit_status=3)
+    assert _exit_status(make_state(a=good), ["a"], "merge") == 0
+    assert _exit_status(make_state(a=good, b=bad_input), ["a", "b"], "merge") == 2
+    assert _exit_status(make_state(a=our_fault, b=bad_input), ["a", "b"], "merge") == 3
+    # A locale that was not asked for does not count.
+    assert _exit_status(make_state(a=good, b=bad_input), ["a"], "merge") == 0
+
+
+def test_a_negative_verdict_is_exit_status_1(tmp_path):
+    write_json(tmp_path / "verdict.json", {"verdict": "NOT_BLESSED", "reasons": ["x"]})
+    judged = PipelineState(status="succeeded", components=[{"id": "E", "outputs": {"blessing": str(tmp_path)}}])
+    assert _exit_status(make_state(a=judged), ["a"], "merge") == 1
+    write_json(tmp_path / "verdict.json", {"verdict": "BLESSED", "reasons": []})
+    assert _exit_status(make_state(a=judged), ["a"], "merge") == 0
+
+
+def test_a_failure_is_booked_to_the_component_that_was_running():
+    section = PipelineState(status="running")
+    _take(section, "running", {"id": "ExampleGen"})
+    _take(section, "failed", {"seconds": 1.5, "error": "no such file", "exit_status": 2})
+    assert (section.status, section.error, section.exit_status) == ("failed", "no such file", 2)
+    assert section.components == [{"id": "ExampleGen", "state": "failed", "seconds": 0.0, "outputs": {}}]
+
+
+def test_previous_statistics_are_those_of_the_nearest_earlier_span(tmp_path):
+    for number, span in enumerate((1, 2, 4)):
+        base = tmp_path / "eu" / str(span)
+        (base / "stats" / "Split-train").mkdir(parents=True)
+        (base / "stats" / "Split-train" / "FeatureStats.pb").write_bytes(bytes([span]))
+        write_json(base / "q" / "ingest.json", {"span": span})
+        components = [
+            {"id": "ExampleGen", "outputs": {"quarantine": str(base / "q")}},
+            {"id": "StatisticsGen", "outputs": {"statistics": str(base / "stats")}},
+        ]
+        write_json(
+            tmp_path / "runs" / f"r{number}" / "run.json",
+            {"locales": {"eu": {"components": components}}, "central": {"components": []}},
+        )
+    assert history.previous_statistics(tmp_path, "eu", 4)[0] == str(tmp_path / "eu" / "2" / "stats")
+    assert history.previous_statistics(tmp_path, "eu", 9)[0] == str(tmp_path / "eu" / "4" / "stats")
+    assert history.previous_statistics(tmp_path, "eu", 1) == ("", "")
+    assert history.previous_statistics(tmp_path, "us", 4) == ("", "")
+
+
+def test_elsewhere_than_on_a_terminal_progress_is_timestamped_lines():
+    out = io.StringIO()
+    with RunView({"eu": 9}, Console(file=out, force_terminal=False, width=200)) as view:
+        view.listen("eu", "started", {})
+        view.listen("eu", "finished", {"id": "ExampleGen", "state": "cached", "seconds": 0.1})
+        view.listen("eu", "failed", {"error": "no such file"})
+    lines = out.getvalue().splitlines()
+    assert [line.split(" ", 1)[1] for line in lines] == [
+        "eu: started",
+        "eu: ExampleGen cached in 0.1 s",
+        "eu: failed: no such file",
+    ]
+    assert all(line[:4].isdigit() and "T" in line.split(" ")[0] for line in lines)
