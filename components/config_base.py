@@ -21,7 +21,9 @@ T = TypeVar("T", bound="ComponentConfig")
 class ComponentConfig(pydantic.BaseModel):
     """A frozen configuration; unknown keys are errors; units are in the names."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = pydantic.ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=()
+    )
 
     def to_exec_property(self) -> str:
         """Canonical JSON (sorted keys, no spaces); the exact inverse of `from_exec_property`."""
