@@ -93,6 +93,7 @@ def _painter() -> dict[str, Callable[..., Any]]:
     return {
         "curve": lambda curve: safe(plots.curve_svg, curve),
         "training": lambda curve: safe(plots.training_svg, curve),
+        "scores": lambda detection, narrow: safe(plots.scores_svg, detection, narrow=narrow),
         "forecast": lambda panel, narrow: safe(plots.forecast_svg, panel, narrow=narrow),
     }
 

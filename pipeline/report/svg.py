@@ -89,7 +89,8 @@ def _clean(text: str, name: str, alt: str) -> str:
     text = re.sub(r'font: ([\d.]+)px [^;"]+', r"font-size: \1px", text)
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, f"var(--{variable})")
-    text = re.sub(r"(-?\d+\.\d{2})\d+", r"\1", text)
+    # Hundredths of a point are enough for coordinates; text between the tags keeps its digits.
+    text = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0]), text)
     text = re.sub(r">\s+<", "><", text)
     text = re.sub(r"\n\s*", " ", text)
     opening = re.match(r"<svg[^>]*>", text)

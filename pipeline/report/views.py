@@ -10,9 +10,12 @@ from pipeline.report.model import (
     Drift,
     DriftRow,
     Evidence,
+    ForecastPanel,
+    Forecasts,
     PipelineRun,
     ReleaseQuality,
     RunReport,
+    ScenarioScore,
     Skew,
     SkewPair,
 )
@@ -32,6 +35,29 @@ def evidence_rows(quality: ReleaseQuality, privacy: bool) -> list[Evidence]:
 def locales_of_scores(detection: Detection) -> list[str]:
     """Every locale that some scenario has a slice of, in order of appearance."""
     return list(dict.fromkeys(name for row in detection.scenarios for name in row.by_locale))
+
+
+def has_scores(detection: Detection) -> bool:
+    """Whether any scenario has an F1."""
+    return any(row.overall.f1.value is not None for row in detection.scenarios)
+
+
+def by_scenario(detection: Detection) -> list[tuple[str, list[ScenarioScore]]]:
+    """The scores of each scenario, in the table's order."""
+    names = dict.fromkeys(row.scenario for row in detection.scenarios)
+    return [(name, [row for row in detection.scenarios if row.scenario == name]) for name in names]
+
+
+def by_detector(detection: Detection) -> list[ScenarioScore]:
+    """All scores, those of one detector side by side."""
+    detectors = list(dict.fromkeys(row.detector for row in detection.scenarios))
+    return sorted(detection.scenarios, key=lambda row: detectors.index(row.detector))
+
+
+def by_locale(forecasts: Forecasts) -> list[tuple[str, list[ForecastPanel]]]:
+    """The panels of each locale, in order of appearance."""
+    names = dict.fromkeys(panel.locale for panel in forecasts.panels)
+    return [(name, [panel for panel in forecasts.panels if panel.locale == name]) for name in names]
 
 
 def kinds_of_scores(detection: Detection) -> list[str]:

@@ -1,0 +1,238 @@
+"""The page: self-contained, whole or not at all, free of restricted rows, never broken by a gap."""
+
+from __future__ import annotations
+
+import base64
+import html.parser
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.report import words
+from pipeline.report.collect import collect
+from pipeline.report.model import Bounds, Curve, RunReport
+from pipeline.report.plots import curve_alt, curve_svg
+from pipeline.report.render import render, render_html
+
+MakeRun = Callable[..., Any]
+SECTIONS = ("detection", "forecasts", "releases", "skew", "timings", "environment")
+VOID = {"meta", "link", "br", "img", "hr", "input", "path", "circle", "use"}
+
+
+class Page(html.parser.HTMLParser):
+    """Ids, tags, addresses and text of a page; complains about tags that do not match."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+        assert self.open == [], f"not closed: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        found = {name: value or "" for name, value in attrs}
+        self.ids += [found["id"]] if "id" in found else []
+        self.addresses += [found[name] for name in ("href", "src", "action", "xlink:href") if name in found]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}"
+            self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+def test_page_and_twin_are_written_side_by_side(make_run: MakeRun, tmp_path: Path) -> None:
+    report = collect(make_run().run_dir)
+    out = tmp_path / "deep" / "report.html"
+    render(report, out)
+    assert sorted(path.name for path in out.parent.iterdir()) == ["report.html", "report.json"]
+    twin = json.loads(out.with_suffix(".json").read_text())
+    assert (twin["format"], twin["format_version"]) == ("isthmus.report", 1)
+    assert RunReport.model_validate(twin) == report
+    assert out.stat().st_size < 1_000_000
+
+
+def test_page_is_well_formed_and_asks_for_nothing(make_run: MakeRun) -> None:
+    text = render_html(collect(make_run().run_dir))
+    page = Page(text)
+    assert len(page.ids) == len(set(page.ids))
+    assert set(SECTIONS) | {"locale-eu-west", "locale-ap-south", "locale-us-east"} <= set(page.ids)
+    assert [item for item in page.addresses if not item.startswith(("#", "data:"))] == []
+    assert all(item[1:] in page.ids for item in page.addresses if item.startswith("#"))
+    assert "script" not in page.tags
+    assert re.findall(r"https?://|@import|url\((?!#)", text) == []
+    assert "default-src 'none'" in text
+
+
+def test_page_shows_the_table_and_the_evidence(make_run: MakeRun) -> None:
+    text = Page(render_html(collect(make_run().run_dir))).text
+    for expected in (
+        "3 of 3 locales released, and the detector was blessed; every verdict was positive.",
+        "the releases of 2 restricted ones",
+        "0.760 to 0.820",
+        "9 of 11",
+        "membership auc windows",
+        "high bound ≤ 0.6",
+        "there is no labelled window to replay",
+        "20,160 rows read, 20,151 kept, 9 quarantined",
+        "orbital-fleet version 3",
+        "Unexpected string values",
+        "3 min 12 s",
+        "2.16.2",
+    ):
+        assert expected in text, expected
+
+
+def test_no_value_of_a_restricted_row_is_in_page_or_twin(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run()
+    secret = "patient-4711"
+    holders = [path for path in run.root.rglob("*.*") if secret in path.read_text()]
+    assert holders, "the made-up run hides the secret nowhere, so the test shows nothing"
+    out = tmp_path / "page" / "report.html"
+    render(collect(run.run_dir), out)
+    assert secret not in out.read_text()
+    assert secret not in out.with_suffix(".json").read_text()
+
+
+def test_a_curve_of_single_rows_is_not_shown(make_run: MakeRun) -> None:
+    run = make_run()
+    path = run.file("eu-west", "ReleaseEvaluator", "evaluation", "plots.json")
+    rows = list(range(5_000))
+    path.write_text(
+        json.dumps({"features": {"x": {"edges": [*rows, 5_000], "real": rows, "synthetic": rows}}})
+    )
+    assert collect(run.run_dir).locales[0].curves.content is None
+
+
+def test_text_from_files_is_escaped(make_run: MakeRun) -> None:
+    run = make_run()
+    run.state["name"] = "<script>alert(1)</script>"
+    path = run.file("eu-west", "ReleaseEvaluator", "evaluation", "plots.json")
+    plots = json.loads(path.read_text())
+    plots["features"] = {'"><img src=x onerror=1>': plots["features"]["bus_voltage"]}
+    path.write_text(json.dumps(plots))
+    page = Page(render_html(collect(run.save())))
+    assert "script" not in page.tags
+    assert "img" not in page.tags
+
+
+def test_same_report_same_bytes(make_run: MakeRun) -> None:
+    report = collect(make_run().run_dir)
+    assert render_html(report) == render_html(report)
+
+
+@pytest.mark.parametrize("component", ["ExampleGen", "SynthesizerTrainer", "ReleaseEvaluator", "Pusher"])
+def test_page_of_a_run_that_failed(make_run: MakeRun, component: str) -> None:
+    run = make_run()
+    run.stop("eu-west", component, "locale=eu-west: 3 rows < 64; widen the span")
+    run.state["central"] = {"status": "skipped", "components": []}
+    page = Page(render_html(collect(run.save())))
+    assert set(SECTIONS) <= set(page.ids)
+    assert f"{component} failed: locale=eu-west: 3 rows < 64; widen the span" in page.text
+    assert "the centre was skipped in this run, so there is no scenario table." in page.text
+
+
+def test_page_of_an_empty_run(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{}")
+    page = Page(render_html(collect(tmp_path)))
+    assert set(SECTIONS) <= set(page.ids)
+    assert "the run did not end" in page.text
+
+
+def test_pictures_stand_in_where_no_series_was_written(make_run: MakeRun) -> None:
+    run = make_run()
+    forecast = run.file("central", "ProphetEvaluator", "evaluation", "forecast.json")
+    forecast.unlink()
+    (forecast.parent / "plots").mkdir()
+    (forecast.parent / "plots" / "eu-west.png").write_bytes(b"\x89PNG made up")
+    text = render_html(collect(run.run_dir))
+    encoded = base64.b64encode(b"\x89PNG made up").decode()
+    assert f'src="data:image/png;base64,{encoded}"' in text
+    assert 'alt="Plot drawn by ProphetEvaluator: eu-west."' in text
+
+
+def test_a_large_fleet_is_a_small_page(make_run: MakeRun) -> None:
+    run = make_run(restricted=tuple(f"region-{number:02d}" for number in range(14)), features=30)
+    text = render_html(collect(run.run_dir))
+    assert len(text.encode()) < 5_000_000
+    assert "more curves are in" in text
+
+
+def test_pictures_say_in_words_what_they_show() -> None:
+    x = (0.0, 1.0, 2.0)
+    density = Curve(kind="density", feature="v", x=x, real=(0.1, 0.9, 0.1), synthetic=(0.1, 0.2, 0.7))
+    assert curve_alt(density) == "Density of v: real rows peak at 1.000, synthetic rows at 2.000."
+    # Gaps are 0, 0.5 and 0.1: the widest is at lag 2, their mean is 0.2.
+    acf = Curve(kind="autocorrelation", feature="v", x=(1, 2, 3), real=(1, 0.5, 0.1), synthetic=(1, 0, 0))
+    assert curve_alt(acf) == (
+        "Autocorrelation of v: real and synthetic differ by 0.500 at most, at lag 2, and by 0.200 on average."
+    )
+    gone = Curve(kind="density", feature="v", x=x, real=(None,) * 3, synthetic=(0.1, 0.2, 0.7))
+    assert curve_alt(gone) == "v: no value in common between real and synthetic."
+
+
+def test_pictures_follow_the_theme_and_keep_their_digits() -> None:
+    x = tuple(np.linspace(0.12345, 0.12945, 7))
+    curve = Curve(kind="density", feature="a<b", x=x, real=(1.0,) * 7, synthetic=(2.0,) * 7)
+    svg = curve_svg(curve, name="p1")
+    assert "var(--real)" in svg and "var(--synthetic)" in svg and "#0102" not in svg
+    assert "a&lt;b" in svg and '<title id="p1-alt">' in svg
+    ticks = re.findall(r">(0\.\d+)</text>", svg)
+    assert any(len(tick) > 4 for tick in ticks), ticks
+    assert set(re.findall(r'(?:url\(#|href="#)([^)"]+)', svg)) <= set(re.findall(r' id="([^"]+)"', svg))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"),
+        (0, "0"),
+        (0.5, "0.500"),
+        (-0.25, "−0.250"),
+        (1e-9, "1.0e-9"),
+        (20_151, "20,151"),
+        (0.0, "0.000"),
+    ],
+)
+def test_numbers(value: float | int | None, text: str) -> None:
+    assert words.number(value) == text
+
+
+def test_other_words() -> None:
+    assert [words.duration(s) for s in (None, 0.44, 41, 200, 3900)] == [
+        "–",
+        "0.4 s",
+        "41 s",
+        "3 min 20 s",
+        "1 h 5 min",
+    ]
+    assert words.moment("2026-11-21T05:51:00+02:00") == "21 Nov 2026, 03:51 UTC"
+    assert words.moment("yesterday") == "yesterday"
+    assert words.bounds(Bounds(lo=-0.1, hi=0.2)) == "−0.100 to 0.200"
+    assert [words.limits(pair) for pair in ((0, 1), (0, None), (None, 1), (None, None))] == [
+        "0 to 1", "0 or more", "at most 1", "",
+    ]  # fmt: skip
+    assert words.short_digest("sha256:" + "ab" * 32) == "abababababab"
+    assert words.scenario_name("my_own") == "My own"
