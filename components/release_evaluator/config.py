@@ -44,55 +44,58 @@ def _privacy_checks() -> tuple[GateCheck, ...]:
         checks += [
             GateCheck(
                 metric=f"exact_copy_excess_{unit}",
+                of="low",
                 rule="max",
-                threshold=0.005,
-                reason="equal distinctive records do not happen by chance; 1 in 200 leaves room for sensors "
-                "with few levels",
-            ),
-            GateCheck(
-                metric=f"membership_auc_{unit}",
-                rule="max",
-                threshold=0.60,
-                reason="guessing is 0.5; a release that copies every fifth train record reaches 0.6",
-            ),
-            GateCheck(
-                metric=f"membership_auc_{unit}",
-                of="high",
-                rule="max",
-                threshold=0.70,
-                reason="too few records or blocks to exclude a strong attack is a refusal, not a pass",
-            ),
-            GateCheck(
-                metric=f"membership_calibrated_auc_{unit}",
-                rule="max",
-                threshold=0.60,
-                reason="as membership_auc, for the attack that knows how common a record is",
+                threshold=0.01,
+                reason="copies of distinctive train records, beyond what holdout explains: 1 in 100 leaves room "
+                "for one block that happens to come again",
             ),
             GateCheck(
                 metric=f"dcr_share_{unit}",
+                of="low",
                 rule="max",
-                threshold=0.60,
-                reason="0.5 without a trace of train; three of five nearer to train is one",
+                threshold=0.55,
+                reason="0.5 without a trace of train; the whole interval above 0.55 is evidence of one",
             ),
         ]
+        for attack in ("membership_auc", "membership_calibrated_auc"):
+            checks += [
+                GateCheck(
+                    metric=f"{attack}_{unit}",
+                    of="low",
+                    rule="max",
+                    threshold=0.55,
+                    reason="guessing is 0.5; the whole interval above 0.55 is evidence of a leak",
+                ),
+                GateCheck(
+                    metric=f"{attack}_{unit}",
+                    of="high",
+                    rule="max",
+                    threshold=0.75,
+                    reason="too few records or blocks to exclude an attack at 0.75 is a refusal, not a pass",
+                ),
+            ]
     checks += [
         GateCheck(
             metric="replay_excess_windows",
+            of="low",
             rule="max",
-            threshold=0.05,
-            reason="one train window in twenty met closely, beyond what holdout is, is memory",
+            threshold=0.02,
+            reason="one train window in fifty met closely, beyond what holdout is, is memory",
         ),
         GateCheck(
             metric="near_copy_excess_windows",
+            of="low",
             rule="max",
-            threshold=0.05,
-            reason="one synthetic window in twenty that follows a train window closely is a replay",
+            threshold=0.02,
+            reason="one synthetic window in fifty that follows a train window closely is a replay",
         ),
         GateCheck(
             metric="rare_window_replay_excess",
+            of="low",
             rule="max",
             threshold=0.10,
-            reason="labelled windows are few and telling; one event of ten replayed is too many",
+            reason="labelled windows are few and telling: more than one in ten replayed is memory",
         ),
     ]
     return tuple(checks)
@@ -121,21 +124,23 @@ class GateConfig(ComponentConfig):
     )
 
     def with_thresholds(self, thresholds: dict[str, float]) -> GateConfig:
-        """The same gate with other thresholds for the value rules of the named metrics.
+        """The same gate with other thresholds.
+
+        Args:
+          thresholds: By `metric` for the rule on its value, by `metric.low` or `metric.high` for those
+            on the bounds of its interval.
 
         Raises:
-          ValueError: a metric has no value rule in this gate.
+          ValueError: this gate has no such rule.
         """
-        gated = {check.metric for check in self.checks if check.of == "value"}
+        keys = [check.metric + ("" if check.of == "value" else f".{check.of}") for check in self.checks]
         for name in thresholds:
-            if name not in gated:
-                raise ValueError(f"no rule on the value of '{name}'{nearest_name(name, gated)}")
+            if name not in keys:
+                raise ValueError(f"the gate has no rule '{name}'{nearest_name(name, keys)}")
         return GateConfig(
             checks=tuple(
-                check.model_copy(update={"threshold": thresholds[check.metric]})
-                if check.of == "value" and check.metric in thresholds
-                else check
-                for check in self.checks
+                check.model_copy(update={"threshold": thresholds.get(key, check.threshold)})
+                for key, check in zip(keys, self.checks)
             )
         )
 
@@ -162,7 +167,9 @@ class ReleaseEvaluatorConfig(ComponentConfig):
     max_records: int = pydantic.Field(default=2_000, ge=200)
     # about 2 s of one core at 12 x 8 numbers per window
     max_candidates: int = pydantic.Field(default=40_000, ge=1_000)
-    # the usual number for percentile intervals at 95 %
-    bootstrap_samples: int = pydantic.Field(default=400, ge=100)
-    confidence: float = pydantic.Field(default=0.95, gt=0.5, lt=1)
+    # 1 % of 1,000 draws in the tails
+    bootstrap_samples: int = pydantic.Field(default=1_000, ge=100)
+    # a gate has about ten rules on bounds: at 99 % they hold together about nine times in ten for a release
+    # that lies on the thresholds, and an honest one lies well inside
+    confidence: float = pydantic.Field(default=0.99, gt=0.5, lt=1)
     seed: int = pydantic.Field(default=20, ge=0)

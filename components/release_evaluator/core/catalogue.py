@@ -96,8 +96,8 @@ for _unit, _what in (("rows", "rows"), ("windows", "windows of consecutive rows"
             "one; 0.5 = guessing."
         ),
         f"membership_calibrated_auc_{_unit}": _privacy(
-            _SHARE, f"As membership_auc_{_unit}, the distance divided by that to other real {_what}: rare ones "
-            "no longer hide behind common ones."
+            _SHARE, f"As membership_auc_{_unit}, among distinctive {_what}, the distance divided by that to other real "
+            "ones: the rare no longer hide behind the common."
         ),
     }
 METRICS["rare_window_replay_excess"] = _privacy(

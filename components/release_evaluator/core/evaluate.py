@@ -208,6 +208,9 @@ def _fidelity(
             if left["train"].rows and left["synthetic"].rows:
                 draws.append(fidelity.summarise(left["train"], left["synthetic"], interval_s))
         for name in names:
+            if name not in values and name == "pairwise_fidelity" and fidelity.varying(parts["train"]) < 2:
+                board.not_applicable(name, "fewer than two features vary in the real rows")
+                continue
             if name not in values:
                 board.undefined(name, reasons)
                 continue
@@ -250,7 +253,7 @@ def _diversity(
 ) -> None:
     windows.require_enough()
     equal = min(len(windows.train), len(windows.synthetic), config.max_candidates)
-    means = []
+    levels = []
     for side in (windows.train, windows.synthetic):
         pool = side.sample(equal, rng)
         asked = pool.sample(config.max_records, rng)
@@ -258,11 +261,11 @@ def _diversity(
         distance = distance[np.isfinite(distance)]
         if not len(distance):
             raise UndefinedMetricError("the windows of one side lie in a single time block")
-        means.append(float(distance.mean()))
-    if means[0] <= 0:
-        board.not_applicable("window_diversity", "every real window repeats elsewhere in the real rows")
+        levels.append(float(np.median(distance)))
+    if levels[0] <= 0:
+        board.not_applicable("window_diversity", "most real windows repeat elsewhere in the real rows")
         return
-    board.set("window_diversity", means[1] / means[0], None, 1.0, equal)
+    board.set("window_diversity", levels[1] / levels[0], None, 1.0, equal)
 
 
 def _utility(

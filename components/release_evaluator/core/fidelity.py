@@ -164,6 +164,12 @@ def summarise(real: Columns, synthetic: Columns, interval_s: float) -> dict[str,
     return result
 
 
+def varying(columns: Columns) -> int:
+    """Number of features with at least two different values."""
+    coded = sum(len(np.unique(codes[codes >= 0])) > 1 for codes in columns.codes.values())
+    return coded + sum(_varies(values) for values in columns.numeric.values())
+
+
 def _varies(values: np.ndarray) -> bool:
     finite = values[np.isfinite(values)]
     return len(finite) > 1 and float(finite.max()) > float(finite.min())

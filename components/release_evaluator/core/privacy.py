@@ -20,7 +20,12 @@ import pandas as pd
 from components.errors import UndefinedMetricError
 from components.release_evaluator.core import attacks
 from components.release_evaluator.core.frames import Columns
-from components.release_evaluator.core.metrics import Interval, percentile_interval, wilson_interval
+from components.release_evaluator.core.metrics import (
+    Interval,
+    normal_interval,
+    percentile_interval,
+    wilson_interval,
+)
 from components.release_evaluator.core.records import Records, nearest
 
 #: A record is replayed when it is nearer than this share of the usual distance between independent
@@ -129,7 +134,8 @@ class RealSide:
     """What is found by asking, for real records, how near the synthetic ones come.
 
     Attributes:
-      usual: Median distance of a distinctive real record to the nearest real one of another chunk.
+      usual: Distance of a distinctive real record to the nearest real one of another chunk that nine in ten
+        do not exceed.
       holdout_replay: Share of holdout records that are replayed.
     """
 
@@ -162,17 +168,24 @@ def from_real(sides: Sides, sampling: Sampling, rng: np.random.Generator) -> Rea
     to_real = [nearest(records, real, records.chunk)[0] for records in (train, holdout_queries)]
     pooled = np.concatenate(to_real)
     positive = pooled[np.isfinite(pooled) & (pooled > 0)]
-    usual = float(np.median(positive)) if len(positive) else 0.0
+    usual = float(np.quantile(positive, 0.9)) if len(positive) else 0.0
     floor = max(1e-3 * usual, 1e-12)
     calibrated = [(d + floor) / (ref + floor) for d, ref in zip(to_synthetic, to_real)]
-    naive = attacks.auc(-to_real[0], -to_real[1])
+    chunks = [train.chunk, holdout.chunk]
+    everything = [np.ones(len(records), bool) for records in (train, holdout)]
+    # among repeated records the ratio only says that they are repeated; few distinctive ones are watched
+    # by the replay rate
+    distinctive = [ref > 0 for ref in to_real]
+    if not all(_enough(chunk[mask]) for chunk, mask in zip(chunks, distinctive)):
+        distinctive = everything
 
-    def judged(scores: list[np.ndarray]) -> Measured:
-        chunks = train.chunk, holdout.chunk
-        draws = attacks.auc_draws(-scores[0], -scores[1], *chunks, sampling.draws, rng)
+    def judged(scores: list[np.ndarray], masks: list[np.ndarray]) -> Measured:
+        members, others = (-score[mask] for score, mask in zip(scores, masks))
+        where = [chunk[mask] for chunk, mask in zip(chunks, masks)]
+        draws = attacks.auc_draws(members, others, *where, sampling.draws, rng)
         interval = percentile_interval(draws, sampling.confidence, BLOCK_BOOTSTRAP)
-        value = attacks.auc(-scores[0], -scores[1])
-        return Measured(value, interval, naive, len(train) + len(holdout))
+        naive = attacks.auc(*(-ref[mask] for ref, mask in zip(to_real, masks)))
+        return Measured(attacks.auc(members, others), interval, naive, len(members) + len(others))
 
     flags = [replayed(d, ref, usual) for d, ref in zip(to_synthetic, to_real)]
     rates = [
@@ -186,7 +199,9 @@ def from_real(sides: Sides, sampling: Sampling, rng: np.random.Generator) -> Rea
         holdout_rate,
         len(train) + len(holdout),
     )
-    return RealSide(replay, judged(to_synthetic), judged(calibrated), usual, holdout_rate)
+    return RealSide(
+        replay, judged(to_synthetic, everything), judged(calibrated, distinctive), usual, holdout_rate
+    )
 
 
 def replayed(to_synthetic: np.ndarray, to_real: np.ndarray, usual: float) -> np.ndarray:
@@ -195,8 +210,8 @@ def replayed(to_synthetic: np.ndarray, to_real: np.ndarray, usual: float) -> np.
     Args:
       to_synthetic: Distance to the nearest synthetic record. Shape [record], float64.
       to_real: Distance to the nearest real record of another chunk. Shape [record], float64.
-      usual: Median of `to_real` over distinctive records. A far outlier is replayed only when it is met
-        as closely as usual records meet, not already when its region is.
+      usual: `RealSide.usual`. A far outlier is replayed only when it is met as closely as usual records
+        meet, not already when its region is.
 
     Returns:
       Shape [record], bool; never True where `to_real` is 0.
@@ -304,6 +319,10 @@ def rare_replay(
     return Measured(share - control, interval, control, len(flags[0]))
 
 
+def _enough(chunk: np.ndarray) -> bool:
+    return len(chunk) >= MIN_RECORDS and len(np.unique(chunk)) >= MIN_CHUNKS
+
+
 def _joined(train: Records, holdout: Records) -> Records:
     """Train's records, then holdout's, over one array of points."""
     return Records(
@@ -356,10 +375,10 @@ def _excess(
     scale = len(sides.train) / n
     control = float(holdout.sum() / holdout_size.sum() * scale)
     value = float(train.sum() / n) - control
-    times = [_bootstrap(len(part), sampling.draws, rng) for part in (train, holdout)]
-    draws = scale * (
-        (times[0] * train).sum(axis=1) / (times[0] * train_size).sum(axis=1)
-        - (times[1] * holdout).sum(axis=1) / (times[1] * holdout_size).sum(axis=1)
-    )
-    interval = percentile_interval(draws, sampling.confidence, BLOCK_BOOTSTRAP)
-    return Measured(value, interval, control, n)
+    times = _bootstrap(len(holdout), sampling.draws, rng)
+    draws = scale * (times * holdout).sum(axis=1) / (times * holdout_size).sum(axis=1)
+    # The spread is what it would be without a leak, taken from holdout alone and carried over to train by
+    # size: copies of a single memorised train block must not pass for noise because it is a single one.
+    error = float(draws.std()) * np.sqrt(1 + holdout_size.sum() / train_size.sum())
+    method = "spread of the control over time blocks"
+    return Measured(value, normal_interval(value, error, sampling.confidence, method), control, n)
