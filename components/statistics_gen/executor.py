@@ -7,6 +7,7 @@ from typing import Any
 
 from components import executor_base, split_io
 from components.statistics_gen.config import StatisticsGenConfig
+from components.statistics_gen.prefetch import read_ahead
 from components.statistics_gen.statistics_io import STATISTICS_FILE
 from components.statistics_gen.tfdv_stats import compute_statistics
 from components.tfx_shim import BaseExecutor, artifact_utils
@@ -39,7 +40,7 @@ class Executor(BaseExecutor):
             batches = split_io.read_list_batches(
                 examples.uri, split, dataset=config.dataset, batch_rows=config.batch_rows
             )
-            statistics = compute_statistics(batches, config, name=split)
+            statistics = compute_statistics(read_ahead(batches), config, name=split)
             path = Path(split_io.split_path(output.uri, split)) / STATISTICS_FILE
             executor_base.write_atomically(path, statistics.SerializeToString(deterministic=True))
         output.split_names = artifact_utils.encode_split_names(splits)
