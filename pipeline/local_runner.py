@@ -152,7 +152,8 @@ def run(
         state.save(folder)
         os.environ.update(environment())
         tell = listener or (lambda name, event, payload: None)
-        jobs = [Job(str(config), name, stage, state.locales[name].log, small) for name in chosen]
+        healthy = _preflight(deployment, chosen, stage, state, tell)
+        jobs = [Job(str(config), name, stage, state.locales[name].log, small) for name in healthy]
         _run_all(jobs, state, folder, _parallelism(deployment, len(jobs)), tell)
         if stage == "merge" and set(chosen) == {locale.name for locale in deployment.locales}:
             _run_all([Job(str(config), CENTRAL, stage, state.central.log)], state, folder, 1, tell)
@@ -187,6 +188,31 @@ def _choose(deployment: Deployment, asked: tuple[str, ...]) -> list[str]:
                 f"--locale: unknown locale '{name}'{nearest_name(name, known)}; allowed: {', '.join(known)}"
             )
     return [name for name in known if not asked or name in asked]
+
+
+def _preflight(
+    deployment: Deployment, chosen: list[str], stage: str, state: RunState, tell: Listener
+) -> list[str]:
+    """Books what is wrong at first sight; returns the locales that are worth starting."""
+    from pipeline import preflight
+
+    if stage == "merge":
+        preflight.examine_centre(deployment)
+    healthy: list[str] = []
+    errors = []
+    for name in chosen:
+        error = preflight.examine_locale(deployment, name)
+        if error is None:
+            healthy.append(name)
+            continue
+        section = state.locales[name]
+        section.exit_status = error.exit_status
+        _fail(section, str(error))
+        errors.append(error)
+        tell(name, "failed", {"error": section.error})
+    if errors and not healthy:
+        raise errors[0]
+    return healthy
 
 
 def _parallelism(deployment: Deployment, jobs: int) -> int:

@@ -1,0 +1,63 @@
+"""What can be known to be wrong before anything heavy starts: seconds instead of minutes.
+
+Sources and spans exist, their headers have the columns, the keys are there, the exchange can be
+written. Rows are read by ExampleGen, which looks at all of them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from components.errors import ConfigError, DataError, IsthmusError
+from components.example_gen.config import ExampleGenConfig
+from components.example_gen.core.reading import read_blocks
+from components.example_gen.core.spans import resolve_sources
+from components.release import keys
+from components.release.storage import open_store
+from pipeline.config.model import Deployment
+from pipeline.config.resolve import central_configs, regional_configs
+
+
+def examine_locale(deployment: Deployment, name: str) -> IsthmusError | None:
+    """What is wrong with a locale's source or keys, or None. It fails that locale, not the run."""
+    locale = deployment.locale(name)
+    try:
+        _examine_source(regional_configs(deployment, name).example_gen, locale.span)
+        keys.load_private_key(locale.signing_key)
+        keys.load_public_key(locale.trusted_key)
+    except IsthmusError as error:
+        return error
+    return None
+
+
+def examine_centre(deployment: Deployment) -> None:
+    """Checks what every locale needs: the exchange and, for the merge, the labelled test set.
+
+    Raises:
+      ConfigError: the exchange cannot be written.
+      DataError: the test set is missing, empty, or lacks a column (the label among them).
+    """
+    store = open_store(deployment.exchange.uri)
+    if store.is_local:
+        folder = Path(store.path())
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise ConfigError(
+                f"exchange.uri {deployment.exchange.uri}: cannot be written ({error.strerror}); "
+                "allowed: a folder or URI that this process may write"
+            ) from None
+    try:
+        _examine_source(central_configs(deployment).test, None)
+    except DataError as error:
+        raise DataError(f"central.test_set: {error}") from None
+
+
+def _examine_source(config: ExampleGenConfig, span: int | str | None) -> None:
+    _, resolved, _ = resolve_sources([source.pattern for source in config.sources], span)  # type: ignore[arg-type]
+    for source, found in zip(config.sources, resolved, strict=True):
+        # The first block shows the header, and that there is a row at all.
+        next(iter(read_blocks(source, found.files[0], found.filesystem, config)), None)
