@@ -298,23 +298,33 @@ def read_records(root: str | os.PathLike[str], split: str) -> Iterator[list[byte
         yield from tfrecord.read_file(path)
 
 
+def decode_records(records: Sequence[bytes], place: str) -> dict[str, pa.Array]:
+    """Flat columns as stored (float32, int64, binary, or null type) of serialised tf.Examples.
+
+    Args:
+      records: At least one.
+      place: Where they are from, for messages.
+
+    Raises:
+      DataError: a record is no tf.Example, or a row holds several values of a feature.
+    """
+    columns = decode_uniform(records)
+    if columns is not None:
+        return columns
+    try:
+        batch = ExamplesToRecordBatchDecoder().DecodeBatch(list(records))
+    except (RuntimeError, ValueError) as error:
+        raise DataError(f"{place}: no tf.Example ({str(error).splitlines()[0]})") from error
+    return {
+        name: _flatten(name, column) for name, column in zip(batch.schema.names, batch.columns, strict=True)
+    }
+
+
 def _read_columns(
     root: str | os.PathLike[str], split: str, rows: int
 ) -> Iterator[tuple[int, dict[str, pa.Array]]]:
-    """Row count and flat columns as stored (float32, int64, binary, or null type), group by group."""
-    general = ExamplesToRecordBatchDecoder()
     for records in _record_groups(root, split, rows):
-        columns = decode_uniform(records)
-        if columns is None:
-            try:
-                batch = general.DecodeBatch(records)
-            except (RuntimeError, ValueError) as error:
-                raise DataError(f"split={split} under {root}: {str(error).splitlines()[0]}") from error
-            columns = {
-                name: _flatten(name, column)
-                for name, column in zip(batch.schema.names, batch.columns, strict=True)
-            }
-        yield len(records), columns
+        yield len(records), decode_records(records, f"split={split} under {root}")
 
 
 def _record_groups(root: str | os.PathLike[str], split: str, rows: int) -> Iterator[list[bytes]]:

@@ -21,6 +21,7 @@ from components.errors import DataError
 GZIP_LEVEL = 1
 #: zlib's "gzip wrapper, largest window". It writes no time stamp: same records, same bytes.
 _GZIP_WBITS = 31
+_GZIP_MAGIC = b"\x1f\x8b"
 _CHUNK_BYTES = 1 << 20
 HEADER_BYTES = 12
 FOOTER_BYTES = 4
@@ -79,7 +80,7 @@ class GzipFile:
 
 
 def read_file(path: Path) -> Iterator[list[bytes]]:
-    """Records of a GZIP TFRecord file, in lists of about a megabyte; memory does not grow with the file.
+    """Records of a TFRecord file, GZIP or plain, in lists of about a megabyte; memory does not grow with the file.
 
     Raises:
       DataError: the file is missing, truncated, no GZIP TFRecord, or a checksum is wrong.
@@ -117,10 +118,16 @@ def read_file(path: Path) -> Iterator[list[bytes]]:
 
 
 def _gunzip(path: Path) -> Iterator[bytes]:
-    """Decompressed chunks, bounded in size; a file may hold several gzip members."""
+    """Chunks of the content, bounded in size; a gzip file may hold several members."""
     stream = zlib.decompressobj(_GZIP_WBITS)
     try:
         with path.open("rb") as file:
+            head = file.peek(2)[:2]
+            if not head:
+                raise DataError(f"{path}: the file is empty")
+            if head != _GZIP_MAGIC:
+                yield from iter(lambda: file.read(_CHUNK_BYTES), b"")
+                return
             while data := file.read(_CHUNK_BYTES):
                 while data:
                     if stream.eof:
