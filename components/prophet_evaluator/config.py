@@ -79,6 +79,7 @@ class ClassifierConfig(ComponentConfig):
       window_rows: Lengths of the rolling windows, in rows.
       centred: Windows look half a window ahead (a detection delay of half the longest window);
         False makes them causal.
+      exact_repeats: Also use how long a value stands exactly unchanged.
       max_iter: Boosting rounds.
       learning_rate: Shrinkage per round.
       max_leaf_nodes: Leaves per tree.
@@ -98,12 +99,16 @@ class ClassifierConfig(ComponentConfig):
     enabled: bool = True
     window_rows: tuple[int, ...] = pydantic.Field(default=(8, 30, 90), min_length=1, max_length=6)
     centred: bool = True
-    max_iter: int = pydantic.Field(default=120, ge=1)
-    learning_rate: float = pydantic.Field(default=0.08, gt=0, le=1)
+    # A synthetic release does not repeat values exactly, so these features cost the centre more than
+    # they give: F1 on simulated fleets with perturbed releases 0.69 with them, 0.83 without.
+    exact_repeats: bool = False
+    max_iter: int = pydantic.Field(default=100, ge=1)
+    learning_rate: float = pydantic.Field(default=0.1, gt=0, le=1)
     max_leaf_nodes: int = pydantic.Field(default=15, ge=2)
     min_samples_leaf: int = pydantic.Field(default=20, ge=1)
     l2_regularization: float = pydantic.Field(default=1.0, ge=0)
-    max_rows: int = pydantic.Field(default=40_000, ge=100)
+    # Thinned minutes lose little: neighbours say the same.
+    max_rows: int = pydantic.Field(default=20_000, ge=100)
     anomaly_weight: float = pydantic.Field(default=0.5, ge=0, le=1)
     threshold: float | None = pydantic.Field(default=None, gt=0, lt=1)
     folds: int = pydantic.Field(default=3, ge=2, le=10)

@@ -82,9 +82,10 @@ class Executor(BaseExecutor):
         folder = Path(evaluation.uri)
         curves = plots.forecast_curves(result, config.dataset)
         write_json(folder / "forecast.json", curves)
-        for locale, curve in curves["locales"].items():
-            title = " · ".join(part for part in (locale, curve["series"], curves["scenario"], curves["detector"]) if part)
-            name = re.sub(r"[^A-Za-z0-9._-]+", "-", locale) or "locale"
+        for curve in curves["series"]:
+            parts = (curve["locale"], curve["series"], curves["scenario"], curves["detector"])
+            title = " · ".join(part for part in parts if part)
+            name = re.sub(r"[^A-Za-z0-9._-]+", "-", curve["locale"]) or "locale"
             write_atomically(folder / "plots" / f"{name}.png", plots.draw_forecast(curve, title))
         write_json(folder / "evaluation.json", {**result.report, "config_digest": config.digest(),
                                                 "input_digests": digests, "isthmus_version": __version__})

@@ -182,15 +182,15 @@ def best_f1_threshold(label: np.ndarray, score: np.ndarray) -> float:
     return float(grid[best[len(best) // 2]])
 
 
-def save(classifier: Classifier, path: Path) -> None:
-    """Writes the estimator as a skops file: no pickle, only listed types."""
+def save_estimators(estimators: dict[str, HistGradientBoostingClassifier], path: Path) -> None:
+    """Writes estimators as one skops file: no pickle, only listed types."""
     import skops.io
 
-    path.write_bytes(skops.io.dumps(classifier.estimator))
+    path.write_bytes(skops.io.dumps(estimators))
 
 
-def load_estimator(path: Path) -> HistGradientBoostingClassifier:
-    """Reads an estimator after checking every type that the file holds.
+def load_estimators(path: Path) -> dict[str, HistGradientBoostingClassifier]:
+    """Reads estimators after checking every type that the file holds.
 
     Raises:
       ReleaseError: the file holds a type that no classifier of ours has, or is no skops file.

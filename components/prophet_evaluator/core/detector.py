@@ -120,14 +120,17 @@ class Detector:
       config: What it was fitted with.
       models: Key -> model.
       thresholds: Key -> multiple of the interval's half-width beyond which a row is flagged.
-      classifier: The classifier, or None where it is switched off.
+      classifier: The classifier of locales that the training side knows; None: switched off.
+      foreign: The classifier of other locales, without forecast features: a forecast of strangers
+        says nothing of them. None: no row of that sort is expected.
       info: Locales, rows and notes of the training side; JSON-ready.
     """
 
     config: ProphetEvaluatorConfig
     models: dict[Key, ForecastModel]
     thresholds: dict[Key, float]
-    classifier: classifiers.Classifier | None
+    classifier: classifiers.Classifier | None = None
+    foreign: classifiers.Classifier | None = None
     info: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def key_for(self, locale: str, series: str, target: str) -> Key:
@@ -154,12 +157,24 @@ class Detector:
         if self.classifier is None:
             return Judgement(targets, None, None)
         residual = {name: judged.residual for name, judged in targets.items()}
-        score = np.zeros(len(frame))
-        if self.classifier.estimator is not None:
-            uids = tuple(self.models[key].uid for key in self._keys_used(frame))
-            inputs, _ = featurise(frame, context, residual, self.config, (tag, *uids) if tag else (), cache)
-            score = self.classifier.score(inputs, frame[SEGMENT].to_numpy(), self.config.classifier.smooth_rows)
-        return Judgement(targets, score, score > self.classifier.threshold)
+        score, flag = np.zeros(len(frame)), np.zeros(len(frame), bool)
+        uids = tuple(self.models[key].uid for key in self._keys_used(frame))
+        inputs, names = featurise(frame, context, residual, self.config, (tag, *uids) if tag else (), cache)
+        stranger = self._is_foreign(frame)
+        for mask, fitted in ((~stranger, self.classifier), (stranger, self.foreign or self.classifier)):
+            if mask.any():
+                chosen = inputs[mask][:, [names.index(name) for name in fitted.feature_names]]
+                segment = frame[SEGMENT].to_numpy()[mask]
+                score[mask] = fitted.score(chosen, segment, self.config.classifier.smooth_rows)
+                flag[mask] = score[mask] > fitted.threshold
+        return Judgement(targets, score, flag)
+
+    def _is_foreign(self, frame: pd.DataFrame) -> np.ndarray:
+        """Rows of locales for which only the pool's model stands in. Shape [row]."""
+        if self.config.interval.level == "pooled":
+            return np.zeros(len(frame), bool)
+        known = {key[0] for key in self.models if key[0]}
+        return ~frame[LOCALE].isin(known).to_numpy()
 
     def _keys_used(self, frame: pd.DataFrame) -> list[Key]:
         pairs = frame[[LOCALE, SERIES]].drop_duplicates().itertuples(index=False, name=None)
@@ -304,6 +319,7 @@ def fit_detector(
     config: ProphetEvaluatorConfig,
     tags: Mapping[str, str] | None = None,
     cache: Cache | None = None,
+    expect_foreign: bool = True,
 ) -> Detector:
     """Fits both detectors on a training pool.
 
@@ -312,6 +328,7 @@ def fit_detector(
       config: The whole configuration.
       tags: Locale -> name of its rows ("open", "release" ...): equal tags share work in `cache`.
       cache: Shared between scenarios.
+      expect_foreign: Also fit a classifier for locales outside the pool.
 
     Returns:
       The detector.
@@ -325,7 +342,7 @@ def fit_detector(
     context = align(frame, config)
     models = _fit_models(frame, context, config, tags, cache)
     thresholds = {key: 1.0 for key in models}
-    bare = Detector(config, models, thresholds, None)
+    bare = Detector(config, models, thresholds)
     if config.interval.mode == "calibrated":
         thresholds.update(_calibrate(bare, frame, context))
     info: dict[str, Any] = {
@@ -336,8 +353,8 @@ def fit_detector(
     }
     if not config.classifier.enabled:
         return dataclasses.replace(bare, info=info)
-    fitted = _fit_classifier(bare, frame, context, config, tags, cache)
-    return dataclasses.replace(bare, classifier=fitted, info=info)
+    own, foreign = _fit_classifiers(bare, frame, tags, cache, expect_foreign)
+    return dataclasses.replace(bare, classifier=own, foreign=foreign, info=info)
 
 
 def _fit_models(
@@ -431,28 +448,30 @@ def _best_f1_multiple(
     return {key: value * chosen / (1 - chosen) for key, value in thresholds.items()}
 
 
-def _fit_classifier(
-    bare: Detector,
-    frame: pd.DataFrame,
-    context: Context,
-    config: ProphetEvaluatorConfig,
-    tags: dict[str, str],
-    cache: Cache,
-) -> classifiers.Classifier:
-    label = frame[LABEL].to_numpy()
+def _fit_classifiers(
+    bare: Detector, frame: pd.DataFrame, tags: dict[str, str], cache: Cache, expect_foreign: bool
+) -> tuple[classifiers.Classifier, classifiers.Classifier | None]:
+    """The classifier with forecast features, and the one without."""
+    config, label = bare.config, frame[LABEL].to_numpy()
     parts, names = [], []
     for locale in sorted(set(frame[LOCALE])):
         rows = frame[LOCALE].to_numpy() == locale
         part = frames.number_segments(frame[rows].reset_index(drop=True), config.dataset.interval_s)
-        own = align(part, config)
-        residual = {t: bare._judge_target(part, own, t).residual for t in config.dataset.targets}
+        context = align(part, config)
+        residual = {t: bare._judge_target(part, context, t).residual for t in config.dataset.targets}
         uids = [bare.models[key].uid for key in bare._keys_used(part)]
         cache_key = ("pool", tags[locale], *uids) if locale in tags else ()
-        matrix, names = featurise(part, own, residual, config, cache_key, cache)
+        matrix, names = featurise(part, context, residual, config, cache_key, cache)
         parts.append(matrix)
+    inputs, segment = np.concatenate(parts), frame[SEGMENT].to_numpy()
     stamps = frame[TIMESTAMP].to_numpy()
     blocks = np.stack([frames.series_codes(frame), stamps // np.int64(config.bootstrap_block_s * 1e6)], axis=1)
     block = np.unique(blocks, axis=0, return_inverse=True)[1].reshape(-1)
-    return classifiers.fit_classifier(
-        np.concatenate(parts), names, label, frame[SEGMENT].to_numpy(), block, config.classifier, config.seed
-    )
+
+    def fit(kept: list[str]) -> classifiers.Classifier:
+        chosen = inputs[:, [names.index(name) for name in kept]]
+        return classifiers.fit_classifier(chosen, kept, label, segment, block, config.classifier, config.seed)
+
+    own = fit(names)
+    plain = [name for name in names if not features.is_forecast_feature(name)]
+    return own, fit(plain) if expect_foreign else None

@@ -113,7 +113,9 @@ def evaluate(
         scenario = training_pool(name, opened, released, ideal, config.dataset, config.seed)
         if not scenario.reason:
             try:
-                detectors[name] = fit_detector(scenario.frames, config, scenario.tags, cache)
+                # Only a detector that may be shipped must be ready for locales that the test lacks.
+                foreign = name == "Isthmus" or not set(test[LOCALE]) <= set(scenario.frames)
+                detectors[name] = fit_detector(scenario.frames, config, scenario.tags, cache, foreign)
                 judgements[name] = detectors[name].judge(test, "test", cache)
             except InsufficientDataError as error:
                 scenario = dataclasses.replace(scenario, reason=str(error))
@@ -160,9 +162,14 @@ def bless(report: Mapping[str, Any], config: ProphetEvaluatorConfig) -> tuple[st
         if found is None or found.get("status") == NOT_EVALUATED:
             return NOT_EVALUATED, [f"scenario {name}: {found['reason'] if found else 'not configured'}"]
     detector = report["deciding_detector"]
-    if detector not in report["differences"]["Isthmus"]:
+    gains = [
+        entry
+        for entry in report["differences"]
+        if (entry["detector"], entry["scenario"]) == (detector, "Isthmus")
+    ]
+    if not gains:
         return NOT_EVALUATED, [f"detector {detector} is switched off"]
-    gain = report["differences"]["Isthmus"][detector]
+    gain = gains[0]
     if gain.get("lower") is None:
         reason = gain.get("reason") or "too few replicates are defined for an interval"
         return NOT_EVALUATED, [f"{detector}: F1 difference to {baseline} is UNDEFINED: {reason}"]
@@ -202,20 +209,21 @@ def _report(
             found[kind] = slice_metrics(test, code, flag, judged.score(kind), units, weights, config.confidence)
         if detector.classifier is not None:
             found["classifier"] |= {"threshold": detector.classifier.threshold, "note": detector.classifier.note}
+            if detector.foreign is not None:
+                found["classifier"] |= {
+                    "foreign_threshold": detector.foreign.threshold,
+                    "foreign_note": detector.foreign.note,
+                }
         scenarios[name] = found
     baseline = config.blessing.baseline
-    differences = {
-        name: {
-            kind: metrics.paired_difference(
-                counts[name, kind], counts[baseline, kind], weights, config.confidence
-            ).to_json()
-            for kind in ("interval", "classifier")
-            if (name, kind) in counts
-        }
-        for name in scenarios
-        if name != baseline and any((baseline, kind) in counts for kind in ("interval", "classifier"))
-        and name in judgements
-    }
+    differences = [
+        {"detector": kind, "scenario": name, "baseline": baseline, "metric": "f1"}
+        | metrics.paired_difference(
+            counts[name, kind], counts[baseline, kind], weights, config.confidence
+        ).to_json()
+        for name, kind in counts
+        if name != baseline and (baseline, kind) in counts
+    ]
     judged_on = scenarios.get("Isthmus", {})
     locales = judged_on.get("locales", {})
     labelled = any(rows["anomalous_rows"] for rows in locales.values())
@@ -224,8 +232,8 @@ def _report(
         "baseline": baseline,
         "differences": differences,
         "deciding_detector": deciding_detector(config, judged_on, labelled),
+        "test": {"rows": int(len(test)), "anomalies": int(label.sum()), "events": n_events},
         "n_test_rows": int(len(test)),
-        "n_anomalous_rows": int(label.sum()),
         "n_events": n_events,
         "n_bootstrap_units": n_units,
         "bootstrap_samples": config.bootstrap_samples,
@@ -268,8 +276,7 @@ def slice_metrics(
             **named,
             "pr_auc": area,
             "confusion": {"tp": tp, "fp": fp, "fn": fn, "tn": tn},
-            "events_detected": hit,
-            "events": events,
+            "events": {"detected": hit, "total": events},
         }
 
     locale, kind = test[LOCALE].to_numpy(), test[KIND].to_numpy()
@@ -279,7 +286,7 @@ def slice_metrics(
         counts = metrics.unit_counts(label[rows], flag[rows], units[rows], n_units)
         hit, events = metrics.event_recall(label * (kind == name), flag, code)
         recall = metrics.rates(counts, weights, confidence)["tpr"].to_json()
-        kinds[name or "unnamed"] = {"recall": recall, "events_detected": hit, "events": events}
+        kinds[name or "unnamed"] = {"recall": recall, "events": {"detected": hit, "total": events}}
     return {
         "overall": of(np.ones(len(test), bool)),
         "per_locale": {name: of(locale == name) for name in sorted(set(locale))},

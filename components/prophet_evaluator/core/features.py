@@ -19,6 +19,12 @@ _EPSILON = 1e-3
 MAX_COMPANIONS = 12
 
 
+def is_forecast_feature(name: str) -> bool:
+    """Whether a feature means nothing without a forecast made for the row's own locale."""
+    kind = name.partition(":")[2]
+    return "~" in name or kind.startswith(("residual", "abs_residual", "slope", "autocorrelation"))
+
+
 class Windows:
     """Rolling windows that never span two segments.
 
@@ -144,9 +150,10 @@ def window_features(
         columns[f"{target}:abs_residual"] = np.abs(r)
         columns[f"{target}:z"] = z
         columns[f"{target}:step"] = step
-        runs = np.log1p(run_length(z, segment, config.centred))
-        columns[f"{target}:run"] = runs
-        columns[f"{target}:run_excess"] = runs - typical(runs, group, n_groups, 0.95)[group]
+        if config.exact_repeats:
+            runs = np.log1p(run_length(z, segment, config.centred))
+            columns[f"{target}:run"] = runs
+            columns[f"{target}:run_excess"] = runs - typical(runs, group, n_groups, 0.95)[group]
         # The second difference is large for noise and oscillation, nil for drift and level.
         bend = np.abs(windows.shift(z, -1 if config.centred else 0) - 2 * windows.shift(z, 0 if config.centred else 1)
                       + windows.shift(z, 1 if config.centred else 2))
@@ -163,9 +170,9 @@ def window_features(
             )
             columns[f"{target}:motion_{rows}"] = relative(motion)
             columns[f"{target}:bend_{rows}"] = relative(windows.roll(bend, rows, "mean"))
-            columns[f"{target}:unchanged_{rows}"] = windows.roll(
-                np.where(np.isfinite(step), np.abs(step) < 1e-9, np.nan), rows, "mean"
-            )
+            if config.exact_repeats:
+                same = np.where(np.isfinite(step), np.abs(step) < 1e-9, np.nan)
+                columns[f"{target}:unchanged_{rows}"] = windows.roll(same, rows, "mean")
             half = max(rows // 2, 1)
             columns[f"{target}:slope_{rows}"] = (
                 windows.shift(windows.roll(r, half, "mean"), -half // 2 if config.centred else 0)

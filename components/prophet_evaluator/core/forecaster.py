@@ -25,8 +25,11 @@ MIN_RELATIVE_SIGMA = 1e-3
 
 def silence() -> None:
     """Keeps Prophet's and cmdstan's progress lines from the log."""
-    for name in ("cmdstanpy", "prophet", "prophet.plot"):
+    for name in ("prophet", "prophet.plot"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    import cmdstanpy  # noqa: F401  (its import sets its own level, so ours comes after)
+
+    logging.getLogger("cmdstanpy").setLevel(logging.CRITICAL)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -39,9 +39,9 @@ def forecast_curves(evaluation: Evaluation, dataset: DatasetConfig) -> dict[str,
     The series is the one with the most events in the test set (the longest among equals).
 
     Returns:
-      `{"detector": ..., "scenario": ..., "locales": {locale: {"series", "target", "unit", "ds_us", "y",
-      "yhat", "lower", "upper", "flag", "interval_flag", "label"}}}`; missing values are null; `flag`
-      is of the deciding detector.
+      `{"detector", "scenario", "series": [{"locale", "series", "target", "unit", "timestamp_us", "y",
+      "yhat", "lower", "upper", "flag", "interval_flag", "label"}]}`; missing values are null; `flag` is
+      of the deciding detector.
     """
     test, name = evaluation.test, evaluation.detector_scenario
     judged, deciding = evaluation.judgements[name], evaluation.report["deciding_detector"]
@@ -53,7 +53,7 @@ def forecast_curves(evaluation: Evaluation, dataset: DatasetConfig) -> dict[str,
     curves = judged.targets[target]
     code, label = frames.series_codes(test), test[LABEL].to_numpy()
     events = metrics.event_ids(label, code)
-    found = {}
+    found = []
     for locale in sorted(set(test[LOCALE])):
         chosen = np.flatnonzero(test[LOCALE].to_numpy() == locale)
         codes = np.unique(code[chosen])
@@ -62,11 +62,12 @@ def forecast_curves(evaluation: Evaluation, dataset: DatasetConfig) -> dict[str,
         ]
         rows = np.flatnonzero(code == -max(richness)[2])
         rows = rows[thin_for_plot(label[rows], flag[rows])]
-        found[locale] = {
+        entry = {
+            "locale": locale,
             "series": str(test[SERIES].to_numpy()[rows[0]]),
             "target": target,
             "unit": unit,
-            "ds_us": [int(t) for t in test[TIMESTAMP].to_numpy()[rows]],
+            "timestamp_us": [int(t) for t in test[TIMESTAMP].to_numpy()[rows]],
             "y": _rounded(curves.y[rows]),
             "yhat": _rounded(curves.yhat[rows]),
             "lower": _rounded(curves.lower[rows]),
@@ -75,7 +76,8 @@ def forecast_curves(evaluation: Evaluation, dataset: DatasetConfig) -> dict[str,
             "interval_flag": [int(v) for v in interval_flag[rows]],
             "label": [int(v) for v in label[rows]],
         }
-    return {"detector": deciding, "scenario": name, "locales": found}
+        found.append(entry)
+    return {"detector": deciding, "scenario": name, "series": found}
 
 
 def _rounded(values: np.ndarray) -> list[float | None]:
@@ -86,14 +88,14 @@ def draw_forecast(curve: dict[str, Any], title: str) -> bytes:
     """One locale's curve as PNG bytes.
 
     Args:
-      curve: An entry of `forecast_curves()["locales"]`.
+      curve: An entry of `forecast_curves()["series"]`.
       title: Above the plot.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.figure import Figure
 
-    ds = np.array(curve["ds_us"], "int64").astype("datetime64[us]")
+    ds = np.array(curve["timestamp_us"], "int64").astype("datetime64[us]")
     y, yhat, lower, upper = (np.array(curve[name], float) for name in ("y", "yhat", "lower", "upper"))
     flag, label = np.array(curve["flag"], bool), np.array(curve["label"], bool)
     figure = Figure(figsize=(11, 3.6), dpi=110, layout="constrained")

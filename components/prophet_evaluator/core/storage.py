@@ -62,25 +62,23 @@ def save_detector(detector: Detector, path: Path, provenance: Mapping[str, Any] 
                 "trained_on": model.uid,
             }
         )
-    summary: dict[str, Any] | None = None
-    if detector.classifier is not None:
-        summary = {
-            "threshold": detector.classifier.threshold,
-            "features": list(detector.classifier.feature_names),
-            "note": detector.classifier.note,
-            "file": None,
-        }
-        if detector.classifier.estimator is not None:
-            classifiers.save(detector.classifier, path / CLASSIFIER_FILE)
-            digests[CLASSIFIER_FILE] = hashlib.sha256((path / CLASSIFIER_FILE).read_bytes()).hexdigest()
-            summary["file"] = CLASSIFIER_FILE
+    fitted = {"own": detector.classifier, "foreign": detector.foreign}
+    summary: dict[str, Any] = {
+        role: {"threshold": one.threshold, "features": list(one.feature_names), "note": one.note}
+        for role, one in fitted.items()
+        if one is not None
+    }
+    estimators = {role: one.estimator for role, one in fitted.items() if one and one.estimator is not None}
+    if estimators:
+        classifiers.save_estimators(estimators, path / CLASSIFIER_FILE)
+        digests[CLASSIFIER_FILE] = hashlib.sha256((path / CLASSIFIER_FILE).read_bytes()).hexdigest()
     content = {
         "format": FORMAT,
         "kind": "isthmus.prophet_detector",
         "config": detector.config.model_dump(mode="json"),
         "config_digest": detector.config.digest(),
         "models": models,
-        "classifier": summary,
+        "classifiers": summary,
         "digests": digests,
         "versions": {
             "isthmus": __version__,
@@ -123,17 +121,18 @@ def load_detector(path: str | Path) -> Detector:
         fitted = forecaster.from_json((folder / entry["file"]).read_text())
         models[key] = ForecastModel(entry["trained_on"], fitted, entry["rows"], entry["cycle_s"])
         thresholds[key] = entry["threshold"]
-    summary, fitted_classifier = content["classifier"], None
-    if summary is not None:
-        if summary["file"] and summary["file"] not in content["digests"]:
-            raise ReleaseError(f"{summary['file']}: {DETECTOR_FILE} has no digest for it. Do not use it.")
-        estimator = classifiers.load_estimator(folder / summary["file"]) if summary["file"] else None
-        fitted_classifier = classifiers.Classifier(
-            estimator, summary["threshold"], tuple(summary["features"]), summary["note"]
+    estimators = (
+        classifiers.load_estimators(folder / CLASSIFIER_FILE) if CLASSIFIER_FILE in content["digests"] else {}
+    )
+    fitted = {
+        role: classifiers.Classifier(
+            estimators.get(role), entry["threshold"], tuple(entry["features"]), entry["note"]
         )
+        for role, entry in content["classifiers"].items()
+    }
     config = ProphetEvaluatorConfig.model_validate(content["config"])
     info = {"training_locales": content["training_locales"]}
-    return Detector(config, models, thresholds, fitted_classifier, info)
+    return Detector(config, models, thresholds, fitted.get("own"), fitted.get("foreign"), info)
 
 
 def predict(detector: Detector, table: pa.Table, locale: str | None = None) -> pa.Table:
