@@ -44,7 +44,9 @@ def complete_inferred_schema(
     for name, kind, required in _columns(dataset):
         if name in absent_columns:
             continue
-        feature = _add_feature(schema, name, kind, required=required)
+        # A series column that is not stored (dropped at the door) comes back all missing.
+        stored = name not in dataset.series or name not in found or found[name].presence.min_count > 0
+        feature = _add_feature(schema, name, kind, required=required and stored)
         if not required and name in dataset.feature_names() and monitoring.min_presence:
             feature.presence.min_fraction = monitoring.min_presence
         if kind == "categorical" and name in dataset.feature_names() and name in found:

@@ -36,12 +36,19 @@ MONITORING = MonitoringConfig(
 def _inferred() -> schema_pb2.Schema:
     schema = schema_pb2.Schema()
     for name in ("asset", "mode", "kind"):
-        schema.feature.add(name=name, type=schema_pb2.BYTES, domain=name)
+        schema.feature.add(name=name, type=schema_pb2.BYTES, domain=name).presence.min_count = 1
         schema.string_domain.add(name=name, value=["a", "b"])
     for name in ("temp", "count", "on", "label", "timestamp", "stray"):
         feature = schema.feature.add(name=name, type=schema_pb2.INT)
         feature.presence.min_fraction = 1.0
     return schema
+
+
+def test_a_series_column_that_is_all_missing_is_not_required() -> None:
+    inferred = schema_pb2.Schema()
+    inferred.feature.add(name="asset", type=schema_pb2.BYTES).presence.min_count = 0
+    found = _features(complete_inferred_schema(inferred, DATASET, MONITORING))
+    assert not found["asset"].HasField("presence")
 
 
 def _features(schema: schema_pb2.Schema) -> dict[str, schema_pb2.Feature]:

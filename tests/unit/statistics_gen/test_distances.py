@@ -212,6 +212,13 @@ def test_ks_sees_a_point_mass() -> None:
     assert kolmogorov_smirnov(mostly, rarely, 1000, 1000).statistic == pytest.approx(0.8)
 
 
+def test_ks_sees_a_jump_from_its_right() -> None:
+    # Half zeros, half uniform on [0, 1], against uniform: F_a jumps to 1/2 at 0, where F_b is 0.
+    levels = np.linspace(0, 1, 11)
+    jump = StepCdf(np.array([0.0] * 6 + [0.2, 0.4, 0.6, 0.8, 1.0]), levels)
+    assert kolmogorov_smirnov(jump, StepCdf(levels, levels), 1000, 1000).statistic == pytest.approx(0.5)
+
+
 @pytest.mark.parametrize("shift", [0.0, 0.3, 1.0])
 def test_ks_near_scipy(shift: float) -> None:
     rng = np.random.default_rng(7)
