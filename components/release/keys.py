@@ -48,6 +48,8 @@ class PublicKey:
             return False
         try:
             value = base64.b64decode(manifest.signature.value, validate=True)
+            if base64.b64encode(value).decode() != manifest.signature.value:
+                return False  # the last character of base64 has spare bits: one signature, one form
             Ed25519PublicKey.from_public_bytes(self.raw).verify(value, manifest.signed_bytes())
         except (InvalidSignature, binascii.Error, ValueError):
             return False
