@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from components.release_evaluator.config import GateConfig
-from components.release_evaluator.core.metrics import Metric, rounded
+from components.release_evaluator.core.metrics import Metric, Status, rounded
 
 Verdict = Literal["BLESSED", "NOT_BLESSED", "NOT_EVALUATED"]
 
@@ -24,6 +24,7 @@ class CheckResult:
       threshold: The threshold.
       passed: Whether it held.
       reason: Why not, or why the rule does not apply; the threshold's own reason where it held.
+      status: The metric's: `OK`, `UNDEFINED` or `NOT_APPLICABLE`.
     """
 
     metric: str
@@ -32,6 +33,7 @@ class CheckResult:
     threshold: float
     passed: bool
     reason: str
+    status: Status
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object without NaN."""
@@ -64,21 +66,21 @@ def judge(metrics: Sequence[Metric], gate: GateConfig) -> GateResult:
         subject = "value" if check.of == "value" else f"{check.of} bound"
         rule = f"{subject} {sign} {check.threshold:g}"
         metric = known.get(check.metric)
+        status: Status = metric.status if metric is not None else "UNDEFINED"
         value, failure = _value(metric, check.of)
-        if metric is not None and metric.status == "NOT_APPLICABLE":
-            result = CheckResult(check.metric, rule, None, check.threshold, True, f"not applicable: {metric.reason}")
-        elif value is None:
-            result = CheckResult(check.metric, rule, None, check.threshold, False, failure)
-        else:
+        passed, reason = False, failure
+        if metric is not None and status == "NOT_APPLICABLE":
+            passed, reason = True, f"not applicable: {metric.reason}"
+        elif value is not None:
             passed = value <= check.threshold if check.rule == "max" else value >= check.threshold
             reason = check.reason
             if not passed:
                 reason = f"{subject} {value:.4g} is not {sign} {check.threshold:g} ({check.reason})"
-            result = CheckResult(check.metric, rule, value, check.threshold, passed, reason)
+        result = CheckResult(check.metric, rule, value, check.threshold, passed, reason, status)
         results.append(result)
     reasons = tuple(f"{result.metric}: {result.reason}" for result in results if not result.passed)
-    passed = bool(results) and not reasons
-    return GateResult("BLESSED" if passed else "NOT_BLESSED", tuple(results), reasons)
+    blessed = bool(results) and not reasons
+    return GateResult("BLESSED" if blessed else "NOT_BLESSED", tuple(results), reasons)
 
 
 def _value(metric: Metric | None, of: str) -> tuple[float | None, str]:
@@ -95,4 +97,4 @@ def _value(metric: Metric | None, of: str) -> tuple[float | None, str]:
         value = metric.interval.low if of == "low" else metric.interval.high
     if value is None or not math.isfinite(value):
         return None, "the value is not finite"
-    return value, ""
+    return float(value), ""

@@ -120,7 +120,7 @@ def percentile_interval(draws: np.ndarray, confidence: float, method: str) -> In
 def normal_interval(value: float, standard_error: float, confidence: float, method: str) -> Interval:
     """value ± z · standard error."""
     z = float(stats.norm.ppf(0.5 + confidence / 2))
-    return Interval(value - z * standard_error, value + z * standard_error, confidence, method)
+    return Interval(float(value - z * standard_error), float(value + z * standard_error), confidence, method)
 
 
 def wilson_interval(successes: float, n: int, confidence: float) -> Interval:

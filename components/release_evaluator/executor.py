@@ -1,0 +1,78 @@
+"""Executor of ReleaseEvaluator: writes the evaluation and the blessing; a negative verdict is no error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from components import executor_base, split_io
+from components.release_evaluator.config import ReleaseEvaluatorConfig
+from components.release_evaluator.core.evaluate import Evaluation, evaluate
+from components.tfx_shim import BaseExecutor
+
+EXAMPLES_KEY = "examples"
+SYNTHETIC_KEY = "synthetic"
+SCHEMA_KEY = "schema"
+EVALUATION_KEY = "evaluation"
+BLESSING_KEY = "blessing"
+
+EVALUATION_FILE = "evaluation.json"
+PLOTS_FILE = "plots.json"
+VERDICT_FILE = "verdict.json"
+VERDICTS = ("BLESSED", "NOT_BLESSED", "NOT_EVALUATED")
+
+
+class Executor(BaseExecutor):
+    """Compares synthetic Examples with the real train and holdout splits."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Any]],
+        output_dict: dict[str, list[Any]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes `evaluation.json`, `plots.json`, `verdict.json` and the empty file named by the verdict.
+
+        Args:
+          input_dict: `examples`: real Examples with splits `train` and `holdout`; `synthetic`: Examples
+            with the split `train`; `schema` (optional): orders this step after the schema, not read.
+          output_dict: `evaluation`: ModelEvaluation; `blessing`: ModelBlessing.
+          exec_properties: `config`: ReleaseEvaluatorConfig.
+
+        Raises:
+          DataError: a split is missing or does not read. Nothing is blessed then.
+        """
+        config = executor_base.read_config(exec_properties, ReleaseEvaluatorConfig)
+        examples = executor_base.single_artifact(input_dict, EXAMPLES_KEY)
+        synthetic = executor_base.single_artifact(input_dict, SYNTHETIC_KEY)
+        evaluation = executor_base.single_artifact(output_dict, EVALUATION_KEY)
+        blessing = executor_base.single_artifact(output_dict, BLESSING_KEY)
+        tables = {
+            split: split_io.read_table(examples.uri, split, dataset=config.dataset)
+            for split in ("train", "holdout")
+        }
+        released = split_io.read_table(synthetic.uri, "train", dataset=config.dataset)
+        found = evaluate(tables["train"], tables["holdout"], released, config)
+        write_evaluation(evaluation.uri, found)
+        write_blessing(blessing.uri, found)
+        for output in (evaluation, blessing):
+            executor_base.copy_lineage(synthetic, output)
+        blessing.set_string_custom_property("verdict", found.gate.verdict)
+        # TFX's own Pusher and resolvers read this property
+        blessing.set_int_custom_property("blessed", int(found.gate.verdict == "BLESSED"))
+
+
+def write_evaluation(root: str, found: Evaluation) -> None:
+    """Writes `evaluation.json` and `plots.json`."""
+    executor_base.write_json(Path(root) / PLOTS_FILE, found.plots)
+    executor_base.write_json(Path(root) / EVALUATION_FILE, found.to_json())
+
+
+def write_blessing(root: str, found: Evaluation) -> None:
+    """Writes `verdict.json`, then the one empty marker file: a crash in between blesses nothing."""
+    folder = Path(root)
+    for verdict in VERDICTS:
+        (folder / verdict).unlink(missing_ok=True)
+    verdict = {"verdict": found.gate.verdict, "reasons": list(found.gate.reasons)}
+    executor_base.write_json(folder / VERDICT_FILE, verdict)
+    executor_base.write_atomically(folder / found.gate.verdict, b"")
