@@ -140,7 +140,9 @@ def _conform(columns: dict[str, pa.Array], rows: int, schema: pa.Schema) -> pa.R
                 values = values.cast(pa.binary())
             arrays.append(values.cast(field.type))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise DataError(f"column '{field.name}': stored as {values.type}, expected {field.type}") from error
+            raise DataError(
+                f"column '{field.name}': stored as {values.type}, expected {field.type}"
+            ) from error
     return pa.RecordBatch.from_arrays(arrays, schema=_nullable(schema))
 
 

@@ -90,7 +90,9 @@ class _Column:
             inner = b"\x0a" + _varint(size)
             feature = bytes([self.tag]) + _varint(len(inner) + size) + inner
         length = len(feature) + max(size, 0)
-        body = bytes([_KEY]) + _varint(len(self.name)) + self.name + bytes([_VALUE]) + _varint(length) + feature
+        body = (
+            bytes([_KEY]) + _varint(len(self.name)) + self.name + bytes([_VALUE]) + _varint(length) + feature
+        )
         return bytes([_ENTRY]) + _varint(len(body) + max(size, 0)) + body
 
 
@@ -171,7 +173,9 @@ def _column(name: str, array: pa.Array) -> _Column:
             key, _INT, np.where(valid, widths, -1), lambda rows, size: _varints(_rows(numbers, rows), size)
         )
     values = pa.concat_arrays([values.fill_null(b"")])  # a slice's offsets would be those of its parent
-    offsets = np.frombuffer(values.buffers()[1], dtype=np.int32)[values.offset : values.offset + len(values) + 1]
+    offsets = np.frombuffer(values.buffers()[1], dtype=np.int32)[
+        values.offset : values.offset + len(values) + 1
+    ]
     data = np.frombuffer(values.buffers()[2] or b"", dtype=np.uint8)
     return _Column(
         key,

@@ -63,7 +63,9 @@ class SourceConfig(ComponentConfig):
         try:
             zoneinfo.ZoneInfo(timezone)
         except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError(f"timezone '{timezone}' is not known; use a name such as Europe/Berlin") from None
+            raise ValueError(
+                f"timezone '{timezone}' is not known; use a name such as Europe/Berlin"
+            ) from None
         return timezone
 
     @pydantic.model_validator(mode="after")
@@ -197,7 +199,7 @@ class ExampleGenConfig(ComponentConfig):
         if len({source.locale_column for source in self.sources}) > 1:
             raise ValueError("locale_column differs between sources; name the same one in each")
         taken = {self.dataset.timestamp, self.dataset.label, *self.dataset.feature_names()}
-        if self.locale_column in taken:
+        if self.locale_column and self.locale_column in taken:
             raise ValueError(f"locale_column '{self.locale_column}' is already a column of the data set")
         for source in self.sources:
             for name in source.may_lack:
@@ -215,7 +217,9 @@ class ExampleGenConfig(ComponentConfig):
         for rule in self.pii:
             name = rule.column
             if name in (self.dataset.timestamp, self.dataset.label, self.dataset.label_kind):
-                raise ValueError(f"pii '{name}': no rule may change the time or the label; drop it from the data set")
+                raise ValueError(
+                    f"pii '{name}': no rule may change the time or the label; drop it from the data set"
+                )
             if name in self.series_columns():
                 # Redacting or bucketing a key would merge series and make their rows collide.
                 if rule.action in ("drop", "redact") or rule.width is not None:

@@ -132,7 +132,9 @@ def _to_integer(values: pa.Array, binary: bool) -> Converted:
     if is_text(values.type):
         if binary:
             lower = pc.utf8_lower(values)
-            values = pc.if_else(pc.equal(lower, "true"), "1", pc.if_else(pc.equal(lower, "false"), "0", values))
+            values = pc.if_else(
+                pc.equal(lower, "true"), "1", pc.if_else(pc.equal(lower, "false"), "0", values)
+            )
         try:
             values = values.cast(pa.int64())
         except pa.ArrowInvalid:

@@ -288,7 +288,9 @@ class _Group:
         for name, rule in state.rules.items():
             if name in columns:
                 columns[name] = pii.apply_rule(rule, columns[name], state.keys.get(name))
-        batch = pa.RecordBatch.from_arrays([columns[name] for name in state.schema.names], schema=state.schema)
+        batch = pa.RecordBatch.from_arrays(
+            [columns[name] for name in state.schema.names], schema=state.schema
+        )
         self._store.add(batch)
         self._timestamps.append(batch.column(0).to_numpy())
         self._codes.append(self._code(batch))
@@ -361,7 +363,9 @@ class _Group:
             return Keys(np.zeros(0, np.int32), np.zeros(0, np.int64), None)
         whole = len(order) == len(self._stamp) and (np.diff(order) == 1).all()
         pick: Any = slice(None) if whole else order
-        return Keys(self._code_of[pick], self._stamp[pick], None if self._label is None else self._label[pick])
+        return Keys(
+            self._code_of[pick], self._stamp[pick], None if self._label is None else self._label[pick]
+        )
 
     def write(self, root: str | Path, split: str, rows: np.ndarray) -> dict[str, Any]:
         """Writes a split; returns its rows, its rows with an anomaly, and its digest."""
@@ -404,8 +408,10 @@ def _refuse_text(file: str, name: str, kind: str, converted: convert.Converted, 
     wrong = converted.bad.get(convert.NOT_A_NUMBER)
     if kind not in ("continuous", "integer", "binary") or wrong is None:
         return
-    others = count - converted.values.null_count + sum(
-        int(mask.sum()) for reason, mask in converted.bad.items() if reason != convert.NOT_A_NUMBER
+    others = (
+        count
+        - converted.values.null_count
+        + sum(int(mask.sum()) for reason, mask in converted.bad.items() if reason != convert.NOT_A_NUMBER)
     )
     if others == 0:
         raise DataError(

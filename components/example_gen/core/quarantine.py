@@ -28,7 +28,9 @@ WITHHELD = "withheld: a row that does not split into columns cannot be put under
 REPEATED = "repeats a timestamp within its series"
 FIELDS = "wrong number of fields"
 
-_PLACES_SCHEMA = pa.schema([("file", pa.string()), ("row", pa.int64()), ("column", pa.string()), ("reason", pa.string())])
+_PLACES_SCHEMA = pa.schema(
+    [("file", pa.string()), ("row", pa.int64()), ("column", pa.string()), ("reason", pa.string())]
+)
 
 
 class Quarantine:
@@ -50,7 +52,9 @@ class Quarantine:
         self._places = (folder / PLACES_FILE).open("wb")
         self._rows = (folder / ROWS_FILE).open("wb")
         self._places.write(b"file,row,column,reason\n")
-        header = pa.table({name: pa.array([], pa.string()) for name in ("file", "row", *self._columns, "text")})
+        header = pa.table(
+            {name: pa.array([], pa.string()) for name in ("file", "row", *self._columns, "text")}
+        )
         self._rows.write(",".join(_quote(name) for name in header.column_names).encode() + b"\n")
 
     def __enter__(self) -> Quarantine:
@@ -123,7 +127,9 @@ class Quarantine:
         for item in reasons.value_counts().to_pylist():
             self.by_reason[item["values"]] += item["counts"]
 
-    def _write_places(self, files: str | pa.Array, rows: np.ndarray, names: pa.Array, reasons: pa.Array) -> None:
+    def _write_places(
+        self, files: str | pa.Array, rows: np.ndarray, names: pa.Array, reasons: pa.Array
+    ) -> None:
         if isinstance(files, str):
             files = pa.array([files] * len(rows))
         if not self.first:
@@ -149,7 +155,7 @@ class Quarantine:
             if name in rules and not protected:
                 values = apply_rule_to_text(rules[name], values, self._keys.get(name))
             out[name] = values
-        out["text"] = pa.array(texts or [None] * len(rows), pa.string())
+        out["text"] = pa.array(texts, pa.string()) if texts else pa.nulls(len(rows), pa.string())
         _append(self._rows, pa.table(list(out.values()), names=[f"c{number}" for number in range(len(out))]))
 
 

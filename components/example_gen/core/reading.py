@@ -103,11 +103,15 @@ def needed_columns(config: ExampleGenConfig) -> dict[str, str]:
     return needed
 
 
-def _check_columns(names: list[str], source: SourceConfig, file: SourceFile, config: ExampleGenConfig) -> None:
+def _check_columns(
+    names: list[str], source: SourceConfig, file: SourceFile, config: ExampleGenConfig
+) -> None:
     needed = needed_columns(config)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise DataError(f"{file.name}: column '{twice[0]}' appears {names.count(twice[0])} times. Rename one.")
+        raise DataError(
+            f"{file.name}: column '{twice[0]}' appears {names.count(twice[0])} times. Rename one."
+        )
     missing = [name for name in needed if name not in names and name not in source.may_lack]
     if not missing:
         return
@@ -165,9 +169,13 @@ def _csv_blocks(stream: Any, file: SourceFile) -> Iterator[bytes]:
             yield buffer[:cut]
         rest = buffer[cut:]
         if len(rest) > _MAX_ROW_BYTES:
-            raise DataError(f"{file.name}: no end of row in {len(rest)} bytes; a quote is open, or this is no CSV")
+            raise DataError(
+                f"{file.name}: no end of row in {len(rest)} bytes; a quote is open, or this is no CSV"
+            )
     if rest.count(b'"') % 2:
-        raise DataError(f"{file.name}: a quote opens and never closes; the rows after it cannot be told apart")
+        raise DataError(
+            f"{file.name}: a quote opens and never closes; the rows after it cannot be told apart"
+        )
     if rest.strip():
         yield rest + b"\n"
 
@@ -185,7 +193,9 @@ def _header(line: bytes, source: SourceConfig, file: SourceFile, config: Example
 
     names = split(source.delimiter)
     known = len(set(names) & set(needed))
-    better = {other: len(set(split(other)) & set(needed)) for other in _DELIMITERS if other != source.delimiter}
+    better = {
+        other: len(set(split(other)) & set(needed)) for other in _DELIMITERS if other != source.delimiter
+    }
     best = max(better, key=lambda other: better[other])
     if len(names) == 1 and len(needed) > 1 and better[best] > known:
         raise DataError(
@@ -236,7 +246,9 @@ def _parse_block(
         try:
             table = parse({name: pa.binary() for name in kept}, invalid_row_handler=set_aside)
         except pa.ArrowInvalid as error:
-            raise DataError(f"{file.name}: from row {first} on no CSV ({str(error).splitlines()[0][:200]})") from error
+            raise DataError(
+                f"{file.name}: from row {first} on no CSV ({str(error).splitlines()[0][:200]})"
+            ) from error
     rows = np.arange(first, first + table.num_rows + len(malformed), dtype=np.int64)
     if malformed:
         rows = rows[~np.isin(rows, np.fromiter(malformed, dtype=np.int64))]
@@ -272,10 +284,14 @@ def _read_parquet(
             for batch in reader.iter_batches(BATCH_ROWS, columns=list(kept.values())):
                 rows = np.arange(next_row, next_row + batch.num_rows, dtype=np.int64)
                 next_row += batch.num_rows
-                columns = {name: batch.column(batch.schema.get_field_index(old)) for name, old in kept.items()}
+                columns = {
+                    name: batch.column(batch.schema.get_field_index(old)) for name, old in kept.items()
+                }
                 yield RawBlock(columns, rows, ignored=ignored)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise DataError(f"{file.name}: not a Parquet file ({str(error).splitlines()[0][:200]})") from error
+            raise DataError(
+                f"{file.name}: not a Parquet file ({str(error).splitlines()[0][:200]})"
+            ) from error
 
 
 def _read_tfrecord(

@@ -75,13 +75,19 @@ def resolve_span(
     filesystem, found = _list(pattern, filesystem)
     spans = sorted({key[0] for key in found})
     if not spans:
-        raise DataError(f"source '{pattern}': no file matches. Check the path, or the span's files have not come yet.")
+        raise DataError(
+            f"source '{pattern}': no file matches. Check the path, or the span's files have not come yet."
+        )
     wanted = spans[-1] if span in (None, "latest") else span
     if wanted not in spans:
         if spans == [0] and not _has_span(pattern):
-            raise DataError(f"source '{pattern}': has no {{SPAN}}, so span 0 is all there is; asked for {wanted}.")
+            raise DataError(
+                f"source '{pattern}': has no {{SPAN}}, so span 0 is all there is; asked for {wanted}."
+            )
         newest = list_briefly(reversed(spans))
-        raise DataError(f"source '{pattern}': span {wanted} does not exist. Spans there, newest first: {newest}.")
+        raise DataError(
+            f"source '{pattern}': span {wanted} does not exist. Spans there, newest first: {newest}."
+        )
     version = max(key[1] for key in found if key[0] == wanted)
     files = tuple(sorted(found[(wanted, version)], key=lambda file: file.path))
     return ResolvedSpan(
@@ -116,7 +122,10 @@ def resolve_sources(
                 resolve_span(pattern)
             raise DataError(f"sources {list_briefly(dated)}: no span is common to all of them")
         span = max(common)
-    resolved = tuple(resolve_span(pattern, span if _has_span(pattern) else ("latest" if dated else span)) for pattern in patterns)
+    resolved = tuple(
+        resolve_span(pattern, span if _has_span(pattern) else ("latest" if dated else span))
+        for pattern in patterns
+    )
     number = int(span) if dated and isinstance(span, int) else 0
     digest = hashlib.sha256(canonical_json([item.fingerprint for item in resolved]).encode()).hexdigest()
     return number, resolved, digest
@@ -173,7 +182,9 @@ def _list(pattern: str, filesystem: Any) -> tuple[Any, dict[tuple[int, int], lis
     except (ImportError, ValueError) as error:
         raise ConfigError(f"source '{pattern}': {str(error).splitlines()[0]}") from error
     except OSError as error:
-        raise DataError(f"source '{pattern}': cannot be listed ({error.strerror or type(error).__name__})") from error
+        raise DataError(
+            f"source '{pattern}': cannot be listed ({error.strerror or type(error).__name__})"
+        ) from error
     regex = _regex(_absolute(pattern, filesystem))
     root = re.split(r"[*?\[]", glob, maxsplit=1)[0].rpartition("/")[0]
     found: dict[tuple[int, int], list[SourceFile]] = {}
@@ -228,7 +239,8 @@ def _regex(pattern: str) -> re.Pattern[str]:
 
 
 def _key(groups: dict[str, str | None]) -> tuple[int, int] | None:
-    version = int(groups["VERSION"]) if groups.get("VERSION") else -1
+    number = groups.get("VERSION")
+    version = int(number) if number else -1
     if groups.get("YYYY"):
         try:
             day = datetime.date(int(groups["YYYY"] or 0), int(groups["MM"] or 0), int(groups["DD"] or 0))

@@ -92,7 +92,9 @@ def assign_rows(keys: Keys, config: SplitConfig, interval_s: float, seed: int) -
     return np.repeat(dealt, np.diff(np.append(starts, rows))), block_s
 
 
-def assign_splits(table: pa.Table, dataset: DatasetConfig, config: SplitConfig, seed: int) -> dict[str, np.ndarray]:
+def assign_splits(
+    table: pa.Table, dataset: DatasetConfig, config: SplitConfig, seed: int
+) -> dict[str, np.ndarray]:
     """Row masks by split name, of a table sorted by series, then time.
 
     Args:

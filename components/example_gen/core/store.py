@@ -85,7 +85,9 @@ class RowStore:
             self._writer = None
             reader = pa.ipc.open_file(pa.memory_map(self._path()))
             self._batches = [reader.get_batch(index) for index in range(reader.num_record_batches)]
-        self._starts = np.concatenate([[0], np.cumsum([batch.num_rows for batch in self._batches])]).astype(np.int64)
+        self._starts = np.concatenate([[0], np.cumsum([batch.num_rows for batch in self._batches])]).astype(
+            np.int64
+        )
         return int(self._starts[-1])
 
     def take(self, rows: np.ndarray) -> pa.Table:

@@ -13,7 +13,12 @@ from components.example_gen.config import TimestampFormat
 
 _UNIT_US = {"s": 1_000_000.0, "ms": 1_000.0, "us": 1.0, "ns": 0.001}
 #: Largest magnitude taken for each unit: 1e11 s is the year 5138, 1e11 ms is 1973.
-_UNIT_LIMITS = (("s", 1e11), ("ms", 1e14), ("us", 1e17), ("ns", np.inf))
+_UNIT_LIMITS: tuple[tuple[TimestampFormat, float], ...] = (
+    ("s", 1e11),
+    ("ms", 1e14),
+    ("us", 1e17),
+    ("ns", np.inf),
+)
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _ZONE = r"[Tt ].*([Zz]|[+-]\d{2}:?(\d{2})?)$"
 _MAX_US = 2**62  # year 146,000: beyond it, arithmetic on time would overflow
@@ -40,7 +45,7 @@ def detect_format(values: pa.Array) -> TimestampFormat:
     if not numbers.size:
         return "iso"
     median = float(np.median(numbers))
-    return next(unit for unit, limit in _UNIT_LIMITS if median < limit)  # type: ignore[return-value]
+    return next(unit for unit, limit in _UNIT_LIMITS if median < limit)
 
 
 def to_microseconds(values: pa.Array, form: TimestampFormat, timezone: str) -> pa.Array:
