@@ -10,12 +10,13 @@ import os
 import tempfile
 import time
 
+# One core: numeric libraries read these when they are imported.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
-from components.simulator.config import FleetConfig
-from components.simulator.core.fleet import simulate_fleet
-from components.simulator.presets import default_fleet
+from components.simulator.config import FleetConfig  # noqa: E402
+from components.simulator.core.fleet import simulate_fleet  # noqa: E402
+from components.simulator.presets import default_fleet  # noqa: E402
 
 
 def main() -> None:

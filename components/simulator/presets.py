@@ -32,7 +32,7 @@ _HISTORY: dict[str, EventRates] = {
 }
 
 #: In the test period everything happens everywhere: two events of a kind in the demo's 21 asset days.
-_TEST_EVENTS: EventRates = {kind: 0.1 for kind in ANOMALY_KINDS}
+_TEST_EVENTS: EventRates = dict.fromkeys(ANOMALY_KINDS, 0.1)
 
 
 def default_fleet(size: Size = "demo", seed: int = 0) -> FleetConfig:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -50,7 +52,7 @@ def both(kind: str, look: AnomalyConfig | None = None) -> tuple[pd.DataFrame, pd
 def windows(hit: pd.DataFrame) -> list[slice]:
     """Labelled windows as positions; no window touches the seam between assets here."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], hit["label"], [0]])))
-    return [slice(a, b) for a, b in zip(edges[::2], edges[1::2])]
+    return [slice(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 @pytest.mark.parametrize("kind", ANOMALY_KINDS)
@@ -169,9 +171,18 @@ def test_events_never_overlap_and_stay_inside(seed, assets, days, rates) -> None
         assert look.magnitude[0] <= event.magnitude <= look.magnitude[1]
     for asset in range(assets):
         mine = [event for event in events if event.asset == asset]
-        assert all(a.stop + 6 <= b.start for a, b in zip(mine, mine[1:]))
+        assert all(a.stop + 6 <= b.start for a, b in itertools.pairwise(mine))
     codes = anomalies.labels(events, total, assets)
     assert (codes > 0).sum() == sum(event.stop - event.start for event in events)
+
+
+def test_crowded_events_keep_their_distance() -> None:
+    # 60 minutes are 12 rows, with the gap 18: 16 slots a day, all of them taken.
+    where = LocaleConfig(name="lab", sharing="open", assets=1, days=1)
+    look = AnomalyConfig(duration_min=(60, 60))
+    config = FleetConfig(locales=(where,), anomalies={"stuck": look})
+    events = anomalies.schedule(config, where, {"stuck": 16.0}, 0, 1, np.random.default_rng(0))
+    assert [b.start - a.stop for a, b in itertools.pairwise(events)] == [6] * 15
 
 
 def test_cause_ends_before_the_label_does() -> None:

@@ -117,6 +117,24 @@ def test_charge_stays_in_bounds_and_balances(solar_w, load_w, capacity_ah, seed)
     assert np.isfinite(result.temp_c).all()
 
 
+def test_the_battery_pays_for_base_load_payload_and_heater() -> None:
+    # Dark and neither full nor empty: current x nominal voltage (8 x 3.2 V) is minus the load.
+    battery = BatteryConfig(base_load_w=45.0, capacity_ah=10_000.0, safe_soc=0.5, resume_soc=0.6)
+    thermal = ThermalConfig(payload_w=20.0, heater_w=70.0, ambient_mean_c=-5.0)
+    where = locale(battery=battery, thermal=thermal, sunlit_fraction=0.0)
+    result = plant(where, days=1)
+    assert result.heater_on.any() and not result.heater_on.all() and not result.safe.any()
+    np.testing.assert_allclose(result.current_a * 25.6, -(65.0 + 70.0 * result.heater_on))
+    shed = locale(
+        battery=battery.model_copy(update={"safe_soc": 0.8, "resume_soc": 0.9}),  # starts at 0.7
+        thermal=thermal,
+        sunlit_fraction=0.0,
+    )
+    result = plant(shed, days=1)
+    assert result.safe.all()
+    np.testing.assert_allclose(result.current_a * 25.6, -(45.0 + 70.0 * result.heater_on))
+
+
 def test_safe_mode_sheds_the_payload_with_hysteresis() -> None:
     battery = BatteryConfig(capacity_ah=25.0, safe_soc=0.3, resume_soc=0.6)
     result = plant(locale(battery=battery), days=4)
