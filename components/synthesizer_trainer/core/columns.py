@@ -10,7 +10,7 @@ Source: Nelsen (2006), An Introduction to Copulas, ch. 2; NORTA, Cario and Nelso
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -147,6 +147,12 @@ def build_table(
         high=float(high),
         scale=float(scale),
     )
+
+
+def limit_table(column: ColumnTable, bounds: tuple[float, float]) -> ColumnTable:
+    """The same transform, emitting nothing outside `bounds` (low, high), which may be infinite."""
+    low, high = max(column.low, bounds[0]), min(column.high, bounds[1])
+    return replace(column, low=low, high=high, table=np.clip(column.table, low, high))
 
 
 def snap_cells(table: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from components.dataset import DatasetConfig
 from components.synthesizer_trainer.core import chains as chain_lib
 from components.synthesizer_trainer.core import events as event_lib
 from components.synthesizer_trainer.core.calendar import Calendar, fit_calendar, ridge
-from components.synthesizer_trainer.core.columns import ColumnTable, build_table, decode, lattice_step
+from components.synthesizer_trainer.core.columns import ColumnTable, build_table, decode, lattice_step, limit_table
 from components.synthesizer_trainer.core.dynamics import Dynamics, fit_dynamics, memories
 from components.synthesizer_trainer.core.panel import MICROSECONDS, Panel
 
@@ -105,6 +105,7 @@ def fit_linear_core(
     chain_states: int,
     min_state_count: int,
     seed: int,
+    bounds: dict[str, tuple[float, float]],
 ) -> LinearCore:
     """Fits the core.
 
@@ -120,11 +121,16 @@ def fit_linear_core(
       chain_states: Joint states of a chain at most.
       min_state_count: Rows that a joint state needs.
       seed: For the choice of control windows.
+      bounds: Feature name to the range that may be emitted.
     """
     generator = np.random.default_rng(seed)
     normal = panel.kind == 0
     pairs = neighbours(panel.segment)
     numeric, tables, constants, empty, variables = _sort_features(panel, dataset, quantiles, ranges)
+    tables = [
+        limit_table(table, bounds.get(dataset.features[index].name, (-np.inf, np.inf)))
+        for index, table in zip(numeric, tables)
+    ]
     values = panel.values[:, numeric]
     raw = np.stack([t.encode(values[:, i]) for i, t in enumerate(tables)], 1) if tables else values
     latent = np.empty_like(raw)

@@ -21,6 +21,8 @@ from components.synthesizer_trainer.core.network import Generator
 
 #: Latent values are kept inside this range in the loop.
 LATENT_LIMIT = 4.8
+#: Indicators of the discrete state that the networks see.
+MAX_CONDITION_INDICATORS = 16
 
 
 class SynthesizerModule(tf.Module):
@@ -41,18 +43,51 @@ class SynthesizerModule(tf.Module):
         self.n_numeric = len(core.numeric)
         self.n_chains = len(core.chains)
         self.n_phases = len(core.calendar.periods_s)
+        self.n_kinds = len(core.event_rows)
         self.metadata = tf.Variable(json.dumps(metadata, sort_keys=True), trainable=False, name="metadata")
         self.store = {
             name: tf.Variable(value, trainable=False, name=name) for name, value in _tables(core).items()
         }
         self.calibration = tf.Variable(calibration.astype(np.float32), trainable=False, name="calibration")
 
+        self._trace(self.store["indicator"].shape[1])
+
+    def _trace(self, indicators: int) -> None:
+        """Fixes the functions' signatures, so that a SavedModel holds them for any number of rows."""
+        features, chains, phases = self.n_numeric, max(self.n_chains, 1), self.n_phases
+        condition = 2 * phases + self.n_kinds + min(indicators, MAX_CONDITION_INDICATORS)
+        history = self.store["lag_rows"].shape[0]
+
+        def rows(*shape: int | None, dtype: tf.DType = tf.float32) -> tf.TensorSpec:
+            return tf.TensorSpec([None, *shape], dtype)
+
+        seed, scores = tf.TensorSpec([2], tf.int64), rows(None, features)
+        carry = {
+            "history": rows(history),
+            "latent": rows(features),
+            "state": rows(chains, dtype=tf.int32),
+            "dwell": rows(chains, dtype=tf.int32),
+        }
+        self.start = tf.function(self._start, input_signature=[seed, rows()], jit_compile=True)
+        self.simulate = tf.function(
+            self._simulate,
+            input_signature=[
+                seed,
+                scores,
+                rows(None, phases, dtype=tf.int32),
+                rows(None, dtype=tf.int32),
+                carry,
+            ],
+            jit_compile=True,
+        )
+        self.refine = tf.function(self._refine, input_signature=[scores, rows(None, condition), seed])
+        self.emit = tf.function(self._emit, input_signature=[scores, scores], jit_compile=True)
+
     def set_calibration(self, calibration: np.ndarray) -> None:
         """Replaces the calibration. Shape [F, GRID_SIZE]."""
         self.calibration.assign(calibration.astype(np.float32))
 
-    @tf.function(jit_compile=True)
-    def start(self, seed: tf.Tensor, lanes: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _start(self, seed: tf.Tensor, lanes: tf.Tensor) -> dict[str, tf.Tensor]:
         """States of `lanes` sessions before their first row (burn-in comes next).
 
         Args:
@@ -68,13 +103,11 @@ class SynthesizerModule(tf.Module):
         return {
             "history": tf.zeros([sessions, width * features]),
             "latent": tf.zeros([sessions, features]),
-            "mean": tf.zeros([sessions, features]),
             "state": state,
             "dwell": tf.ones([sessions, chains], tf.int32),
         }
 
-    @tf.function(jit_compile=True)
-    def simulate(
+    def _simulate(
         self,
         seed: tf.Tensor,
         mean: tf.Tensor,
@@ -159,14 +192,12 @@ class SynthesizerModule(tf.Module):
         after = {
             "history": history,
             "latent": latent,
-            "mean": means[-1],
             "state": state,
             "dwell": dwell,
         }
         return self._lookup(self.calibration, scores), tf.transpose(states.stack(), [1, 0, 2]), after
 
-    @tf.function
-    def refine(self, scores: tf.Tensor, condition: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def _refine(self, scores: tf.Tensor, condition: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Adds the learned residual.
 
         Args:
@@ -183,8 +214,7 @@ class SynthesizerModule(tf.Module):
         noise = tf.random.stateless_normal([shape[0], shape[1], self.generator.noise_channels], seed)
         return scores + self.generator(scores, condition, noise)
 
-    @tf.function(jit_compile=True)
-    def emit(self, scores: tf.Tensor, effect: tf.Tensor) -> tf.Tensor:
+    def _emit(self, scores: tf.Tensor, effect: tf.Tensor) -> tf.Tensor:
         """The inverse transform: source units, on the sensor's lattice, inside the range.
 
         Args:

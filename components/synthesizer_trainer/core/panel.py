@@ -135,8 +135,22 @@ def build_panel(
     )
 
 
+def check_rows(table: pa.Table, dataset: DatasetConfig, min_train_rows: int, place: str) -> None:
+    """Refuses a table without enough rows of normal operation, before any time is spent.
+
+    Raises:
+      InsufficientDataError: names the place, how many rows there are and the remedy.
+    """
+    normal = int((label_kinds(table, dataset) == "").sum())
+    if normal < min_train_rows:
+        raise InsufficientDataError(
+            f"{place}: {normal} rows of normal operation, synthesizer_trainer needs at least "
+            f"{min_train_rows} (min_train_rows). Widen the span, or share this locale's data another way."
+        )
+
+
 def check_enough(panel: Panel, min_train_rows: int, var_order: int, place: str) -> None:
-    """Refuses data too short to fit anything to, before any time is spent.
+    """Refuses data too short to fit anything to.
 
     Raises:
       InsufficientDataError: too few normal rows, or no run of neighbouring rows long enough.

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from components.synthesizer_trainer.core import events as event_lib
 from components.synthesizer_trainer.core.calendar import Calendar
+from components.synthesizer_trainer.core.model import MAX_CONDITION_INDICATORS
 from components.synthesizer_trainer.core.panel import MICROSECONDS
 
 #: Rows of one XLA block and rows run before the first one that counts.
@@ -62,6 +63,23 @@ class Session:
     def steps(self) -> int:
         """Rows of the grid up to the last one emitted."""
         return int(self.keep[-1]) + 1
+
+
+def real_grid(time_us: np.ndarray, series: np.ndarray, interval_s: float, first: int = 0) -> list[Session]:
+    """One session per series, on the series' own grid of timestamps.
+
+    Args:
+      time_us: Shape [N], rising within each series.
+      series: Index of each row's series. Shape [N].
+      interval_s: Cadence.
+      first: Number of the first session.
+    """
+    sessions = []
+    for index in np.unique(series):
+        own = time_us[series == index]
+        keep = np.rint((own - own[0]) / (interval_s * MICROSECONDS)).astype(np.int64)
+        sessions.append(Session(first + len(sessions), int(own[0]), keep, own))
+    return sessions
 
 
 class Synthesizer:
@@ -276,7 +294,7 @@ class Synthesizer:
             column += 2 * count
         hot = (kind[..., None] == np.arange(1, len(self.kinds) + 1)).astype(np.float32)
         indicator = self.store["indicator"][states + self.store["state_offset"]].sum(-2)
-        return np.concatenate([design[..., columns], hot, indicator[..., :16]], axis=-1).astype(np.float32)
+        return np.concatenate([design[..., columns], hot, indicator[..., :MAX_CONDITION_INDICATORS]], axis=-1).astype(np.float32)
 
     def effects(self, sessions: list[Session], steps: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Additive effects (scale units) and holds of the sessions' anomalies. Shapes [S, T, F]."""

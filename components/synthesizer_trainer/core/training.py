@@ -21,7 +21,7 @@ from components.synthesizer_trainer.core.linear_core import LinearCore, fit_line
 from components.synthesizer_trainer.core.model import SynthesizerModule
 from components.synthesizer_trainer.core.network import HALO, Generator
 from components.synthesizer_trainer.core.panel import MICROSECONDS, Panel, check_enough
-from components.synthesizer_trainer.core.sampling import LANES, Session, Synthesizer
+from components.synthesizer_trainer.core.sampling import LANES, Session, Synthesizer, real_grid
 
 _LOG = logging.getLogger(__name__)
 #: Rows of the core that calibration and training draw on, at least.
@@ -66,6 +66,7 @@ def describe_core(core: LinearCore, config: SynthesizerTrainerConfig, panel: Pan
         "vocabularies": {name: list(values) for name, values in panel.vocabularies.items()},
         "kinds": list(panel.kinds),
         "interval_s": config.dataset.interval_s,
+        "stop_s": float(panel.time_us.max()) / MICROSECONDS,
         "calendar": {
             "periods_s": list(core.calendar.periods_s),
             "harmonics": list(core.calendar.harmonics),
@@ -75,23 +76,6 @@ def describe_core(core: LinearCore, config: SynthesizerTrainerConfig, panel: Pan
         "residual": residual,
         "dataset": config.dataset.model_dump(mode="json"),
     }
-
-
-def real_grid(time_us: np.ndarray, series: np.ndarray, interval_s: float, first: int = 0) -> list[Session]:
-    """One session per series, on the series' own grid of timestamps.
-
-    Args:
-      time_us: Shape [N], rising within each series.
-      series: Index of each row's series. Shape [N].
-      interval_s: Cadence.
-      first: Number of the first session.
-    """
-    sessions = []
-    for index in np.unique(series):
-        own = time_us[series == index]
-        keep = np.rint((own - own[0]) / (interval_s * MICROSECONDS)).astype(np.int64)
-        sessions.append(Session(first + len(sessions), int(own[0]), keep, own))
-    return sessions
 
 
 def _pool(panel: Panel, interval_s: float) -> list[Session]:
@@ -141,6 +125,7 @@ def train_synthesizer(
     ranges: dict[str, tuple[float, float]],
     seed: int,
     place: str,
+    bounds: dict[str, tuple[float, float]] | None = None,
     checkpoint_dir: Path | None = None,
     progress: Callable[[int, int, dict[str, float]], None] | None = None,
 ) -> Trained:
@@ -154,6 +139,7 @@ def train_synthesizer(
       ranges: From the analysis.
       seed: Same seed and rows, same model (on one machine).
       place: For messages.
+      bounds: Feature name to the range that the schema allows; nothing outside it is emitted.
       checkpoint_dir: Where to resume from.
       progress: Called with step, steps and losses.
 
@@ -174,6 +160,7 @@ def train_synthesizer(
         chain_states=config.chain_states,
         min_state_count=config.min_state_count,
         seed=seed,
+        bounds=bounds or {},
     )
     fit_s = time.monotonic() - began
     features = len(core.numeric)

@@ -1,0 +1,120 @@
+"""Executor of SynthesizerTrainer."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from components import executor_base, progress, split_io
+from components.synthesizer_trainer.config import SynthesizerTrainerConfig
+from components.tfx_shim import BaseExecutor, artifact_utils
+from components.version import __version__
+
+EXAMPLES_KEY = "examples"
+STATISTICS_KEY = "statistics"
+SCHEMA_KEY = "schema"
+MODEL_KEY = "model"
+#: Beside the SavedModel: what an operator reads.
+SYNTHESIZER_FILE = "synthesizer.json"
+
+
+class Executor(BaseExecutor):
+    """Reads `train` and `eval`, fits the synthesizer, writes the SavedModel and `synthesizer.json`."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Any]],
+        output_dict: dict[str, list[Any]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Trains; a run that was killed resumes from its checkpoint.
+
+        Args:
+          input_dict: `examples`: Examples with the split `train`, and `eval` where there is one;
+            `schema`: Schema. `statistics` orders the stages: what was not described is not learned.
+          output_dict: `model`: Model.
+          exec_properties: `config`: SynthesizerTrainerConfig; `locale`; `seed`.
+
+        Raises:
+          InsufficientDataError: too few rows.
+          DataError: a column is missing, or a vocabulary is too large.
+        """
+        config = executor_base.read_config(exec_properties, SynthesizerTrainerConfig)
+        seed, locale = int(exec_properties["seed"]), exec_properties["locale"]
+        examples = executor_base.single_artifact(input_dict, EXAMPLES_KEY)
+        schema = executor_base.single_artifact(input_dict, SCHEMA_KEY)
+        output = executor_base.single_artifact(output_dict, MODEL_KEY)
+        place = f"locale={locale} span={examples.get_int_custom_property('span') or 0}"
+
+        # Heavy: TensorFlow, tensorflow-transform and Beam.
+        from components.synthesizer_trainer.core.panel import build_panel, check_rows
+        from components.synthesizer_trainer.core.training import train_synthesizer
+        from components.synthesizer_trainer.schema_bounds import feature_bounds
+        from components.synthesizer_trainer.transform import analyse, check_vocabularies
+
+        dataset = config.dataset
+        table = split_io.read_table(examples.uri, "train", dataset=dataset)
+        check_rows(table, dataset, config.min_train_rows, f"{place} split=train")
+        check_vocabularies(table, dataset, config.max_vocabulary, f"{place} split=train")
+        analysis = analyse(table, dataset, config.quantiles, f"{place} split=train")
+        panel = build_panel(table, dataset, analysis.vocabularies, analysis.kinds, f"{place} split=train")
+        held_out = None
+        if "eval" in artifact_utils.decode_split_names(examples.split_names):
+            table = split_io.read_table(examples.uri, "eval", dataset=dataset)
+            held_out = build_panel(
+                table, dataset, analysis.vocabularies, analysis.kinds, f"{place} split=eval"
+            )
+        digest = hashlib.sha256(f"{config.digest()} {seed} {__version__}".encode())
+        digest.update(panel.time_us.tobytes())
+        digest.update(panel.values.tobytes())
+        checkpoints = _checkpoint_root(config, output.uri) / digest.hexdigest()[:16]
+        trained = train_synthesizer(
+            panel,
+            held_out,
+            config,
+            analysis.quantiles,
+            analysis.ranges,
+            seed,
+            place,
+            bounds=feature_bounds(Path(schema.uri) / "schema.pbtxt"),
+            checkpoint_dir=checkpoints,
+            progress=lambda step, steps, words: progress.report("training", step, steps, **words),
+        )
+        _save(trained, Path(output.uri), {"locale": locale, "seed": seed, "config": config})
+        executor_base.copy_lineage(examples, output)
+        shutil.rmtree(checkpoints, ignore_errors=True)
+
+
+def _checkpoint_root(config: SynthesizerTrainerConfig, uri: str) -> Path:
+    """Where checkpoints live: as configured, else beside the component's artifacts.
+
+    An artifact's own folder has the execution's number and is deleted when the execution fails.
+    """
+    if config.checkpoint_dir:
+        return Path(config.checkpoint_dir)
+    return Path(uri).parent.parent / "checkpoints"
+
+
+def _save(trained: Any, target: Path, facts: dict[str, Any]) -> None:
+    """Writes the model beside its place and moves it in, `synthesizer.json` last."""
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".saving-") as folder:
+        trained.save(folder)
+        for item in sorted(Path(folder).iterdir()):
+            found = target / item.name
+            if found.is_dir():
+                shutil.rmtree(found)
+            os.replace(item, found)
+    config = facts.pop("config")
+    report = {
+        **trained.report,
+        **facts,
+        "isthmus_version": __version__,
+        "config": config.model_dump(mode="json"),
+        "config_digest": config.digest(),
+    }
+    executor_base.write_json(target / SYNTHESIZER_FILE, report)

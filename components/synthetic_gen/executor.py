@@ -1,0 +1,101 @@
+"""Executor of SyntheticGen."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from components import executor_base, split_io
+from components.dataset import TIMESTAMP
+from components.errors import ConfigError
+from components.synthetic_gen.config import SyntheticGenConfig
+from components.tfx_shim import BaseBeamExecutor, artifact_utils
+
+MODEL_KEY = "model"
+SCHEMA_KEY = "schema"
+EXAMPLES_KEY = "examples"
+SYNTHETIC_KEY = "synthetic"
+
+
+class Executor(BaseBeamExecutor):
+    """Plans the sessions, samples them on Beam, checks the rows and writes the split."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Any]],
+        output_dict: dict[str, list[Any]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes the synthetic split.
+
+        Args:
+          input_dict: `model`: Model; `schema`: Schema; `examples`: Examples, for the grid `real`.
+          output_dict: `synthetic`: Examples.
+          exec_properties: `config`: SyntheticGenConfig; `locale`; `span`; `seed`.
+
+        Raises:
+          ConfigError: the grid `real` without examples, or a cadence that the model does not have.
+          DataError: the rows do not conform to the schema.
+        """
+        config = executor_base.read_config(exec_properties, SyntheticGenConfig)
+        locale, span, seed = (exec_properties[key] for key in ("locale", "span", "seed"))
+        model = executor_base.single_artifact(input_dict, MODEL_KEY)
+        schema = executor_base.single_artifact(input_dict, SCHEMA_KEY)
+        examples = executor_base.optional_artifact(input_dict, EXAMPLES_KEY)
+        output = executor_base.single_artifact(output_dict, SYNTHETIC_KEY)
+        place = f"locale={locale} span={span}"
+
+        # Heavy: TensorFlow.
+        from components.synthesizer_trainer.schema_bounds import read_schema
+        from components.synthetic_gen.beam_sampling import load_synthesizer, sample_shards
+        from components.synthetic_gen.core import grid
+        from components.synthetic_gen.core.rows import check_conforms
+
+        synthesizer = load_synthesizer(model.uri)
+        if config.grid == "real":
+            if examples is None:
+                raise ConfigError(
+                    f"{place}: grid 'real' needs the channel 'examples', found none. "
+                    "Connect it, or set generation.grid to 'regular'."
+                )
+            columns = [TIMESTAMP, *config.dataset.series]
+            table = split_io.read_table(examples.uri, "train", columns=columns, dataset=config.dataset)
+            sessions = grid.grid_from_rows(table, config.dataset, f"{place} split=train")
+        else:
+            sessions = grid.regular_grid(
+                config,
+                synthesizer.styles,
+                synthesizer.interval_s,
+                synthesizer.metadata["calendar"]["start_s"],
+                synthesizer.metadata["stop_s"],
+                place,
+            )
+        sessions = grid.limit_rows(sessions, config.rows)
+        sessions = synthesizer.plan_events(sessions, config.amplification(synthesizer.kinds), int(seed))
+        parts = grid.shards(sessions, config.rows_per_shard)
+        specification = read_schema(Path(schema.uri) / "schema.pbtxt")
+        root = Path(output.uri)
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=root, prefix=".shards-") as folder:
+            with self._make_beam_pipeline() as pipeline:
+                paths = sample_shards(pipeline, parts, model.uri, config.dataset, folder, int(seed))
+
+            def tables() -> Iterator[pa.Table]:
+                for path in paths:
+                    with pa.memory_map(path) as source:
+                        table = pa.ipc.open_file(source).read_all()
+                        check_conforms(table, specification, config.dataset, place)
+                        yield table
+
+            split_io.write_split(root, config.split, tables())
+        output.split_names = artifact_utils.encode_split_names([config.split])
+        executor_base.copy_lineage(model, output)
+        output.set_string_custom_property("locale", str(locale))
+        output.set_int_custom_property("span", int(span))
+        # The digest is of these rows, not of the real ones that the model was trained on.
+        digest = split_io.split_digest(root, config.split)
+        output.set_string_custom_property("data_digest", digest)
