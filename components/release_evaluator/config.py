@@ -47,8 +47,8 @@ def _privacy_checks() -> tuple[GateCheck, ...]:
                 of="low",
                 rule="max",
                 threshold=0.01,
-                reason="copies of distinctive train records, beyond what holdout explains: 1 in 100 leaves room "
-                "for one block that happens to come again",
+                reason="copies of distinctive train records, beyond what holdout explains: 1 in 100 leaves "
+                "room for one block that happens to come again",
             ),
             GateCheck(
                 metric=f"dcr_share_{unit}",

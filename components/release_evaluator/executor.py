@@ -71,8 +71,8 @@ def write_evaluation(root: str, found: Evaluation) -> None:
 def write_blessing(root: str, found: Evaluation) -> None:
     """Writes `verdict.json`, then the one empty marker file: a crash in between blesses nothing."""
     folder = Path(root)
-    for verdict in VERDICTS:
-        (folder / verdict).unlink(missing_ok=True)
+    for name in VERDICTS:
+        (folder / name).unlink(missing_ok=True)
     verdict = {"verdict": found.gate.verdict, "reasons": list(found.gate.reasons)}
     executor_base.write_json(folder / VERDICT_FILE, verdict)
     executor_base.write_atomically(folder / found.gate.verdict, b"")

@@ -61,7 +61,9 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, dict[str, pa.Ta
     return _examples(tmp_path_factory.mktemp("real"), splits), splits
 
 
-def _run(root: Path, real: Any, synthetic: pa.Table, config: ReleaseEvaluatorConfig = CONFIG) -> tuple[Any, Any]:
+def _run(
+    root: Path, real: Any, synthetic: pa.Table, config: ReleaseEvaluatorConfig = CONFIG
+) -> tuple[Any, Any]:
     from components.release_evaluator.executor import Executor
     from components.tfx_shim import standard_artifacts
 
@@ -133,6 +135,9 @@ def test_component_contract() -> None:
     assert ReleaseEvaluatorConfig.from_exec_property(properties["config"]) == CONFIG
     assert properties["locale"] == "eu-west" and properties["span"] == 4 and properties["seed"] == CONFIG.seed
     schema = Channel(type=standard_artifacts.Schema)
-    assert "schema" in ReleaseEvaluator(config=CONFIG, examples=examples, synthetic=examples, schema=schema).inputs
+    assert (
+        "schema"
+        in ReleaseEvaluator(config=CONFIG, examples=examples, synthetic=examples, schema=schema).inputs
+    )
     with pytest.raises(TypeError):
         ReleaseEvaluator(CONFIG, schema, examples)

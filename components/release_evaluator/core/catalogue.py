@@ -72,32 +72,39 @@ for _unit, _what in (("rows", "rows"), ("windows", "windows of consecutive rows"
             _EXCESS, f"Share of synthetic {_what} equal to one distinctive of train, less the control's."
         ),
         f"near_copy_excess_{_unit}": _privacy(
-            _EXCESS, f"Share of synthetic {_what} much nearer to one of train than independent ones lie, less "
-            "the control's."
+            _EXCESS,
+            f"Share of synthetic {_what} much nearer to one of train than independent ones lie, less "
+            "the control's.",
         ),
         f"replay_excess_{_unit}": _privacy(
-            _EXCESS, f"Share of train's {_what} met by a synthetic one much nearer than by any other real one, "
-            "less the control's."
+            _EXCESS,
+            f"Share of train's {_what} met by a synthetic one much nearer than by any other real one, "
+            "less the control's.",
         ),
         f"dcr_share_{_unit}": _privacy(
-            _SHARE, f"Share of synthetic {_what} nearer to train than to holdout, sizes balanced, ties half; "
-            "0.5 = no trace."
+            _SHARE,
+            f"Share of synthetic {_what} nearer to train than to holdout, sizes balanced, ties half; "
+            "0.5 = no trace.",
         ),
         f"dcr_ratio_{_unit}": _privacy(
-            (0.0, None), f"5th percentile of the distance of synthetic {_what} to equally many of train, over "
-            "that to holdout; the better attack has less. Reported, direction: 1 = no trace."
+            (0.0, None),
+            f"5th percentile of the distance of synthetic {_what} to equally many of train, over "
+            "that to holdout; the better attack has less. Reported, direction: 1 = no trace.",
         ),
         f"nndr_{_unit}": _privacy(
-            _SHARE, f"5th percentile of nearest over second nearest distance of synthetic {_what} that are "
-            "nearest to train; beside it those nearest to holdout."
+            _SHARE,
+            f"5th percentile of nearest over second nearest distance of synthetic {_what} that are "
+            "nearest to train; beside it those nearest to holdout.",
         ),
         f"membership_auc_{_unit}": _privacy(
-            _SHARE, f"AUC of telling train's {_what} from holdout's by the distance to the nearest synthetic "
-            "one; 0.5 = guessing."
+            _SHARE,
+            f"AUC of telling train's {_what} from holdout's by the distance to the nearest synthetic "
+            "one; 0.5 = guessing.",
         ),
         f"membership_calibrated_auc_{_unit}": _privacy(
-            _SHARE, f"As membership_auc_{_unit}, among distinctive {_what}, the distance divided by that to other real "
-            "ones: the rare no longer hide behind the common."
+            _SHARE,
+            f"As membership_auc_{_unit}, among distinctive {_what}, the distance divided by that to other "
+            "real ones: the rare no longer hide behind the common.",
         ),
     }
 METRICS["rare_window_replay_excess"] = _privacy(

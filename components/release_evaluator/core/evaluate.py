@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from components.errors import IsthmusError, UndefinedMetricError
+from components.errors import UndefinedMetricError
 from components.release_evaluator.config import ReleaseEvaluatorConfig
-from components.release_evaluator.core import fidelity, plots, privacy, utility
+from components.release_evaluator.core import fidelity, plots, privacy, replay, utility
+from components.release_evaluator.core.board import Board
 from components.release_evaluator.core.catalogue import METRICS
 from components.release_evaluator.core.frames import (
     BLOCK_GAP_INTERVALS,
@@ -24,7 +23,7 @@ from components.release_evaluator.core.frames import (
     segment_ids,
 )
 from components.release_evaluator.core.gate import GateResult, judge
-from components.release_evaluator.core.metrics import Interval, Metric, normal_interval
+from components.release_evaluator.core.metrics import Metric, normal_interval
 from components.release_evaluator.core.records import Records, make_records, nearest
 
 #: Groups of the delete-a-group jackknife behind the intervals of fidelity.
@@ -71,50 +70,6 @@ class Evaluation:
         return next(metric for metric in self.metrics if metric.name == name)
 
 
-class _Board:
-    """Collects metrics; what is never set stays UNDEFINED, with the reason of its section."""
-
-    def __init__(self) -> None:
-        self.found: dict[str, Metric] = {}
-
-    def set(
-        self,
-        name: str,
-        value: float,
-        interval: Interval | None = None,
-        control: float | None = None,
-        n: int = 0,
-    ) -> None:
-        if not np.isfinite(value):
-            self.undefined(name, "the value is not finite")
-            return
-        self.found[name] = Metric(name, METRICS[name], "OK", float(value), "", interval, control, n)
-
-    def measured(self, name: str, found: privacy.Measured) -> None:
-        self.set(name, found.value, found.interval, found.control, found.n)
-
-    def undefined(self, name: str, reason: str) -> None:
-        self.found[name] = Metric(name, METRICS[name], "UNDEFINED", reason=reason)
-
-    def not_applicable(self, name: str, reason: str) -> None:
-        self.found[name] = Metric(name, METRICS[name], "NOT_APPLICABLE", reason=reason)
-
-    @contextmanager
-    def section(self, *names: str) -> Iterator[None]:
-        """Whatever goes wrong inside leaves the metrics that were not set UNDEFINED, and nothing else."""
-        reason = "not computed"
-        try:
-            yield
-        except IsthmusError as error:
-            reason = str(error)
-        except Exception as error:
-            # the text of a foreign exception may hold a value of a private record: its type alone is told
-            reason = f"computing it failed ({type(error).__name__})"
-        for name in names:
-            if name not in self.found:
-                self.undefined(name, reason)
-
-
 def evaluate(
     train: pa.Table, holdout: pa.Table, synthetic: pa.Table, config: ReleaseEvaluatorConfig
 ) -> Evaluation:
@@ -127,7 +82,7 @@ def evaluate(
       config: Columns, sizes, gate.
     """
     begun = time.perf_counter()
-    board = _Board()
+    board = Board()
     curves: dict[str, Any] = {}
     rng = np.random.default_rng(config.seed)
     tables = {"train": train, "holdout": holdout, "synthetic": synthetic}
@@ -170,12 +125,12 @@ def _sides(columns: dict[str, Columns], config: ReleaseEvaluatorConfig, length: 
         records[name] = make_records(encoder.encode(part), segments, chunks, part.label, length)
     offset = int(records["train"].chunk.max(initial=-1)) + 1
     records["holdout"] = dataclasses.replace(records["holdout"], chunk=records["holdout"].chunk + offset)
-    hashes = {name: privacy.row_hashes(part) for name, part in columns.items()}
+    hashes = {name: replay.row_hashes(part) for name, part in columns.items()}
     return privacy.Sides(records["train"], records["holdout"], records["synthetic"], hashes)
 
 
 def _fidelity(
-    board: _Board, columns: dict[str, Columns], config: ReleaseEvaluatorConfig, rng: np.random.Generator
+    board: Board, columns: dict[str, Columns], config: ReleaseEvaluatorConfig, rng: np.random.Generator
 ) -> None:
     names = (
         "marginal_fidelity",
@@ -249,7 +204,7 @@ def _bounded(
 
 
 def _diversity(
-    board: _Board, windows: privacy.Sides, config: ReleaseEvaluatorConfig, rng: np.random.Generator
+    board: Board, windows: privacy.Sides, config: ReleaseEvaluatorConfig, rng: np.random.Generator
 ) -> None:
     windows.require_enough()
     equal = min(len(windows.train), len(windows.synthetic), config.max_candidates)
@@ -269,7 +224,7 @@ def _diversity(
 
 
 def _utility(
-    board: _Board,
+    board: Board,
     columns: dict[str, Columns],
     windows: privacy.Sides,
     config: ReleaseEvaluatorConfig,
@@ -280,7 +235,13 @@ def _utility(
     with board.section("tstr_mae", "trtr_mae", "utility_ratio"):
         encoder = Encoder.fit([columns["train"], columns["holdout"]])
         pair = utility.next_step(
-            *normal, np.arange(len(encoder.scale)), config.bootstrap_samples, config.confidence, rng
+            normal[0],
+            normal[1],
+            normal[2],
+            np.arange(len(encoder.scale)),
+            config.bootstrap_samples,
+            config.confidence,
+            rng,
         )
         board.set("tstr_mae", pair.tstr, None, pair.trtr, pair.n)
         board.set("trtr_mae", pair.trtr, None, None, pair.n)
@@ -294,7 +255,15 @@ def _utility(
             board.not_applicable(name, "the data set has no label")
         return
     with board.section(*names):
-        found = utility.label(*sides, labels, config.bootstrap_samples, config.confidence, rng)
+        found = utility.label(
+            windows.train,
+            windows.holdout,
+            windows.synthetic,
+            labels,
+            config.bootstrap_samples,
+            config.confidence,
+            rng,
+        )
         for task, field in tasks.items():
             pair = getattr(found, field)
             board.set(f"tstr_{task}", pair.tstr, None, pair.trtr, pair.n)
@@ -303,7 +272,7 @@ def _utility(
 
 
 def _privacy(
-    board: _Board,
+    board: Board,
     columns: dict[str, Columns],
     sides: dict[str, privacy.Sides],
     config: ReleaseEvaluatorConfig,
@@ -317,7 +286,7 @@ def _privacy(
     rare = "rare_window_replay_excess"
     for unit, side in sides.items():
         with board.section(f"exact_copy_excess_{unit}"):
-            board.measured(f"exact_copy_excess_{unit}", privacy.exact_copies(side, sampling, rng))
+            board.measured(f"exact_copy_excess_{unit}", replay.exact_copies(side, sampling, rng))
         names = [f"{stem}_{unit}" for stem in stems + real_stems] + [rare] * (unit == "windows")
         with board.section(*names):
             real = privacy.from_real(side, sampling, rng)
@@ -334,7 +303,7 @@ def _privacy(
 
 
 def _rare(
-    board: _Board,
+    board: Board,
     columns: dict[str, Columns],
     windows: privacy.Sides,
     real: privacy.RealSide,
@@ -349,7 +318,7 @@ def _rare(
         board.not_applicable(name, "train has no labelled row")
     else:
         events = {"train": _event_numbers(train), "holdout": _event_numbers(holdout)}
-        board.measured(name, privacy.rare_replay(windows, events, real, sampling, rng))
+        board.measured(name, replay.rare_replay(windows, events, real, sampling, rng))
 
 
 def _event_numbers(columns: Columns) -> np.ndarray:
@@ -357,5 +326,3 @@ def _event_numbers(columns: Columns) -> np.ndarray:
     label = np.asarray(columns.label)
     before = np.concatenate([[False], label[:-1]]) & (np.diff(columns.series, prepend=-1) == 0)
     return np.cumsum(label & ~before)
-
-

@@ -76,7 +76,9 @@ def read_columns(tables: dict[str, pa.Table], dataset: DatasetConfig) -> dict[st
         wanted += [dataset.label] if dataset.label else []
         missing = [column for column in wanted if column not in table.column_names]
         if missing:
-            raise DataError(f"table={name}: columns missing: {list_briefly(missing)}; regenerate the examples")
+            raise DataError(
+                f"table={name}: columns missing: {list_briefly(missing)}; regenerate the examples"
+            )
         if table.num_rows == 0:
             raise DataError(f"table={name}: no rows; widen the span or lower the bounds of the split")
     frames = {name: _sorted_frame(table, dataset) for name, table in tables.items()}

@@ -39,7 +39,9 @@ def curves(columns: dict[str, Columns], dataset: DatasetConfig) -> dict[str, Any
             values = {side: part.numeric[name] for side, part in parts.items()}
             entry = _numeric(values, {side: part.time for side, part in parts.items()}, segments)
         else:
-            entry = _coded({side: part.codes[name] for side, part in parts.items()}, parts["train"].sizes[name])
+            entry = _coded(
+                {side: part.codes[name] for side, part in parts.items()}, parts["train"].sizes[name]
+            )
         result[name] = {"kind": feature.kind, "unit": feature.unit} | entry
     return {"features": result}
 
@@ -67,7 +69,10 @@ def _numeric(
     }
     entry["daily"] = {"hours": []}
     for side, source in (("real", "train"), ("synthetic", "synthetic")):
-        means, counts = daily_profile(values[source], time[source])
+        sample = values[source]
+        if entry["edges"]:  # a mean over few rows would show the size of an extreme
+            sample = np.clip(sample, entry["edges"][0], entry["edges"][-1])
+        means, counts = daily_profile(sample, time[source])
         entry["daily"]["hours"] = [24 * i / len(means) for i in range(len(means))]
         entry["daily"][side] = _plain(np.where(counts >= MIN_ROWS, means, np.nan))
     return entry

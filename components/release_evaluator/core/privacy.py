@@ -15,16 +15,13 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import pandas as pd
 
 from components.errors import UndefinedMetricError
 from components.release_evaluator.core import attacks
-from components.release_evaluator.core.frames import Columns
 from components.release_evaluator.core.metrics import (
     Interval,
     normal_interval,
     percentile_interval,
-    wilson_interval,
 )
 from components.release_evaluator.core.records import Records, nearest
 
@@ -36,9 +33,6 @@ REPLAY_RATIO = 0.3
 MIN_CHUNKS = 8
 #: Fewest records on each side.
 MIN_RECORDS = 100
-#: Fewest labelled windows, and events, of holdout that serve as control of train's.
-MIN_RARE_WINDOWS, MIN_RARE_EVENTS = 10, 2
-
 BLOCK_BOOTSTRAP = "bootstrap over time blocks"
 
 
@@ -80,7 +74,11 @@ class Sides:
         Raises:
           UndefinedMetricError: fewer than `MIN_RECORDS` records or `MIN_CHUNKS` chunks on a side.
         """
-        for name, records in (("train", self.train), ("holdout", self.holdout), ("synthetic", self.synthetic)):
+        for name, records in (
+            ("train", self.train),
+            ("holdout", self.holdout),
+            ("synthetic", self.synthetic),
+        ):
             if len(records) < MIN_RECORDS:
                 raise UndefinedMetricError(f"{name} has {len(records)} records, needs at least {MIN_RECORDS}")
             chunks = len(np.unique(records.chunk))
@@ -88,35 +86,6 @@ class Sides:
                 raise UndefinedMetricError(f"{name} has {chunks} time blocks, needs at least {MIN_CHUNKS}")
         if self.train.points.shape[1] == 0:
             raise UndefinedMetricError("no feature varies in the real rows")
-
-
-def row_hashes(columns: Columns) -> np.ndarray:
-    """A 64-bit hash of the features of each row, as float32 and codes. Shape [row], uint64."""
-    data = {name: values.astype(np.float32) + np.float32(0) for name, values in columns.numeric.items()}
-    data |= columns.codes
-    return pd.util.hash_pandas_object(pd.DataFrame(data), index=False).to_numpy()
-
-
-def exact_copies(sides: Sides, sampling: Sampling, rng: np.random.Generator) -> Measured:
-    """Excess share of synthetic records that equal a distinctive train record.
-
-    excess = share copying train - share copying holdout * (train records / holdout records). All
-    records are compared, by hash.
-
-    Returns:
-      Excess in [-inf, 1], 0 is best; control: the size-balanced share that copies holdout.
-    """
-    sides.require_enough()
-    keys = [
-        records.hashes(sides.hashes[name])
-        for name, records in (("train", sides.train), ("holdout", sides.holdout), ("synthetic", sides.synthetic))
-    ]
-    chunk = np.concatenate([sides.train.chunk, sides.holdout.chunk])
-    frame = pd.DataFrame({"key": np.concatenate(keys[:2]), "chunk": chunk}).drop_duplicates()
-    single = frame.drop_duplicates("key", keep=False)
-    owner = pd.Series(single["chunk"].to_numpy(), index=single["key"].to_numpy())
-    copied = owner.reindex(keys[2]).dropna().astype(np.int64).to_numpy()
-    return _excess(copied, np.ones(len(copied)), sides, len(sides.synthetic), sampling, rng)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,7 +126,7 @@ def from_real(sides: Sides, sampling: Sampling, rng: np.random.Generator) -> Rea
       UndefinedMetricError: too few records or time blocks.
     """
     sides.require_enough()
-    real = _joined(sides.train, sides.holdout).sample(sampling.max_candidates, rng)
+    real = joined(sides.train, sides.holdout).sample(sampling.max_candidates, rng)
     synthetic = sides.synthetic.sample(sampling.max_candidates, rng)
     train = sides.train.sample(sampling.max_records, rng)
     holdout = sides.holdout.sample(sampling.max_records, rng)
@@ -182,7 +151,7 @@ def from_real(sides: Sides, sampling: Sampling, rng: np.random.Generator) -> Rea
     def judged(scores: list[np.ndarray], masks: list[np.ndarray]) -> Measured:
         members, others = (-score[mask] for score, mask in zip(scores, masks))
         where = [chunk[mask] for chunk, mask in zip(chunks, masks)]
-        draws = attacks.auc_draws(members, others, *where, sampling.draws, rng)
+        draws = attacks.auc_draws(members, others, where[0], where[1], sampling.draws, rng)
         interval = percentile_interval(draws, sampling.confidence, BLOCK_BOOTSTRAP)
         naive = attacks.auc(*(-ref[mask] for ref, mask in zip(to_real, masks)))
         return Measured(attacks.auc(members, others), interval, naive, len(members) + len(others))
@@ -244,15 +213,17 @@ def from_synthetic(sides: Sides, usual: float, sampling: Sampling, rng: np.rando
     tie = dcr_train == dcr_holdout
     part = len(train) / (len(train) + len(holdout))
     to_train = np.where(tie, part, (dcr_train < dcr_holdout).astype(float))
-    wins = _per_chunk(train.chunk[at_train], to_train, train), _per_chunk(
-        holdout.chunk[at_holdout], 1 - to_train, holdout
+    wins = (
+        _per_chunk(train.chunk[at_train], to_train, train),
+        _per_chunk(holdout.chunk[at_holdout], 1 - to_train, holdout),
     )
     dcr_share = _share(wins, sampling, rng, len(queries))
 
     # the same distances against equally many records of train and holdout
     equal = min(len(train), len(holdout))
     levels = [
-        float(np.quantile(nearest(queries, records.sample(equal, rng))[0], 0.05)) for records in (train, holdout)
+        float(np.quantile(nearest(queries, records.sample(equal, rng))[0], 0.05))
+        for records in (train, holdout)
     ]
     ratio = 1.0 if levels[0] == levels[1] else levels[0] / levels[1] if levels[1] > 0 else np.inf
     if not np.isfinite(ratio):
@@ -264,7 +235,7 @@ def from_synthetic(sides: Sides, usual: float, sampling: Sampling, rng: np.rando
     owner = np.where(nearer_train, train.chunk[at_train], holdout.chunk[at_holdout])
     second = np.minimum(nearest(queries, train, owner)[0], nearest(queries, holdout, owner)[0])
     copies = replayed(first, second, usual)
-    near_copy = _excess(owner[copies], np.ones(int(copies.sum())), sides, len(queries), sampling, rng)
+    near_copy = excess(owner[copies], np.ones(int(copies.sum())), sides, len(queries), sampling, rng)
 
     ratios = np.divide(first, second, out=np.ones_like(first), where=second > 0)
     own = [ratios[nearer_train & ~tie], ratios[~nearer_train & ~tie]]
@@ -273,57 +244,11 @@ def from_synthetic(sides: Sides, usual: float, sampling: Sampling, rng: np.rando
     return SyntheticSide(near_copy, dcr_share, dcr_ratio, nndr)
 
 
-def rare_replay(
-    sides: Sides, events: dict[str, np.ndarray], real_side: RealSide, sampling: Sampling, rng: np.random.Generator
-) -> Measured:
-    """Excess share of labelled train windows that the release replays.
-
-    Distances to other real windows leave out the window's own event. Control: the same share of holdout's
-    labelled windows where there are enough, else of all holdout windows.
-
-    Args:
-      sides: Windows.
-      events: Number of the last event begun, per row of `train` and `holdout`. Each [row], int64.
-      real_side: What was found for all windows.
-      sampling: Bounds of the work.
-      rng: Source of randomness.
-
-    Raises:
-      UndefinedMetricError: train has no labelled window, or too few records.
-    """
-    sides.require_enough()
-    synthetic = sides.synthetic.sample(sampling.max_candidates, rng)
-    both = _joined(sides.train, sides.holdout)
-    last = np.concatenate([events["train"], events["holdout"] + events["train"].max() + 1])
-    both = dataclasses.replace(both, chunk=np.where(both.rare, last[both.starts + both.length - 1], -1))
-    in_train = both.starts < len(sides.train.points)
-    pool = both.sample(sampling.max_candidates, rng)
-    flags, owners = [], []
-    for side in (in_train, ~in_train):
-        windows = both.take(side & both.rare).sample(sampling.max_records, rng)
-        owners.append(windows.chunk)
-        if not len(windows):
-            flags.append(np.zeros(0, bool))
-            continue
-        to_real = nearest(windows, pool, windows.chunk)[0]
-        flags.append(replayed(nearest(windows, synthetic)[0], to_real, real_side.usual))
-    if not len(flags[0]):
-        raise UndefinedMetricError("train has no labelled window")
-    enough = len(flags[1]) >= MIN_RARE_WINDOWS and len(np.unique(owners[1])) >= MIN_RARE_EVENTS
-    control = float(flags[1].mean()) if enough else real_side.holdout_replay
-    share = float(flags[0].mean())
-    # windows of one event overlap: as many independent ones as fit side by side
-    effective = max(len(np.unique(owners[0])), len(flags[0]) // sides.train.length)
-    spread = wilson_interval(share * effective, effective, sampling.confidence)
-    interval = Interval(spread.low - control, spread.high - control, spread.confidence, spread.method)
-    return Measured(share - control, interval, control, len(flags[0]))
-
-
 def _enough(chunk: np.ndarray) -> bool:
     return len(chunk) >= MIN_RECORDS and len(np.unique(chunk)) >= MIN_CHUNKS
 
 
-def _joined(train: Records, holdout: Records) -> Records:
+def joined(train: Records, holdout: Records) -> Records:
     """Train's records, then holdout's, over one array of points."""
     return Records(
         np.vstack([train.points, holdout.points]),
@@ -361,7 +286,7 @@ def _share(
     return Measured(value, percentile_interval(draws, sampling.confidence, BLOCK_BOOTSTRAP), 0.5, n)
 
 
-def _excess(
+def excess(
     owner: np.ndarray,
     weight: np.ndarray,
     sides: Sides,

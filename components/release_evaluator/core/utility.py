@@ -120,7 +120,9 @@ def label(
         # every labelled window is kept: a plain sample would lose the few there are
         ends = labels[name][records.starts + records.length - 1]
         normal = np.flatnonzero(~ends)
-        kept = rng.choice(normal, min(len(normal), MAX_TRAINING), replace=False) if name != "holdout" else normal
+        kept = (
+            rng.choice(normal, min(len(normal), MAX_TRAINING), replace=False) if name != "holdout" else normal
+        )
         used = records.take(np.sort(np.concatenate([kept, np.flatnonzero(ends)[:MAX_TRAINING]])))
         truth[name] = labels[name][used.starts + used.length - 1]
         features[name] = window_features(used)
@@ -158,7 +160,9 @@ def label(
 def window_features(records: Records) -> np.ndarray:
     """Last value, mean, spread and mean absolute step of each dimension. Shape [record, 4 * dimension]."""
     windows = records.flat().reshape(len(records), records.length, -1)
-    step = np.abs(np.diff(windows, axis=1)).mean(axis=1) if records.length > 1 else np.zeros_like(windows[:, 0])
+    step = (
+        np.abs(np.diff(windows, axis=1)).mean(axis=1) if records.length > 1 else np.zeros_like(windows[:, 0])
+    )
     return np.hstack([windows[:, -1], windows.mean(axis=1), windows.std(axis=1), step])
 
 

@@ -1,4 +1,4 @@
-"""A process with daily cycle, quantised, constant and flag columns and labelled anomalies; and evil releases."""
+"""A process with a daily cycle, levels, a constant, a flag and labelled anomalies; and evil releases."""
 
 from __future__ import annotations
 
@@ -76,9 +76,7 @@ def _replaced(table: pa.Table, columns: dict[str, np.ndarray]) -> pa.Table:
     return table
 
 
-def _overwritten(
-    honest: pa.Table, train: pa.Table, places: list[tuple[int, int, int]]
-) -> pa.Table:
+def _overwritten(honest: pa.Table, train: pa.Table, places: list[tuple[int, int, int]]) -> pa.Table:
     columns = {name: honest[name].to_numpy().copy() for name in FEATURES}
     for target, source, length in places:
         for name in FEATURES:

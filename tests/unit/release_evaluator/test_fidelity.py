@@ -66,8 +66,12 @@ def test_total_variation_by_hand():
 
 
 def test_column_scores_of_constant_missing_and_coded_columns():
-    real = columns({"c": [5, 5], "void": [np.nan, np.nan], "half": [1, np.nan]}, {"k": [0, 1], "gone": [-1, 0]})
-    other = columns({"c": [5, 6], "void": [np.nan, np.nan], "half": [np.nan, np.nan]}, {"k": [0, 0], "gone": [-1, -1]})
+    real = columns(
+        {"c": [5, 5], "void": [np.nan, np.nan], "half": [1, np.nan]}, {"k": [0, 1], "gone": [-1, 0]}
+    )
+    other = columns(
+        {"c": [5, 6], "void": [np.nan, np.nan], "half": [np.nan, np.nan]}, {"k": [0, 0], "gone": [-1, -1]}
+    )
     assert fidelity.column_scores(real, other) == {"c": 0.5, "void": 1.0, "half": 0.0, "k": 0.5, "gone": 0.0}
     # half: 1/2 against 1; gone: 1/2 against 1
     assert fidelity.missing_rate_error(real, other) == 0.5
@@ -190,7 +194,9 @@ def test_summary_leaves_out_what_is_undefined():
 def test_order_of_the_rows_does_not_matter(seed):
     rng = np.random.default_rng(seed)
     dataset = DatasetConfig(
-        features=(FeatureConfig(name="a"), FeatureConfig(name="m", kind="categorical")), targets=("a",), interval_s=60
+        features=(FeatureConfig(name="a"), FeatureConfig(name="m", kind="categorical")),
+        targets=("a",),
+        interval_s=60,
     )
     table = pa.table(
         {
@@ -200,4 +206,6 @@ def test_order_of_the_rows_does_not_matter(seed):
         }
     )
     mixed = table.take(pa.array(rng.permutation(200)))
-    assert fidelity.fidelity_summary(table, mixed, dataset) == fidelity.fidelity_summary(table, table, dataset)
+    assert fidelity.fidelity_summary(table, mixed, dataset) == fidelity.fidelity_summary(
+        table, table, dataset
+    )

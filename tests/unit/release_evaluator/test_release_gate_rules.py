@@ -35,7 +35,12 @@ def interval(low, high):
         (VALUE, [metric(value=0.61)], "NOT_BLESSED", "value 0.61 is not <= 0.6 (why)"),
         (VALUE, [], "NOT_BLESSED", "the metric is missing"),
         (VALUE, [metric("nndr_rows")], "NOT_BLESSED", "the metric is missing"),
-        (VALUE, [metric(status="UNDEFINED", value=None, reason="no rows")], "NOT_BLESSED", "UNDEFINED: no rows"),
+        (
+            VALUE,
+            [metric(status="UNDEFINED", value=None, reason="no rows")],
+            "NOT_BLESSED",
+            "UNDEFINED: no rows",
+        ),
         (VALUE, [metric(value=math.nan)], "NOT_BLESSED", "the value is not finite"),
         (VALUE, [metric(value=None)], "NOT_BLESSED", "the value is not finite"),
         (VALUE, [metric(status="NOT_APPLICABLE", value=None, reason="x")], "BLESSED", "not applicable: x"),
@@ -43,7 +48,12 @@ def interval(low, high):
         (UPPER, [metric(interval=interval(0.4, 0.69))], "BLESSED", "why"),
         (UPPER, [metric(interval=interval(0.4, 0.71))], "NOT_BLESSED", "high bound 0.71 is not <= 0.7 (why)"),
         (UPPER, [metric(interval=interval(0.4, math.inf))], "NOT_BLESSED", "the value is not finite"),
-        (LOWER, [metric("spread_ratio", interval=interval(0.49, 1))], "NOT_BLESSED", "low bound 0.49 is not >= 0.5 ()"),
+        (
+            LOWER,
+            [metric("spread_ratio", interval=interval(0.49, 1))],
+            "NOT_BLESSED",
+            "low bound 0.49 is not >= 0.5 ()",
+        ),
         (LOWER, [metric("spread_ratio", interval=interval(0.5, 1))], "BLESSED", ""),
     ],
 )
@@ -67,7 +77,9 @@ def test_a_gate_without_rules_is_no_gate():
 
 
 def test_unknown_metric_names_the_nearest():
-    with pytest.raises(pydantic.ValidationError, match="no metric 'membership_auc_row'.*did you mean 'membership_auc_row"):
+    with pytest.raises(
+        pydantic.ValidationError, match=r"no metric 'membership_auc_row'.*did you mean 'membership_auc_row"
+    ):
         GateCheck(metric="membership_auc_row", rule="max", threshold=0.6)
 
 
