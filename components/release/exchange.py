@@ -13,7 +13,14 @@ from typing import Any
 
 from components.errors import DataError, ReleaseError
 from components.release.keys import PrivateKey
-from components.release.manifest import MANIFEST_NAME, FileEntry, Manifest, build_manifest, parse_manifest
+from components.release.manifest import (
+    MANIFEST_NAME,
+    FileEntry,
+    Manifest,
+    build_manifest,
+    parse_manifest,
+    utc_now,
+)
 from components.release.storage import (
     Source,
     Store,
@@ -192,13 +199,16 @@ def is_published(push: Mapping[str, Any]) -> bool:
 
 
 def push_fingerprint(previous: Iterable[Mapping[str, Any]]) -> str:
-    """The Pusher's `fingerprint`: unchanged while what it pushed is still there.
+    """A Pusher's `fingerprint`: empty while what it pushed is still there, else never the same twice.
 
-    A cached Pusher would not notice that someone emptied the exchange. Give this function the
-    `push.json` contents of the locale's earlier runs; a release that is gone changes the result, so
-    that the Pusher runs again.
+    A cached Pusher would not notice that someone emptied the exchange or the registry. Give this
+    function the `push.json` of earlier runs; what is gone changes the result, so that it runs again.
     """
     gone = sorted(
-        str(push.get("release_id")) for push in previous if push.get("pushed") and not is_published(push)
+        str(push.get("release_id") or push.get("version"))
+        for push in previous
+        if push.get("pushed") and not is_published(push)
     )
-    return "" if not gone else "gone-" + "-".join(gone)
+    # With the time: a release that goes, comes back and goes again must not meet its first return in
+    # the cache.
+    return "" if not gone else f"gone-{'-'.join(gone)}-{utc_now()}"

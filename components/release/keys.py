@@ -25,6 +25,8 @@ from components.secrets import SecretRef
 #: A raw Ed25519 key, private or public, is 32 bytes (RFC 8032, section 5.1.5).
 RAW_KEY_BYTES = 32
 KEY_ID_DIGITS = 16
+#: Tells a key in a configuration file from the path of one.
+TEXT_PREFIX = "ed25519:"
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ class PublicKey:
         return hashlib.sha256(self.raw).hexdigest()[:KEY_ID_DIGITS]
 
     def to_text(self) -> str:
-        """Base64 of the raw key: the form for a configuration file."""
-        return base64.b64encode(self.raw).decode()
+        """`ed25519:` and base64 of the raw key: the form for a configuration file."""
+        return TEXT_PREFIX + base64.b64encode(self.raw).decode()
 
     def verifies(self, manifest: Manifest) -> bool:
         """Whether the manifest's signature is this key's."""
@@ -105,7 +107,7 @@ def load_private_key(secret: SecretRef) -> PrivateKey:
 
 
 def load_public_key(text: str) -> PublicKey:
-    """A public key from PEM text, base64 of the 32 raw bytes, or the path of a file with either.
+    """A public key: PEM text, `ed25519:` (or not) and base64, or the path of a file with either.
 
     Raises:
       ConfigError: it is none of these.
@@ -132,7 +134,7 @@ def load_public_key(text: str) -> PublicKey:
 
 def _decode_raw(text: str) -> bytes | None:
     try:
-        raw = base64.b64decode(text, validate=True)
+        raw = base64.b64decode(text.removeprefix(TEXT_PREFIX), validate=True)
     except (binascii.Error, ValueError):
         return None
     return raw if len(raw) == RAW_KEY_BYTES else None

@@ -1,9 +1,10 @@
 """The manifest of a release: what it is, where it is from, and the digest of every file in it.
 
 A manifest is canonical JSON (sorted keys, no white space, one trailing newline), so that one
-manifest has exactly one byte form; a file in any other form is refused. The content digest covers
-everything except when and by whom it was signed, so that the same rows under the same configuration
-and versions have the same release id, whoever makes them and whenever.
+manifest has exactly one byte form; a file in any other form is refused. The signature covers all of
+it. The content digest covers what the release holds and claims, not how, when and by whom it was made,
+so that the same rows have the same release id in every run, and a run that changes nothing about them
+publishes nothing new.
 """
 
 from __future__ import annotations
@@ -93,8 +94,8 @@ class Manifest(ComponentConfig):
       config_digest: SHA-256 of the configuration of the run that made it.
       verdict: `BLESSED` for synthetic rows, `schema-validated` for open ones.
       gates: `passed`, `failed` or `not applicable` per check of the gate.
-      content_digest: SHA-256 over all of this except `release_id`, `content_digest`, `created_at`
-        and `signature`.
+      content_digest: SHA-256 over all of this except `versions`, `config_digest`, `release_id`,
+        `content_digest`, `created_at` and `signature`.
       created_at: UTC, ISO 8601 to the second.
     """
 
@@ -143,7 +144,7 @@ def columns_digest(columns: dict[str, str]) -> str:
 
 def content_digest(fields: dict[str, Any]) -> str:
     """SHA-256 (hex) of a manifest's fields in JSON form, without what does not count as content."""
-    outside = ("release_id", "content_digest", "created_at", "signature")
+    outside = ("versions", "config_digest", "release_id", "content_digest", "created_at", "signature")
     content = {key: value for key, value in fields.items() if key not in outside}
     return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 

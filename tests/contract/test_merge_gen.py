@@ -43,10 +43,17 @@ def push(root: Path, locale: str, value: float) -> None:
 
 def config(root: Path, **change) -> MergeGenConfig:
     locales = tuple(
-        MergeLocale(name=name, sharing="open", trusted_key=str(root / f"{name}.key.pub")) for name in ("a", "b")
+        MergeLocale(name=name, sharing="open", trusted_key=str(root / f"{name}.key.pub"))
+        for name in ("a", "b")
     )
     return MergeGenConfig(
-        **{"dataset": DATASET, "exchange_uri": str(root / "exchange"), "locales": locales, "quorum": 2, **change}
+        **{
+            "dataset": DATASET,
+            "exchange_uri": str(root / "exchange"),
+            "locales": locales,
+            "quorum": 2,
+            **change,
+        }
     )
 
 
@@ -81,7 +88,9 @@ def test_merges_and_carries_splits_span_and_digest(tmp_path, pinned):
 def test_a_pinned_merge_does_not_take_what_came_later(tmp_path):
     push(tmp_path, "a", 1.0)
     settings = config(tmp_path, quorum=1)
-    component = MergeGen(config=settings, resolution=resolve_releases(settings.exchange_uri, settings.locales))
+    component = MergeGen(
+        config=settings, resolution=resolve_releases(settings.exchange_uri, settings.locales)
+    )
     push(tmp_path, "b", 2.0)
     _, report = run(tmp_path, component)
     assert ([item["locale"] for item in report["accepted"]], report["missing"]) == (["a"], ["b"])

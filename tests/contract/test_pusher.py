@@ -39,7 +39,9 @@ def blessing(root: Path, verdict: str = "BLESSED"):
 
 def examples(root: Path, locale: str = "eu-west"):
     made = artifact(standard_artifacts.Examples, root / "examples")
-    write_split(made.uri, "train", pa.table({"timestamp": [1, 2, 3], "x": pa.array([0.5, 1, 2], pa.float32())}))
+    write_split(
+        made.uri, "train", pa.table({"timestamp": [1, 2, 3], "x": pa.array([0.5, 1, 2], pa.float32())})
+    )
     made.set_string_custom_property("locale", locale)
     return made
 
@@ -68,7 +70,9 @@ def run_region(root: Path, inputs, config=None):
 
 
 def test_pusher_publishes_and_says_so(tmp_path):
-    report, pushed = run_region(tmp_path, {"examples": [examples(tmp_path)], "blessing": [blessing(tmp_path)]})
+    report, pushed = run_region(
+        tmp_path, {"examples": [examples(tmp_path)], "blessing": [blessing(tmp_path)]}
+    )
     assert report["pushed"] and report["rows"] == 3 and report["span"] == 4
     assert (Path(report["uri"]) / "manifest.json").exists()
     assert pushed.get_int_custom_property("pushed") == 1
@@ -93,7 +97,10 @@ def test_pusher_refuses_the_examples_of_another_locale_and_their_absence(tmp_pat
 
 def test_pusher_leaves_unconnected_channels_out(tmp_path):
     component = Pusher(
-        config=region_config(tmp_path), examples=Channel(type=standard_artifacts.Examples), locale="eu-west", span=4
+        config=region_config(tmp_path),
+        examples=Channel(type=standard_artifacts.Examples),
+        locale="eu-west",
+        span=4,
     )
     assert list(component.inputs) == ["examples"]
     assert list(component.outputs) == ["pushed"]

@@ -131,7 +131,11 @@ def prepare(root: Path, exchange: str, locale: str = "eu-west") -> tuple[PusherC
 def test_killed_at_every_step_of_publishing_nothing_is_half_visible_and_a_rerun_completes(tmp_path):
     config, inputs = prepare(tmp_path, str(tmp_path / "exchange"))
     push_region(config.model_copy(update={"exchange_uri": str(tmp_path / "first")}), "eu-west", 1, inputs)
-    job = {"config": config.to_exec_property(), "examples": str(inputs.examples), "pub": f"{tmp_path}/eu-west.key.pub"}
+    job = {
+        "config": config.to_exec_property(),
+        "examples": str(inputs.examples),
+        "pub": f"{tmp_path}/eu-west.key.pub",
+    }
     points = kill_everywhere(
         tmp_path / "exchange",
         job,
@@ -289,7 +293,9 @@ def test_a_disk_that_is_really_full(tmp_path, tiny_disk):
     config, inputs = prepare(tmp_path, str(tiny_disk / "exchange"))
     filler = tiny_disk / "filler"
     filler.write_bytes(bytes(60 * 1024))
-    with pytest.raises(DataError, match="no space left on device. Free space there, then run again") as caught:
+    with pytest.raises(
+        DataError, match=r"no space left on device\. Free space there, then run again"
+    ) as caught:
         push_region(config, "eu-west", 1, inputs)
     assert "\n" not in str(caught.value)
     assert [path for path in tiny_disk.rglob("*") if path.is_file()] == [filler]
@@ -315,7 +321,7 @@ def test_a_disk_that_fills_while_merging(tmp_path, tiny_disk):
 def test_an_exchange_that_is_not_writable(tmp_path, tiny_disk):
     config, inputs = prepare(tmp_path, str(tiny_disk / "exchange"))
     subprocess.run(["mount", "-o", "remount,ro", str(tiny_disk)], check=True)
-    with pytest.raises(DataError, match="read-only file system. Make it reachable and writable") as caught:
+    with pytest.raises(DataError, match=r"read-only file system\. Make it reachable and writable") as caught:
         push_region(config, "eu-west", 1, inputs)
     assert "\n" not in str(caught.value)
     assert list(tiny_disk.iterdir()) == []

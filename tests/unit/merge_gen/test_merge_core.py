@@ -74,7 +74,9 @@ class Fleet:
         config = PusherConfig(
             kind=kind, exchange_uri=self.store.uri, signing_key=SecretRef(file=str(self.key_path(name)))
         )
-        report = push_region(config, name, span, RegionInputs(inputs / "examples", blessing=inputs / "blessing"))
+        report = push_region(
+            config, name, span, RegionInputs(inputs / "examples", blessing=inputs / "blessing")
+        )
         return Path(report["uri"])
 
     def publish(self, name: str, files, columns=None, rows=12, **change):
@@ -91,7 +93,9 @@ class Fleet:
             "verdict": "BLESSED",
             "gates": {},
         }
-        return publish_release(self.store, ensure_key_pair(self.key_path(name)), files, **{**fields, **change})
+        return publish_release(
+            self.store, ensure_key_pair(self.key_path(name)), files, **{**fields, **change}
+        )
 
     def config(self, **change) -> MergeGenConfig:
         locales = tuple(
@@ -114,7 +118,9 @@ class Fleet:
         result = self.merge(**change)
         assert len(result.refused) == 1, result
         assert "\n" not in result.refused[0]["reason"]
-        assert "Split-" + result.refused[0]["locale"] not in [path.name for path in (self.root / "merged").iterdir()]
+        assert "Split-" + result.refused[0]["locale"] not in [
+            path.name for path in (self.root / "merged").iterdir()
+        ]
         return result.refused[0]["reason"]
 
 
@@ -137,7 +143,11 @@ def test_one_split_per_locale_the_files_byte_for_byte(fleet):
     assert [path.name for path in copies] == [f"data_tfrecord-0000{i}-of-00003.gz" for i in range(3)]
     source = folders["eu-west"] / "Split-train" / "data_tfrecord-00000-of-00001.gz"
     assert (merged / "Split-eu-west" / source.name).read_bytes() == source.read_bytes()
-    assert {item.locale: item.rows for item in result.accepted} == {"eu-west": 12, "eu-north": 12, "us-east": 36}
+    assert {item.locale: item.rows for item in result.accepted} == {
+        "eu-west": 12,
+        "eu-north": 12,
+        "us-east": 36,
+    }
     assert rows_of(merged, "us-east") == 36
     report = result.to_json()
     assert report["verdict"] == "merged" and report["quorum"] == 3
@@ -155,7 +165,9 @@ def test_missing_and_refused_are_named_and_the_rest_is_merged(fleet):
     assert result.missing == ("eu-north",)
     assert "not in its manifest: Split-train/extra.gz" in result.refused[0]["reason"]
     result.require_quorum()
-    with pytest.raises(DataError, match=r"1 releases verify, central\.quorum needs 2: eu-north has no release; eu-west ref"):
+    with pytest.raises(
+        DataError, match=r"1 releases verify, central\.quorum needs 2: eu-north has no release; eu-west ref"
+    ):
         fleet.merge(quorum=2).require_quorum()
 
 
@@ -177,7 +189,7 @@ def test_a_quorum_that_cannot_be(fleet, quorum):
 
 def test_other_configurations_that_cannot_be(fleet):
     first = fleet.config().locales[0]
-    with pytest.raises(pydantic.ValidationError, match="named twice .*: EU-west, eu-west"):
+    with pytest.raises(pydantic.ValidationError, match=r"named twice .*: EU-west, eu-west"):
         fleet.config(locales=(first, first.model_copy(update={"name": "EU-west"})))
     with pytest.raises(pydantic.ValidationError, match="spans names no locale: mars"):
         fleet.config(spans={"mars": 1})
@@ -221,7 +233,9 @@ def test_labels_may_be_absent_and_a_column_all_missing(fleet):
 
 
 def test_columns_that_the_manifest_hides_are_found_in_the_rows(fleet):
-    fleet.publish("eu-west", {"Split-train/a.gz": shard(fleet, table(drop=("label",), add={"email": ["a"] * 12}))})
+    fleet.publish(
+        "eu-west", {"Split-train/a.gz": shard(fleet, table(drop=("label",), add={"email": ["a"] * 12}))}
+    )
     assert "has email in addition" in fleet.reason()
 
 
@@ -248,14 +262,18 @@ def test_decompression_bombs(fleet):
 
 def test_the_absolute_limit_on_decompressed_bytes(fleet):
     fleet.push("eu-west")
-    assert "unpack to more than 10 (merge limits)" in fleet.reason(limits=ReleaseLimits(max_decompressed_bytes=10))
+    assert "unpack to more than 10 (merge limits)" in fleet.reason(
+        limits=ReleaseLimits(max_decompressed_bytes=10)
+    )
 
 
 def test_several_gzip_members_are_one_file(fleet):
     data = gzip.decompress(shard(fleet))
     # TFRecord framing: length (8 bytes), checksum (4), record, checksum (4)
     length = struct.unpack("<Q", data[:8])[0] + 16
-    fleet.publish("eu-west", {"Split-train/a.gz": gzip.compress(data[:length]) + gzip.compress(data[length:])})
+    fleet.publish(
+        "eu-west", {"Split-train/a.gz": gzip.compress(data[:length]) + gzip.compress(data[length:])}
+    )
     assert fleet.merge().accepted[0].rows == 12
 
 
@@ -345,4 +363,3 @@ def test_an_older_release_does_not_stand_in_for_one_that_is_refused(fleet):
     next(folder.glob("Split-train/*.gz")).write_bytes(b"")
     result = fleet.merge()
     assert result.accepted == () and len(result.refused) == 1
-

@@ -71,7 +71,9 @@ def statistics(root: Path, rows: dict[str, int]) -> Path:
 
 def schema(root: Path) -> Path:
     (root / "schema").mkdir()
-    (root / "schema" / "schema.pbtxt").write_text('feature { name: "x" type: FLOAT float_domain { min: 3.25 } }')
+    (root / "schema" / "schema.pbtxt").write_text(
+        'feature { name: "x" type: FLOAT float_domain { min: 3.25 } }'
+    )
     return root / "schema"
 
 
@@ -131,12 +133,16 @@ def test_the_statistics_name_their_split(tmp_path):
     inputs = RegionInputs(
         examples(tmp_path, ("train", "eval")), statistics=statistics(tmp_path, {"train": 21, "eval": 20})
     )
-    with pytest.raises(DataError, match="split=eval: the statistics are of 20 rows, the released examples of 21"):
+    with pytest.raises(
+        DataError, match="split=eval: the statistics are of 20 rows, the released examples of 21"
+    ):
         push(tmp_path, "open", inputs)
     for split, count in (("train", 20), ("eval", 21)):
         found = statistics_pb2.DatasetFeatureStatisticsList()
         found.datasets.add(num_examples=count)
-        (tmp_path / "statistics" / f"Split-{split}" / "FeatureStats.pb").write_bytes(found.SerializeToString())
+        (tmp_path / "statistics" / f"Split-{split}" / "FeatureStats.pb").write_bytes(
+            found.SerializeToString()
+        )
     report = push(tmp_path, "open", inputs)
     merged = statistics_pb2.DatasetFeatureStatisticsList.FromString(
         (Path(report["uri"]) / "statistics" / "FeatureStats.pb").read_bytes()
@@ -160,7 +166,9 @@ def test_an_open_locale_releases_all_its_splits_and_its_schema_as_it_is(tmp_path
 
 def test_the_same_rows_have_the_same_id_and_are_pushed_once(tmp_path):
     first = push(tmp_path / "a")
-    again = push(tmp_path / "a", inputs=RegionInputs(tmp_path / "a" / "examples", blessing=tmp_path / "a" / "blessing"))
+    again = push(
+        tmp_path / "a", inputs=RegionInputs(tmp_path / "a" / "examples", blessing=tmp_path / "a" / "blessing")
+    )
     other_root = push(tmp_path / "b")
     assert again["outcome"] == "already published"
     assert first["release_id"] == again["release_id"] == other_root["release_id"]
@@ -219,7 +227,9 @@ def test_an_evaluation_that_does_not_parse_stops_the_push(tmp_path):
     folder = evaluation(tmp_path)
     (folder / "evaluation.json").write_text("{")
     with pytest.raises(InternalError, match=r"evaluation\.json does not parse"):
-        push(tmp_path, inputs=RegionInputs(examples(tmp_path), evaluation=folder, blessing=blessing(tmp_path)))
+        push(
+            tmp_path, inputs=RegionInputs(examples(tmp_path), evaluation=folder, blessing=blessing(tmp_path))
+        )
     assert nothing_left(tmp_path)
 
 
@@ -259,7 +269,10 @@ def test_every_doubt_about_a_blessing_is_a_no(tmp_path):
     (folder / "BLESSED").touch()
     assert read_verdict(folder)[0] == "BLESSED"
     (folder / "verdict.json").write_text('{"verdict": "NOT_BLESSED"}')
-    assert read_verdict(folder) == ("NOT_EVALUATED", "the blessing is BLESSED, but verdict.json says otherwise")
+    assert read_verdict(folder) == (
+        "NOT_EVALUATED",
+        "the blessing is BLESSED, but verdict.json says otherwise",
+    )
     for broken in ("{", "[]", "{}"):
         (folder / "verdict.json").write_text(broken)
         assert read_verdict(folder) == ("NOT_EVALUATED", "verdict.json does not parse")

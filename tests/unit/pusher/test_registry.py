@@ -96,8 +96,12 @@ def test_many_pushers_at_once(uri, tmp_path, same):
     [thread.join() for thread in threads]
     assert not failed
     versions = list_versions(open_store(uri), "detector")
-    assert len({entry["content_digest"] for entry in versions.values()}) == len(versions) == (1 if same else 5)
-    assert all(versions[report["version"]]["content_digest"] == report["content_digest"] for report in reports)
+    assert (
+        len({entry["content_digest"] for entry in versions.values()}) == len(versions) == (1 if same else 5)
+    )
+    assert all(
+        versions[report["version"]]["content_digest"] == report["content_digest"] for report in reports
+    )
 
 
 @pytest.mark.parametrize("other_comes_between", [False, True])

@@ -17,7 +17,13 @@ EVALUATION = {
             "name": "jsd",
             "value": 0.1,
             "range": [0, 1],
-            "interval": {"low": 0.05, "high": 0.2, "confidence": 0.95, "method": "bootstrap", "draws": [1, 2]},
+            "interval": {
+                "low": 0.05,
+                "high": 0.2,
+                "confidence": 0.95,
+                "method": "bootstrap",
+                "draws": [1, 2],
+            },
             "reason": "row 17 of ada@example.org",
             "values": [1.0, 2.0, 3.0],
             "histogram": {"edges": [1.0], "counts": [4]},
@@ -28,7 +34,9 @@ EVALUATION = {
     ],
     "gate": {
         "verdict": "BLESSED",
-        "checks": [{"metric": "jsd", "passed": True, "threshold": 0.2, "rule": "jsd <= 0.2", "rows": ["secret"]}],
+        "checks": [
+            {"metric": "jsd", "passed": True, "threshold": 0.2, "rule": "jsd <= 0.2", "rows": ["secret"]}
+        ],
         "notes": "secret",
     },
     "curves": {"real": [1, 2, 3]},
@@ -56,10 +64,15 @@ def test_only_listed_fields_leave():
 
 def test_metrics_by_name_and_a_verdict_at_the_top_are_understood():
     found = released_evaluation({"metrics": {"jsd": {"value": 1}}, "verdict": "NOT_BLESSED"})
-    assert found == {"metrics": [{"name": "jsd", "value": 1}], "gate": {"verdict": "NOT_BLESSED", "checks": []}}
+    assert found == {
+        "metrics": [{"name": "jsd", "value": 1}],
+        "gate": {"verdict": "NOT_BLESSED", "checks": []},
+    }
 
 
-@pytest.mark.parametrize("odd", [{}, {"metrics": 3, "gate": []}, {"gate": {"verdict": "the secret", "checks": {}}}])
+@pytest.mark.parametrize(
+    "odd", [{}, {"metrics": 3, "gate": []}, {"gate": {"verdict": "the secret", "checks": {}}}]
+)
 def test_odd_forms_leave_nothing(odd):
     assert released_evaluation(odd) == {"metrics": [], "gate": {"verdict": "NOT_EVALUATED", "checks": []}}
 

@@ -106,6 +106,8 @@ def test_public_key_forms():
     )
     assert load_public_key(key.to_text()) == key
     assert load_public_key(f"  {key.to_text()}\n") == key
+    assert key.to_text().startswith("ed25519:")
+    assert load_public_key(key.to_text().removeprefix("ed25519:")) == key
     assert len(load_public_key(pem.decode()).raw) == 32
 
 

@@ -59,13 +59,23 @@ def test_the_id_is_the_start_of_the_content_digest_and_ignores_the_time():
         {"locale": "eu-east"},
         {"span": 4},
         {"rows": {"train": 11}},
-        {"config_digest": "c" * 64},
+        {"gates": {"dcr": "not applicable"}},
         {"columns": {"timestamp": "int64"}},
         {"files": {"Split-train/a.gz": FileEntry(sha256="b" * 64, size_bytes=5)}},
     ],
 )
 def test_every_content_field_changes_the_id(change):
     assert build_manifest(**{**FIELDS, **change}).release_id != build_manifest(**FIELDS).release_id
+
+
+@pytest.mark.parametrize(
+    "change", [{"config_digest": "c" * 64}, {"versions": Versions(isthmus="9", tfx="9", tensorflow="9")}]
+)
+def test_how_the_rows_were_made_does_not_change_the_id_but_is_signed(change):
+    other = build_manifest("2020-01-01T00:00:00Z", **{**FIELDS, **change})
+    manifest = build_manifest("2020-01-01T00:00:00Z", **FIELDS)
+    assert other.release_id == manifest.release_id
+    assert other.signed_bytes() != manifest.signed_bytes()
 
 
 def test_totals():

@@ -115,7 +115,9 @@ def test_lost_and_extra_files_and_no_manifest(store):
 
 def test_signature_of_another_locale(store):
     release = Release(store, OTHER)
-    refused(release, f"signed with the key of locale us-east.*trusted for locale eu-west: {KEY.public.key_id}")
+    refused(
+        release, f"signed with the key of locale us-east.*trusted for locale eu-west: {KEY.public.key_id}"
+    )
 
 
 def test_signature_of_an_unknown_key_and_of_a_locale_without_a_key(store):
@@ -142,7 +144,12 @@ def release_signature(store, release):
 
 
 @pytest.mark.parametrize(
-    "moved", [ReleaseLocation("eu-west", 2, ""), ReleaseLocation("EU-west", 1, ""), ReleaseLocation("eu-west", 1, "0" * 12)]
+    "moved",
+    [
+        ReleaseLocation("eu-west", 2, ""),
+        ReleaseLocation("EU-west", 1, ""),
+        ReleaseLocation("eu-west", 1, "0" * 12),
+    ],
 )
 def test_replayed_under_another_span_case_or_id(tmp_path, store, moved):
     release = Release(store)
@@ -156,11 +163,22 @@ def test_replayed_under_another_span_case_or_id(tmp_path, store, moved):
 
 @pytest.mark.parametrize(
     "name",
-    ["../../../evil.gz", "/etc/passwd", "Split-train/../x.gz", "Split-train\\x.gz", "plots.json", "model.h5", "x" * 500],
+    [
+        "../../../evil.gz",
+        "/etc/passwd",
+        "Split-train/../x.gz",
+        "Split-train\\x.gz",
+        "plots.json",
+        "model.h5",
+        "x" * 500,
+    ],
 )
 def test_paths_that_climb_or_are_of_no_allowed_kind(store, name):
     release = Release(store)
-    entries = {name: FileEntry(sha256="a" * 64, size_bytes=1), "Split-train/a.gz": FileEntry(sha256="a" * 64, size_bytes=1)}
+    entries = {
+        name: FileEntry(sha256="a" * 64, size_bytes=1),
+        "Split-train/a.gz": FileEntry(sha256="a" * 64, size_bytes=1),
+    }
     forged = KEY.sign(build_manifest(files=entries, **fields()))
     folder = f"eu-west/span-1/{forged.release_id}"
     store.fs.makedirs(store.path(folder), exist_ok=True)
@@ -257,7 +275,11 @@ def test_without_contents_a_flipped_byte_is_left_to_the_copy(store):
     store.fs.pipe_file(f"{release.path}/Split-train/b.gz", b"twx")
     found = release.verify(contents=False)
     with pytest.raises(ReleaseError, match="SHA-256"):
-        list(checked_chunks(store, release.folder, "Split-train/b.gz", found.manifest.files["Split-train/b.gz"]))
+        list(
+            checked_chunks(
+                store, release.folder, "Split-train/b.gz", found.manifest.files["Split-train/b.gz"]
+            )
+        )
 
 
 def test_a_file_that_grows_or_vanishes_while_it_is_read(store):
