@@ -7,7 +7,6 @@ it costs six seconds, and framing is sixteen bytes a record.
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import os
 import re
@@ -228,11 +227,11 @@ class SplitWriter:
             self._end_shard()
             for shard in range(self._shards):
                 name = f"data_tfrecord-{shard:05d}-of-{self._shards:05d}.gz"
-                os.rename(self._temporary / f"{shard:05d}", self._temporary / name)
-            os.chmod(self._temporary, 0o755)
+                (self._temporary / f"{shard:05d}").rename(self._temporary / name)
+            self._temporary.chmod(0o755)
             if self._target.exists():
                 shutil.rmtree(self._target)
-            os.replace(self._temporary, self._target)
+            self._temporary.replace(self._target)
         except BaseException:
             self.abort()
             raise
@@ -280,7 +279,7 @@ def shard_paths(root: str | os.PathLike[str], split: str) -> list[Path]:
       DataError: the split does not exist or holds no file.
     """
     folder = split_path(root, split)
-    paths = sorted(Path(path) for path in glob.glob(f"{glob.escape(str(folder))}/*.gz"))
+    paths = sorted(folder.glob("*.gz"))
     if not paths:
         known = list_splits(root)
         raise DataError(

@@ -80,7 +80,7 @@ class GzipFile:
 
 
 def read_file(path: Path) -> Iterator[list[bytes]]:
-    """Records of a TFRecord file, GZIP or plain, in lists of about a megabyte; memory does not grow with the file.
+    """Records of a TFRecord file, GZIP or plain, in lists of about a megabyte: memory is flat.
 
     Raises:
       DataError: the file is missing, truncated, no GZIP TFRecord, or a checksum is wrong.

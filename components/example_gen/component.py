@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from components.artifacts import Quarantine
 from components.example_gen.config import ExampleGenConfig
 from components.example_gen.executor import EXAMPLES_KEY, QUARANTINE_KEY, Executor
@@ -20,7 +22,7 @@ from components.version import __version__
 class ExampleGenSpec(ComponentSpec):
     """Channels and exec properties of ExampleGen."""
 
-    PARAMETERS = {
+    PARAMETERS: ClassVar[dict[str, ExecutionParameter]] = {
         "config": ExecutionParameter(type=str),
         "locale": ExecutionParameter(type=str),
         "span": ExecutionParameter(type=int),
@@ -28,8 +30,8 @@ class ExampleGenSpec(ComponentSpec):
         "fingerprint": ExecutionParameter(type=str),
         "isthmus_version": ExecutionParameter(type=str),
     }
-    INPUTS: dict[str, ChannelParameter] = {}
-    OUTPUTS = {
+    INPUTS: ClassVar[dict[str, ChannelParameter]] = {}
+    OUTPUTS: ClassVar[dict[str, ChannelParameter]] = {
         EXAMPLES_KEY: ChannelParameter(type=standard_artifacts.Examples),
         QUARANTINE_KEY: ChannelParameter(type=Quarantine),
     }

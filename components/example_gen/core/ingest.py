@@ -30,6 +30,7 @@ from components.example_gen.core.reading import RawBlock, needed_columns, read_b
 from components.example_gen.core.spans import ResolvedSpan, resolve_sources
 from components.example_gen.core.splits import Keys, assign_rows
 from components.example_gen.core.store import RowStore
+from components.example_gen.core.timestamps import detect_format
 from components.executor_base import write_json
 
 REPORT_FILE = "ingest.json"
@@ -245,8 +246,6 @@ class _Group:
         self._state.formats[source.name] = form
 
     def _detect(self, source: SourceConfig, block: RawBlock) -> TimestampFormat:
-        from components.example_gen.core.timestamps import detect_format
-
         stamps = block.columns[self._config.dataset.timestamp]
         if convert.is_text(stamps.type):
             stamps = convert.convert_text(stamps, source.null_values).values

@@ -118,8 +118,9 @@ class Quarantine:
             return
         reasons = list_briefly(f"{count} {reason}" for reason, count in self.by_reason.most_common())
         raise DataError(
-            f"{place}: {self.rows} of {rows_read} rows ({self.rows / rows_read:.1%}) are bad, allowed {allowed:.1%} "
-            f"(max_bad_fraction): {reasons}. First: {self.first}. Mend the source, or raise max_bad_fraction."
+            f"{place}: {self.rows} of {rows_read} rows ({self.rows / rows_read:.1%}) are bad, "
+            f"allowed {allowed:.1%} (max_bad_fraction): {reasons}. "
+            f"First: {self.first}. Mend the source, or raise max_bad_fraction."
         )
 
     def _count(self, reasons: pa.Array) -> None:

@@ -94,7 +94,7 @@ def needed_columns(config: ExampleGenConfig) -> dict[str, str]:
     """The columns to keep, with their kind: `timestamp`, `series`, a feature's, `binary`, `kind`."""
     dataset: DatasetConfig = config.dataset
     needed = {dataset.timestamp: "timestamp"}
-    needed.update({name: "series" for name in config.series_columns()})
+    needed.update(dict.fromkeys(config.series_columns(), "series"))
     needed.update({feature.name: feature.kind for feature in dataset.features})
     if dataset.label:
         needed[dataset.label] = "binary"
@@ -139,7 +139,10 @@ def _read_csv(
     with filesystem.open(file.path, "rb", compression=compression) as stream:
         for block in _csv_blocks(stream, file):
             if not names:
-                header, _, block = block.lstrip(b"\r\n").partition(b"\n")
+                block = block.lstrip(b"\r\n")
+                if not block.strip():
+                    continue
+                header, _, block = block.partition(b"\n")
                 names = _header(header, source, file, config)
             if not block.strip():
                 continue

@@ -81,7 +81,7 @@ def assign_rows(keys: Keys, config: SplitConfig, interval_s: float, seed: int) -
     rows = len(keys.timestamp)
     if not rows:
         return np.zeros(0, dtype=np.int8), block_s
-    starts = _block_starts(keys, int(round(block_s * 1e6)))
+    starts = _block_starts(keys, max(1, round(block_s * 1e6)))
     labelled = np.zeros(len(starts), dtype=bool)
     if keys.label is not None:
         labelled = np.maximum.reduceat((keys.label == 1).astype(np.int8), starts) > 0

@@ -1,0 +1,144 @@
+"""Splits: blocks of consecutive time, interleaved, with their share of the anomalies."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components.dataset import DatasetConfig, FeatureConfig
+from components.errors import DataError
+from components.example_gen.config import SplitConfig
+from components.example_gen.core.splits import Keys, assign_rows, assign_splits, choose_block_s
+
+MINUTE_US = 60_000_000
+
+
+def minutes(rows: int, series: int = 1, label: np.ndarray | None = None) -> Keys:
+    """Series of so many one-minute rows each."""
+    numbers = np.repeat(np.arange(series), rows)
+    stamps = np.tile(np.arange(rows) * MINUTE_US, series)
+    return Keys(numbers, stamps, label)
+
+
+def test_hourly_blocks_and_their_shares() -> None:
+    keys = minutes(6_000)  # 100 hours
+    assigned, block_s = assign_rows(keys, SplitConfig(block_s=3_600), 60, seed=1)
+    assert block_s == 3_600
+    blocks = assigned.reshape(100, 60)
+    assert (blocks == blocks[:, :1]).all()  # no block is torn
+    assert np.bincount(blocks[:, 0]).tolist() == [70, 10, 20]
+    # Interleaved: every ten hours hold two of holdout, so it lies nowhere in one piece.
+    assert [(part[:, 0] == 2).sum() for part in np.split(blocks, 10)] == [2] * 10
+
+
+def test_same_seed_same_splits_another_seed_others() -> None:
+    keys = minutes(6_000, series=3)
+    config = SplitConfig(block_s=3_600)
+    first, again, other = (assign_rows(keys, config, 60, seed)[0] for seed in (1, 1, 2))
+    assert (first == again).all() and (first != other).any()
+
+
+def test_an_event_is_not_cut_but_a_long_one_is() -> None:
+    label = np.zeros(6_000, dtype=np.int64)
+    label[50:75] = 1  # across the first hour's end
+    label[600:960] = 1  # six hours
+    assigned, _ = assign_rows(minutes(6_000, label=label), SplitConfig(block_s=3_600), 60, seed=0)
+    changes = np.flatnonzero(np.diff(assigned)) + 1
+    assert not ((changes > 50) & (changes < 75)).any()
+    assert set(changes.tolist()) - {75} <= set(range(0, 6_000, 60))  # otherwise the hours stand
+    assert len(set(assigned[600:960].tolist())) > 1
+
+
+def test_events_of_neighbouring_series_are_two_events() -> None:
+    label = np.zeros(120, dtype=np.int64)
+    label[55:65] = 1  # end of the first series, beginning of the second
+    keys = Keys(np.repeat([0, 1], 60), np.tile(np.arange(60) * MINUTE_US, 2), label)
+    assigned, _ = assign_rows(keys, SplitConfig(block_s=3_600, train_fraction=0.5, eval_fraction=0,
+                                                holdout_fraction=0.5), 60, seed=0)  # fmt: skip
+    assert (assigned[:60] == assigned[0]).all() and (assigned[60:] == assigned[60]).all()
+    assert assigned[0] != assigned[60]
+
+
+@pytest.mark.parametrize("events", [3, 4, 30])
+def test_every_split_gets_labelled_events_when_there_are_enough(events: int) -> None:
+    label = np.zeros(60_000, dtype=np.int64)
+    for event in range(events):
+        label[event * 1_200 + 10 : event * 1_200 + 20] = 1
+    for seed in range(5):
+        assigned, _ = assign_rows(minutes(60_000, label=label), SplitConfig(block_s=3_600), 60, seed)
+        counts = np.bincount(assigned[label == 1], minlength=3)
+        assert (counts > 0).all()
+        assert counts.argmax() == 0 or events == 3
+
+
+def test_block_length_by_the_data() -> None:
+    assert choose_block_s(minutes(100_000), 60) == 256 * 60
+    assert choose_block_s(minutes(1_440_000), 1) == 3_600  # an hour at least
+    assert choose_block_s(minutes(1_000), 60) == 1_000 * 60 / 20  # twenty blocks of a short series
+    assert choose_block_s(minutes(10), 60) == 16 * 60
+    empty = Keys(np.zeros(0, np.int32), np.zeros(0, np.int64), None)
+    assert choose_block_s(empty, 60) == 3_600
+    assert len(assign_rows(empty, SplitConfig(), 60, 0)[0]) == 0
+
+
+def test_one_row_goes_to_train() -> None:
+    assert assign_rows(minutes(1), SplitConfig(), 60, 0)[0].tolist() == [0]
+
+
+DATASET = DatasetConfig(
+    series=("site", "device"),
+    label="label",
+    features=(FeatureConfig(name="x"),),
+    targets=("x",),
+    interval_s=60,
+)
+
+
+def test_masks_of_a_table_cover_it_once() -> None:
+    table = pa.table(
+        {
+            "timestamp": np.tile(np.arange(600) * MINUTE_US, 4),
+            "site": np.repeat(["p", "q"], 1_200),
+            "device": np.tile(np.repeat(["a", "b"], 600), 2),
+            "label": pa.array(np.zeros(2_400, dtype=np.int64), mask=np.arange(2_400) == 5),
+            "x": np.zeros(2_400),
+        }
+    )
+    masks = assign_splits(table, DATASET, SplitConfig(block_s=3_600), seed=3)
+    assert list(masks) == ["train", "eval", "holdout"]
+    assert (np.sum(list(masks.values()), axis=0) == 1).all()
+    assert [int(mask.sum()) for mask in masks.values()] == [28 * 60, 4 * 60, 8 * 60]
+    with pytest.raises(DataError, match="not sorted"):
+        assign_splits(table.take(list(range(2_399, -1, -1))), DATASET, SplitConfig(), seed=3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 300), min_size=1, max_size=6),
+    fractions=st.sampled_from([(0.7, 0.1, 0.2), (0.5, 0.5, 0.0), (1.0, 0.0, 0.0), (0.34, 0.33, 0.33)]),
+    seed=st.integers(0, 9),
+    block_min=st.integers(1, 90),
+)
+def test_blocks_keep_time_together_and_fractions_hold(
+    lengths: list[int], fractions: tuple[float, float, float], seed: int, block_min: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    series = np.repeat(np.arange(len(lengths)), lengths)
+    stamps = (
+        np.concatenate([np.sort(rng.choice(1_000, length, replace=False)) for length in lengths]) * MINUTE_US
+    )
+    label = (rng.random(len(series)) < 0.05).astype(np.int64)
+    train, evaluation, holdout = fractions
+    config = SplitConfig(
+        train_fraction=train, eval_fraction=evaluation, holdout_fraction=holdout, block_s=block_min * 60
+    )
+    assigned, _ = assign_rows(Keys(series, stamps, label), config, 60, seed)
+    assert set(assigned.tolist()) <= set(range(len(config.fractions())))
+    hour = stamps // (block_min * MINUTE_US)
+    # Within a series and a block of the clock, the split changes at most where a moved event ends.
+    same = (np.diff(series) == 0) & (np.diff(hour) == 0)
+    torn = np.flatnonzero(same & (np.diff(assigned) != 0))
+    assert all(label[row] == 1 for row in torn)
