@@ -18,7 +18,7 @@ from components.synthesizer_trainer.core.calendar import PHASE_BINS
 #: Lower edges of the dwell-time bins, in rows.
 DWELL_EDGES = np.array([1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40, 50, 64, 90, 128, 200, 320])
 #: Bins of a numeric covariate, equally likely.
-LEVEL_BINS = 12
+LEVEL_BINS = 20
 #: Weight of the parent distribution, in rows (Dirichlet prior).
 PRIOR_ROWS = 2.0
 #: Weight of the normal transitions in an anomaly kind's, in rows.
@@ -93,18 +93,20 @@ def joint_states(codes: np.ndarray, min_count: int, limit: int) -> tuple[np.ndar
 
 
 def group_variables(variables: list[Variable], limit: int, min_count: int) -> list[tuple[int, ...]]:
-    """Groups variables whose values or changes go together (Cramer's V above 0.12), greedily.
+    """Groups variables that change at the same moments (Cramer's V above 0.15), greedily.
 
-    A group stays below `limit` joint states.
+    Variables that only agree in level (two functions of the time of day) stay apart: covariates carry
+    that. A group stays below `limit` joint states.
     """
+    changes = [np.diff(v.codes, prepend=v.codes[:1]) != 0 for v in variables]
     groups: list[tuple[int, ...]] = [(index,) for index in range(len(variables))]
     strength: dict[tuple[int, int], float] = {}
     for a in range(len(variables)):
         for b in range(a):
-            strength[b, a] = cramers_v(variables[a].codes, variables[b].codes)
+            strength[b, a] = cramers_v(changes[a].astype(int), changes[b].astype(int))
     member = {index: (index,) for index in range(len(variables))}
     for (a, b), value in sorted(strength.items(), key=lambda item: -item[1]):
-        if value < 0.12:
+        if value < 0.15:
             break
         first, second = member[a], member[b]
         if first == second:

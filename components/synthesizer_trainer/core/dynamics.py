@@ -21,6 +21,10 @@ WARP_LIMIT = 4.0
 WARP_SIZE = 129
 #: Largest spectral radius of the closed loop.
 MAX_RADIUS = 0.999
+#: Weight of the margins in the tables of local mean and scale, in rows.
+LOCAL_PRIOR_ROWS = 20.0
+#: Fewer rows than this have no local structure worth a table.
+MIN_LOCAL_ROWS = 400
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,9 @@ class Dynamics:
       centre: Means of the indicators, subtracted before use. Shape [D].
       factor: L, Cholesky factor of the innovations' correlation. Shape [F, F].
       warp: Innovation at every point of the warp grid. Shape [F, WARP_SIZE].
+      shift: What the linear part misses, by the feature's own level and the phase of the main cycle.
+        Shape [F, level, phase].
+      spread: Scale of the innovations by the same. Shape [F, level, phase], mean square 1.
     """
 
     lags: np.ndarray
@@ -48,6 +55,8 @@ class Dynamics:
     centre: np.ndarray
     factor: np.ndarray
     warp: np.ndarray
+    shift: np.ndarray
+    spread: np.ndarray
 
     @property
     def matrix(self) -> np.ndarray:
@@ -96,6 +105,10 @@ def fit_dynamics(
     order: int,
     memory_steps: tuple[float, ...],
     penalty: float,
+    levels: np.ndarray,
+    level_bins: int,
+    phase: np.ndarray,
+    phase_bins: int,
 ) -> Dynamics:
     """Fits the recurrence on normal rows.
 
@@ -108,6 +121,10 @@ def fit_dynamics(
       order: p.
       memory_steps: tau_k in rows.
       penalty: Ridge, per row and per variance of the regressor.
+      levels: Bin of every feature's score. Shape [N, F], int.
+      level_bins: Their number.
+      phase: Bin of the main cycle's phase. Shape [N], int.
+      phase_bins: Their number.
 
     Returns:
       A stable recurrence.
@@ -145,6 +162,16 @@ def fit_dynamics(
     rest = matrix[:, order * count :]
     memory_part = rest[:, : k * count].reshape(count, k, count).transpose(1, 0, 2)
     lags, memory_part = stabilise(lags, memory_part, decay)
+    shift = np.zeros((count, level_bins, phase_bins))
+    spread = np.ones_like(shift)
+    for feature in range(count):
+        own = ~np.isnan(residual[:, feature])
+        if own.sum() < MIN_LOCAL_ROWS:
+            continue
+        cells = levels[rows[own] - 1, feature], phase[rows[own]]
+        error = residual[own, feature]
+        shift[feature], spread[feature] = fit_local(error, *cells, level_bins, phase_bins)
+        residual[own, feature] = (error - shift[feature][cells]) / spread[feature][cells]
     factor, warp = fit_innovations(residual)
     return Dynamics(
         lags=lags,
@@ -156,7 +183,62 @@ def fit_dynamics(
         centre=centre,
         factor=factor,
         warp=warp,
+        shift=shift,
+        spread=spread,
     )
+
+
+def smooth_table(
+    values: np.ndarray, level: np.ndarray, phase: np.ndarray, levels: int, phases: int, prior: float
+) -> np.ndarray:
+    """Means of a quantity by level and phase, each cell shrunk to its margins' additive fit.
+
+    Args:
+      values: Shape [n].
+      level: Shape [n].
+      phase: Shape [n].
+      levels: Bins of the level.
+      phases: Bins of the phase.
+      prior: Weight of the margins, in rows.
+
+    Returns:
+      Shape [levels, phases].
+    """
+    mean = float(values.mean())
+
+    def margin(index: np.ndarray, size: int) -> np.ndarray:
+        total = np.bincount(index, weights=values - mean, minlength=size)
+        return total / (np.bincount(index, minlength=size) + prior)
+
+    by_level = margin(level, levels)
+    rest = values - mean - by_level[level]
+    by_phase = np.bincount(phase, weights=rest, minlength=phases)
+    by_phase = by_phase / (np.bincount(phase, minlength=phases) + prior)
+    base = mean + by_level[:, None] + by_phase
+    flat = level * phases + phase
+    count = np.bincount(flat, minlength=levels * phases)
+    total = np.bincount(flat, weights=values - base.ravel()[flat], minlength=levels * phases)
+    return base + (total / (count + prior)).reshape(levels, phases)
+
+
+def fit_local(
+    error: np.ndarray, level: np.ndarray, phase: np.ndarray, levels: int, phases: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and scale of the linear part's error, by level and phase.
+
+    A full battery takes no charge and a pump at night makes no noise: no linear recurrence says so.
+
+    Returns:
+      Shift and spread, each [levels, phases].
+    """
+    shift = smooth_table(error, level, phase, levels, phases, LOCAL_PRIOR_ROWS)
+    rest = error - shift[level, phase]
+    # Logarithms are robust against the heavy tails that the warp is there for.
+    floor = 1e-3 * (np.std(rest) + 1e-12)
+    logarithm = np.log(np.abs(rest) + floor)
+    spread = np.exp(smooth_table(logarithm, level, phase, levels, phases, LOCAL_PRIOR_ROWS))
+    spread /= np.sqrt(np.mean(spread[level, phase] ** 2))
+    return shift, np.clip(spread, 0.05, 5.0)
 
 
 def companion(lags: np.ndarray, memory: np.ndarray, decay: np.ndarray) -> np.ndarray:

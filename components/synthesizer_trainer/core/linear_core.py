@@ -9,7 +9,7 @@ import numpy as np
 from components.dataset import DatasetConfig
 from components.synthesizer_trainer.core import chains as chain_lib
 from components.synthesizer_trainer.core import events as event_lib
-from components.synthesizer_trainer.core.calendar import Calendar, fit_calendar, ridge
+from components.synthesizer_trainer.core.calendar import PHASE_BINS, Calendar, fit_calendar, ridge
 from components.synthesizer_trainer.core.columns import ColumnTable, build_table, decode, lattice_step, limit_table
 from components.synthesizer_trainer.core.dynamics import Dynamics, fit_dynamics, memories
 from components.synthesizer_trainer.core.panel import MICROSECONDS, Panel
@@ -39,7 +39,10 @@ class LinearCore:
       variables: The discrete variables.
       chains: Their chains.
       indicators: (variable, code) of each input of the recurrence.
-      level_edges: Edges of a latent series' covariate bins. Shape [F, LEVEL_BINS - 1].
+      level_edges: Edges of a latent series' covariate bins; the second half of the rows is for
+        scores less the series' own offset. Shape [2 F, LEVEL_BINS - 1].
+      offsets: Mean score of each series (or cluster) against the locale's. Shape [styles, F].
+      phase: The cycle that local structure depends on, or -1.
       calendar: Functions of time.
       styles: Calendar coefficients of each series (or cluster). Shape [styles, F, C].
       dynamics: The recurrence.
@@ -56,6 +59,8 @@ class LinearCore:
     chains: tuple[chain_lib.Chain, ...]
     indicators: tuple[tuple[int, int], ...]
     level_edges: np.ndarray
+    offsets: np.ndarray
+    phase: int
     calendar: Calendar
     styles: np.ndarray
     dynamics: Dynamics
@@ -153,18 +158,17 @@ def fit_linear_core(
         panel, np.zeros((len(panel), 0)), interval_s, 0
     )
     design = calendar.design(panel.time_us)
-    own = _fit_styles(design, calm, panel.series, panel.n_series)
-    mean = np.einsum("nc,nfc->nf", design, own[panel.series])
+    own_styles = _fit_styles(design, calm, panel.series, panel.n_series)
+    mean = np.einsum("nc,nfc->nf", design, own_styles[panel.series])
     y = latent - mean
-    y[~known & (panel.kind == 0)[:, None]] *= 1.0
 
-    edges = np.zeros((len(numeric), chain_lib.LEVEL_BINS - 1))
+    offsets = _offsets(mean, panel.series, panel.n_series)
+    both = np.concatenate([latent, latent - offsets[panel.series]], axis=1)
     share = np.arange(1, chain_lib.LEVEL_BINS) / chain_lib.LEVEL_BINS
-    for index in range(len(numeric)):
-        edges[index] = np.quantile(latent[normal, index], share)
-    level_bins = np.stack(
-        [np.searchsorted(edges[i], latent[:, i], side="left") for i in range(len(numeric))], axis=1
-    ) if numeric else np.zeros((len(panel), 0), np.int64)
+    edges = np.quantile(both[normal], share, axis=0).T if numeric else np.zeros((0, len(share)))
+    level_bins = np.zeros(both.shape, np.int64)
+    for index, own in enumerate(edges):
+        level_bins[:, index] = np.searchsorted(own, both[:, index], side="left")
     frozen = _frozen_rows(panel, held, holds, pairs)
     chains = _fit_chains(
         panel, variables, frozen, calendar, level_bins, pairs, chain_states, min_state_count
@@ -181,11 +185,24 @@ def fit_linear_core(
         inputs[:, column] = variables[index].codes == code
     free = known.copy()
     free[:, holds] &= ~held[:, holds]
+    phase = _main_cycle(calendar, own_styles)
     dynamics = fit_dynamics(
-        y, free, inputs, panel.segment, normal, var_order, memory_steps, penalty
+        y,
+        free,
+        inputs,
+        panel.segment,
+        normal,
+        var_order,
+        memory_steps,
+        penalty,
+        level_bins[:, : len(numeric)],
+        chain_lib.LEVEL_BINS,
+        calendar.phase_bins(panel.time_us)[:, phase] if phase >= 0 else np.zeros(len(panel), np.int64),
+        PHASE_BINS if phase >= 0 else 1,
     )
     events = _fit_events(panel, variables, tables, latent, y, mean, values, inputs, dynamics, held, generator)
     counts = np.bincount(events.kind, minlength=len(panel.kinds) + 1)[1:]
+    styles, offsets_of_styles = _cluster(own_styles, offsets, generator)
     return LinearCore(
         numeric=tuple(numeric),
         tables=tuple(tables),
@@ -195,8 +212,10 @@ def fit_linear_core(
         chains=chains,
         indicators=indicators,
         level_edges=edges,
+        offsets=offsets_of_styles,
+        phase=phase,
         calendar=calendar,
-        styles=_cluster(own, generator),
+        styles=styles,
         dynamics=dynamics,
         events=events,
         event_rows=len(panel) / np.maximum(counts, 1),
@@ -265,16 +284,36 @@ def _fit_styles(design: np.ndarray, calm: np.ndarray, series: np.ndarray, count:
     return out
 
 
-def _cluster(styles: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+def _offsets(mean: np.ndarray, series: np.ndarray, count: int) -> np.ndarray:
+    """Mean of each series' calendar part less the locale's. Shape [series, F]."""
+    rows = np.maximum(np.bincount(series, minlength=count), 1)[:, None]
+    total = np.zeros((count, mean.shape[1]))
+    np.add.at(total, series, mean)
+    return total / rows - mean.mean(0)
+
+
+def _main_cycle(calendar: Calendar, styles: np.ndarray) -> int:
+    """The cycle with the largest amplitude over all features, or -1 where there is none."""
+    strength, column = [], 1
+    for count in calendar.harmonics:
+        strength.append(float((styles[..., column : column + 2 * count] ** 2).sum()))
+        column += 2 * count
+    return int(np.argmax(strength)) if strength and styles.size else -1
+
+
+def _cluster(
+    styles: np.ndarray, offsets: np.ndarray, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """At most `MAX_STYLES` styles: series are averaged in groups of similar ones."""
     if len(styles) <= MAX_STYLES or not styles.size:
-        return styles
+        return styles, offsets
     from sklearn.cluster import KMeans
 
-    flat = styles.reshape(len(styles), -1)
+    flat = np.concatenate([styles.reshape(len(styles), -1), offsets], axis=1)
     seed = int(generator.integers(2**31))
-    found = KMeans(MAX_STYLES, n_init=1, random_state=seed).fit(flat)
-    return found.cluster_centers_.reshape(-1, *styles.shape[1:])
+    centres = KMeans(MAX_STYLES, n_init=1, random_state=seed).fit(flat).cluster_centers_
+    width = offsets.shape[1]
+    return centres[:, :-width].reshape(-1, *styles.shape[1:]), centres[:, -width:]
 
 
 def _frozen_rows(
@@ -330,11 +369,9 @@ def _fit_chains(
             if other != index and 2 <= len(other_states) <= 24:
                 candidates[offset + len(groups) + other] = (other_codes[before], len(other_states))
         usable = pairs
-        for numeric_index, rows in frozen.items():
-            names = [(variables[i].role, i) for i in group]
-            if any(role == "hold" for role, _ in names) and rows.any():
+        if any(variables[i].role == "hold" for i in group):
+            for rows in frozen.values():
                 usable = usable[~rows[usable]]
-            _ = numeric_index
         out.append(
             chain_lib.fit_chain(
                 group, states, codes, candidates, usable, panel.kind, len(panel.kinds)

@@ -43,6 +43,7 @@ class SynthesizerModule(tf.Module):
         self.n_numeric = len(core.numeric)
         self.n_chains = len(core.chains)
         self.n_phases = len(core.calendar.periods_s)
+        self.main_cycle = core.phase
         self.n_kinds = len(core.event_rows)
         self.metadata = tf.Variable(json.dumps(metadata, sort_keys=True), trainable=False, name="metadata")
         self.store = {
@@ -65,6 +66,7 @@ class SynthesizerModule(tf.Module):
         carry = {
             "history": rows(history),
             "latent": rows(features),
+            "offset": rows(features),
             "state": rows(chains, dtype=tf.int32),
             "dwell": rows(chains, dtype=tf.int32),
         }
@@ -103,6 +105,7 @@ class SynthesizerModule(tf.Module):
         return {
             "history": tf.zeros([sessions, width * features]),
             "latent": tf.zeros([sessions, features]),
+            "offset": tf.zeros([sessions, features]),
             "state": state,
             "dwell": tf.ones([sessions, chains], tf.int32),
         }
@@ -150,9 +153,18 @@ class SynthesizerModule(tf.Module):
             states: tf.TensorArray,
         ) -> tuple[Any, ...]:
             before = state
+            relative = latent - carry["offset"]
             levels = tf.reduce_sum(
-                tf.cast(latent[:, :, None] > store["level_edges"][None], tf.int32), axis=-1
+                tf.cast(
+                    tf.concat([latent, relative], 1)[:, :, None] > store["level_edges"][None], tf.int32
+                ),
+                axis=-1,
             )
+            cell = levels[:, :features] * store["local_phases"]
+            if self.main_cycle >= 0:
+                cell += phase_steps[t][:, self.main_cycle, None]
+            cell += store["local_rows"]
+            shift, spread = tf.gather(store["shift"], cell), tf.gather(store["spread"], cell)
             stay = (
                 tf.reduce_sum(tf.cast(dwell[:, :, None] >= store["dwell_edges"][None, None], tf.int32), -1) - 1
             )
@@ -175,7 +187,8 @@ class SynthesizerModule(tf.Module):
                 + tf.matmul(now, store["now"])
                 + tf.matmul(was, store["before"])
                 + store["constant"]
-                + innovation[t]
+                + shift
+                + spread * innovation[t]
             )
             proposed = tf.clip_by_value(means[t] + y, -LATENT_LIMIT, LATENT_LIMIT)
             latent = tf.where(self._holds(state), latent, proposed)
@@ -192,6 +205,7 @@ class SynthesizerModule(tf.Module):
         after = {
             "history": history,
             "latent": latent,
+            "offset": carry["offset"],
             "state": state,
             "dwell": dwell,
         }
@@ -297,11 +311,17 @@ def _tables(core: LinearCore) -> dict[str, np.ndarray]:
         "level_edges": core.level_edges,
         "table": table,
         "styles": core.styles,
+        "offsets": core.offsets,
+        "shift": dynamics.shift.ravel(),
+        "spread": dynamics.spread.ravel(),
     }
     for name in ("scale", "step", "origin", "low", "high"):
         out[name] = np.array([getattr(t, name) for t in core.tables])
     out = {name: np.asarray(value, np.float32) for name, value in out.items()}
     out["snap"] = snap
+    cells = int(np.prod(dynamics.shift.shape[1:]))
+    out["local_rows"] = np.arange(features, dtype=np.int32) * cells
+    out["local_phases"] = np.int32(dynamics.shift.shape[2])
     out["dwell_edges"] = DWELL_EDGES.astype(np.int32)
     out.update(_chain_tables(core))
     events = core.events
@@ -321,7 +341,7 @@ def _chain_tables(core: LinearCore) -> dict[str, np.ndarray]:
     widest = max([len(c.states) for c in chains], default=1)
     phases, features = len(core.calendar.periods_s), len(core.numeric)
     # The last column of the covariate vector is always 0: no covariate.
-    nothing = phases + features + 2 * count
+    nothing = phases + 2 * features + 2 * count
     out = {
         "covariates": np.full((count, 2), nothing, np.int32),
         "sizes": np.ones((count, 2), np.int32),

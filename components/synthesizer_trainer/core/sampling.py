@@ -230,7 +230,8 @@ class Synthesizer:
         offsets = np.arange(-BURN_IN, steps) * round(self.interval_s * MICROSECONDS)
         time_us = np.array([s.start_us for s in sessions])[:, None] + offsets
         design = self.calendar.design(time_us)
-        mean = np.matmul(design, self._styles(numbers, seed).transpose(0, 2, 1))
+        styles, offset = self._styles(numbers, seed)
+        mean = np.matmul(design, styles.transpose(0, 2, 1))
         phases = self.calendar.phase_bins(time_us)
         kind = np.zeros(time_us.shape, np.int32)
         for index, session in enumerate(sessions):
@@ -246,6 +247,7 @@ class Synthesizer:
         padded_kind = np.pad(kind, padding)
         base = np.array([seed & 0x7FFFFFFF, int(numbers[0]) * 4096], np.int64)
         carry = self.module.start(tf.constant(base), tf.zeros([lanes]))
+        carry["offset"] = tf.constant(np.pad(offset, ((0, lanes - len(sessions)), (0, 0))))
         scores, states = [], []
         for index in range(blocks):
             part = slice(index * block, (index + 1) * block)
@@ -266,16 +268,19 @@ class Synthesizer:
             design[:, BURN_IN:],
         )
 
-    def _styles(self, numbers: np.ndarray, seed: int) -> np.ndarray:
-        """Calendar coefficients of sessions: a training series' own, jittered. Shape [S, F, C]."""
+    def _styles(self, numbers: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Calendar coefficients [S, F, C] and offsets [S, F] of sessions: a series' own, jittered."""
         styles = self.store["styles"]
         out = np.empty((len(numbers), *styles.shape[1:]), np.float32)
+        offset = np.empty((len(numbers), styles.shape[1]), np.float32)
         for place, number in enumerate(numbers):
             generator = np.random.default_rng([seed & 0x7FFFFFFF, 2, int(number)])
             own = styles[int(number) % len(styles)]
             out[place] = own * (1 + STYLE_JITTER * generator.standard_normal(own.shape))
-            out[place, :, 0] += STYLE_LEVEL_JITTER * generator.standard_normal(len(own))
-        return out
+            level = STYLE_LEVEL_JITTER * generator.standard_normal(len(own))
+            out[place, :, 0] += level
+            offset[place] = self.store["offsets"][int(number) % len(styles)] + level
+        return out, offset
 
     def condition(self, design: np.ndarray, kind: np.ndarray, states: np.ndarray) -> np.ndarray:
         """What the networks are conditioned on: cycles' first harmonics, kind, indicators.
