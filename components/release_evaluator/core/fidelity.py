@@ -112,8 +112,10 @@ def spread_ratio(real: np.ndarray, synthetic: np.ndarray) -> float:
       synthetic: As `real`.
 
     Raises:
-      UndefinedMetricError: all real rows are alike.
+      UndefinedMetricError: all real rows are alike, or a side is empty.
     """
+    if not len(real) or not len(synthetic):
+        raise UndefinedMetricError("no row that is not labelled anomalous")
     total = float(real.var(axis=0).sum())
     if total <= 0:
         raise UndefinedMetricError("all real rows are alike")
