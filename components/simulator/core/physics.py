@@ -146,26 +146,30 @@ def simulate_plant(
     cells = battery.cells - cell_lost.astype(float)
     nominal_v = cells * (battery.cell_empty_v + battery.cell_full_v) / 2
 
-    state = np.repeat(set_point[:, None], 2, axis=1)
+    # The loop is the simulator's cost: two plain vectors are cheaper than a batch of 2 x 2 products.
+    (node_node, node_wall), (wall_node, wall_wall) = transition.transpose(1, 2, 0)
+    node_input, wall_input = inputs[:, 0, 0], inputs[:, 1, 0]
+    node_forced, wall_forced = forced[:, :, 0].copy(), forced[:, :, 1].copy()
+    temperature, wall = set_point.copy(), set_point.copy()
+    charge_per_w = interval_s / (nominal_v * coulombs)
     on = np.zeros(assets, bool)
     safe = np.zeros(assets, bool)
     soc = np.full(assets, 0.7)
     temps, ons, socs = np.empty((steps, assets)), np.empty((steps, assets), bool), np.empty((steps, assets))
     safes = np.empty((steps, assets), bool)
     for step in range(steps):
-        temperature = state[:, 0]
         on = (temperature < low) | (on & (temperature <= high))
         safe = (soc < battery.safe_soc) | (safe & (soc < battery.resume_soc))
         temps[step], ons[step], socs[step], safes[step] = temperature, on, soc, safe
         heat = on * heater_w[step]
         payload = thermal.payload_w * ~safe
-        state = (
-            np.einsum("aij,aj->ai", transition, state)
-            + forced[step]
-            + inputs[:, :, 0] * (heat + payload)[:, None]
+        extra = heat + payload
+        power = array_w[step] - battery.base_load_w - extra
+        soc = np.minimum(1.0, np.maximum(0.0, soc + power * charge_per_w[step]))
+        temperature, wall = (
+            node_node * temperature + node_wall * wall + node_forced[step] + node_input * extra,
+            wall_node * temperature + wall_wall * wall + wall_forced[step] + wall_input * extra,
         )
-        power = array_w[step] - battery.base_load_w - payload - heat
-        soc = np.minimum(1.0, np.maximum(0.0, soc + power / nominal_v[step] * interval_s / coulombs))
 
     # The current that really flowed: a full battery takes none, an empty one gives none.
     change = np.diff(socs, axis=0, append=soc[None, :])
