@@ -169,25 +169,21 @@ def _ingest(files: PipelineFiles) -> Part[Ingest]:
     if part.content is None:
         return Part[Ingest](absent=part.absent)
     found = part.content
-    raw = first_of(found, "quarantined_per_reason", "quarantined_by_reason", "reasons", "quarantined")
-    reasons = as_counts(raw)
-    read = as_count(first_of(found, "rows_read", "read"))
-    kept = as_count(first_of(found, "rows_kept", "kept"))
-    quarantined = as_count(first_of(found, "rows_quarantined", "quarantined"))
-    if quarantined is None and (reasons or isinstance(raw, Mapping)):
-        quarantined = sum(reasons.values())
-    if quarantined is None and read is not None and kept is not None:
-        quarantined = read - kept
-    splits = first_of(found, "rows_per_split", "split_rows", "splits")
-    dropped = first_of(found, "dropped_columns", "columns_dropped", "pii_dropped")
+    reasons = as_counts(found.get("quarantined_by_reason"))
+    pii = {column: as_text(action) for column, action in as_mapping(found.get("pii")).items()}
+    splits = {
+        name: as_count(first_of(entry, "rows", default=entry))
+        for name, entry in as_mapping(found.get("splits")).items()
+    }
     return Part[Ingest](
         content=Ingest(
-            rows_read=read,
-            rows_kept=kept,
-            rows_quarantined=quarantined,
+            rows_read=as_count(found.get("rows_read")),
+            rows_kept=as_count(found.get("rows_kept")),
+            rows_quarantined=as_count(found.get("rows_quarantined")),
             reasons=dict(sorted(reasons.items(), key=lambda item: -item[1])),
-            dropped_columns=tuple(as_text(name) for name in as_list(dropped)),
-            splits=as_counts(splits),
+            dropped_columns=tuple(as_text(name) for name in as_list(found.get("columns_dropped"))),
+            pii=pii,
+            splits={name: rows for name, rows in splits.items() if rows is not None},
         )
     )
 
@@ -235,14 +231,24 @@ def _training(files: PipelineFiles) -> Part[Training]:
     if part.content is None:
         return Part[Training](absent=_why_open(files) or part.absent)
     found = part.content
-    log = first_of(found, "training_log", "log", "history", "training")
-    log = first_of(log, "log", "history", "epochs", "points", default=log)
+    outcome, seconds = as_mapping(found.get("training")), as_mapping(found.get("seconds"))
+    sizes = [as_count(found.get(key)) for key in ("core_parameters", "network_parameters")]
+    facts = {
+        "rows": as_count(found.get("rows")),
+        "series": as_count(found.get("series")),
+        "fidelity of the linear core": as_number(as_mapping(found.get("fidelity_core")).get("score")),
+        "fidelity of the best step": as_number(as_mapping(found.get("fidelity_best")).get("score")),
+        "best step": as_count(outcome.get("best_step")),
+        "steps": as_count(outcome.get("steps")),
+    }
     return Part[Training](
         content=Training(
-            seconds=as_number(first_of(found, "training_seconds", "seconds", "wall_seconds")),
-            parameters=as_count(first_of(found, "parameters", "n_parameters", "parameter_count")),
-            stopped=as_text(first_of(found, "stopped", "stop_reason", "stopped_because")),
-            curves=training_curves(log),
+            seconds=as_number(seconds.get("total")),
+            parameters=sum(size for size in sizes if size is not None) or None,
+            stopped=as_text(outcome.get("stopped")),
+            judged_on=as_text(found.get("judged_on")),
+            facts={name: value for name, value in facts.items() if value is not None},
+            curves=training_curves(outcome.get("log")),
         )
     )
 

@@ -106,13 +106,21 @@ class Blessing(ReportModel):
 
 
 class Ingest(ReportModel):
-    """What ExampleGen read; counts of rows only."""
+    """What ExampleGen read; counts of rows only.
+
+    Attributes:
+      reasons: Quarantined rows by reason.
+      dropped_columns: Source columns that are not stored.
+      pii: Action of the PII policy by column.
+      splits: Rows by split.
+    """
 
     rows_read: int | None = None
     rows_kept: int | None = None
     rows_quarantined: int | None = None
     reasons: dict[str, int] = {}
     dropped_columns: tuple[str, ...] = ()
+    pii: dict[str, str] = {}
     splits: dict[str, int] = {}
 
 
@@ -232,12 +240,19 @@ class TrainingCurve(ReportModel):
 
 
 class Training(ReportModel):
-    """The synthesizer's training log."""
+    """The synthesizer's training log.
+
+    Attributes:
+      stopped: Why training ended, in the trainer's word.
+      judged_on: The split that fidelity was measured on.
+      facts: Counts and scores by name.
+    """
 
     seconds: float | None = None
     parameters: int | None = None
     stopped: str = ""
-    facts: dict[str, str] = {}
+    judged_on: str = ""
+    facts: dict[str, int | float] = {}
     curves: tuple[TrainingCurve, ...] = ()
 
 

@@ -159,6 +159,8 @@ class PipelineFiles:
         status = self.entry.get("status")
         if found is None and status == "skipped":
             return f"{self.name} was skipped in this run, so there is no {subject}."
+        if found is None and status == "running":
+            return f"{component} has not ended: {self.name} is still running, or was killed."
         if found is None and status == "failed":
             cause = f": {self.error}" if self.error else ""
             return f"{component} did not run because {self.name} failed before it{cause}"

@@ -1,4 +1,4 @@
-"""The made-up run, as a fixture."""
+"""The made-up run, as fixtures."""
 
 from __future__ import annotations
 
@@ -9,12 +9,25 @@ from typing import Any
 
 import pytest
 
+from pipeline.report.collect import collect
+from pipeline.report.render import render_html
 
-@pytest.fixture
-def make_run(tmp_path: Path) -> Callable[..., Any]:
-    """Writes a made-up run; arguments as `MadeUpRun`."""
+
+def _made_up_run(root: Path, **options: Any) -> Any:
     spec = importlib.util.spec_from_file_location("made_up_run", Path(__file__).with_name("made_up_run.py"))
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return lambda **options: module.MadeUpRun(tmp_path, **options)
+    return module.MadeUpRun(root, **options)
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> Callable[..., Any]:
+    """Writes a made-up run; arguments as `MadeUpRun`."""
+    return lambda **options: _made_up_run(tmp_path, **options)
+
+
+@pytest.fixture(scope="session")
+def whole_page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page of the whole made-up run, for tests that only look at it."""
+    return render_html(collect(_made_up_run(tmp_path_factory.mktemp("run")).run_dir))

@@ -38,9 +38,10 @@ class MadeUpRun:
         self.root = root
         self.run_dir = root / "runs" / "20261121T035100-abc123"
         self.restricted = restricted
-        self.features = [
-            FEATURES[i] if i < len(FEATURES) - 1 else (f"{FEATURES[-1][0]}_{i}", "") for i in range(features)
-        ]
+        spare = [(f"channel_{number}", "V") for number in range(max(0, features - len(FEATURES)))]
+        self.features = (
+            [*FEATURES[: features - 1], *spare, FEATURES[-1]] if spare else list(FEATURES[:features])
+        )
         self.rng = np.random.default_rng(7)
         self.state: dict[str, Any] = {
             "run_id": self.run_dir.name,
@@ -115,8 +116,12 @@ class MadeUpRun:
             {
                 "rows_read": 20_160,
                 "rows_kept": 20_151,
-                "quarantined": {"timestamp_repeated": 6, "value_not_finite": 3},
+                "rows_quarantined": 9,
+                "quarantined_by_reason": {"value_not_finite": 3, "timestamp_repeated": 6},
                 "columns_dropped": ["operator_email"],
+                "pii": {"operator_email": "drop"},
+                "splits": {"train": {"rows": 14_106, "labelled_rows": 377, "digest": "ab"}},
+                "first_timestamp": SECRET,
                 "span": 1,
             },
         )
@@ -164,22 +169,28 @@ class MadeUpRun:
         )
         if open_:
             return
-        steps = np.arange(0, 2000, 25)
         _dump(
             self.file(locale, "SynthesizerTrainer", "model", "synthesizer.json"),
             {
-                "seconds": 58.1,
-                "parameters": 184_321,
-                "stopped": "max_steps",
-                "log": [
-                    {
-                        "step": int(step),
-                        "critic_loss": float(-4 * np.exp(-step / 400) - 0.3 + self.rng.normal(0, 0.05)),
-                        "generator_loss": float(1.5 * np.exp(-step / 500) + self.rng.normal(0, 0.04)),
-                        "fidelity": float(0.93 - 0.4 * np.exp(-step / 300)),
-                    }
-                    for step in steps
-                ],
+                "seconds": {"total": 58.1, "cpu": 60.0},
+                "core_parameters": 45_109,
+                "network_parameters": 13_320,
+                "judged_on": "eval",
+                "fidelity_core": {"score": 0.871},
+                "fidelity_best": {"score": 0.931},
+                "training": {
+                    "steps": 2000,
+                    "best_step": 1950,
+                    "stopped": "max_steps",
+                    "log": [
+                        {
+                            "step": int(step),
+                            "distance": float(4 * np.exp(-step / 400) + 0.3 + self.rng.normal(0, 0.05)),
+                            "score": float(0.93 - 0.06 * np.exp(-step / 300)),
+                        }
+                        for step in np.arange(0, 2000, 25)
+                    ],
+                },
             },
         )
         _dump(self.file(locale, "ReleaseEvaluator", "evaluation", "evaluation.json"), release_evaluation())

@@ -36,11 +36,12 @@ def test_every_section_is_read(make_run: MakeRun) -> None:
     assert sorted(curve.kind for curve in eu.curves.content) == sorted(
         ["density", "autocorrelation", "daily"] * 3 + ["share"]
     )
-    assert [curve.name for curve in eu.training.content.curves] == [
-        "critic_loss",
-        "generator_loss",
-        "fidelity",
-    ]
+    training = eu.training.content
+    assert [curve.name for curve in training.curves] == ["distance", "score"]
+    assert (training.seconds, training.parameters, training.stopped) == (58.1, 45_109 + 13_320, "max_steps")
+    assert training.facts["best step"] == 1950
+    assert eu.ingest.content.splits == {"train": 14_106}
+    assert eu.ingest.content.pii == {"operator_email": "drop"}
     assert eu.push.content.rows == 20_151
     assert report.central.blessing.content is not None
     assert report.central.skew.content is not None and len(report.central.skew.content.pairs) == 3 * 4
@@ -170,6 +171,16 @@ def test_what_comes_after_a_failure_says_so(make_run: MakeRun) -> None:
     assert report.verdict.tone == "broken"
     assert "2 of 3 locales released" in report.verdict.sentence
     assert "ap-south failed: feature=mode: ERROR" in report.verdict.details
+
+
+def test_a_run_that_was_killed_says_what_has_not_ended(make_run: MakeRun) -> None:
+    run = make_run()
+    run.state["locales"]["eu-west"] |= {"status": "running", "components": []}
+    run.state["exit_status"] = None
+    report = collect(run.save())
+    why = "Pusher has not ended: eu-west is still running, or was killed."
+    assert region(report, "eu-west").push.absent == why
+    assert report.verdict.tone == "unknown"
 
 
 def test_a_run_that_stopped_before_the_centre(make_run: MakeRun) -> None:

@@ -18,6 +18,7 @@ from pipeline.report.collect import collect
 from pipeline.report.model import Bounds, Curve, RunReport
 from pipeline.report.plots import curve_alt, curve_svg
 from pipeline.report.render import render, render_html
+from pipeline.report.views import flow_rows
 
 MakeRun = Callable[..., Any]
 SECTIONS = ("detection", "forecasts", "releases", "skew", "timings", "environment")
@@ -74,20 +75,19 @@ def test_page_and_twin_are_written_side_by_side(make_run: MakeRun, tmp_path: Pat
     assert out.stat().st_size < 1_000_000
 
 
-def test_page_is_well_formed_and_asks_for_nothing(make_run: MakeRun) -> None:
-    text = render_html(collect(make_run().run_dir))
-    page = Page(text)
+def test_page_is_well_formed_and_asks_for_nothing(whole_page: str) -> None:
+    page = Page(whole_page)
     assert len(page.ids) == len(set(page.ids))
     assert set(SECTIONS) | {"locale-eu-west", "locale-ap-south", "locale-us-east"} <= set(page.ids)
     assert [item for item in page.addresses if not item.startswith(("#", "data:"))] == []
     assert all(item[1:] in page.ids for item in page.addresses if item.startswith("#"))
     assert "script" not in page.tags
-    assert re.findall(r"https?://|@import|url\((?!#)", text) == []
-    assert "default-src 'none'" in text
+    assert re.findall(r"https?://|@import|url\((?!#)", whole_page) == []
+    assert "default-src 'none'" in whole_page
 
 
-def test_page_shows_the_table_and_the_evidence(make_run: MakeRun) -> None:
-    text = Page(render_html(collect(make_run().run_dir))).text
+def test_page_shows_the_table_and_the_evidence(whole_page: str) -> None:
+    text = Page(whole_page).text
     for expected in (
         "3 of 3 locales released, and the detector was blessed; every verdict was positive.",
         "the releases of 2 restricted ones",
@@ -106,7 +106,7 @@ def test_page_shows_the_table_and_the_evidence(make_run: MakeRun) -> None:
 
 
 def test_no_value_of_a_restricted_row_is_in_page_or_twin(make_run: MakeRun, tmp_path: Path) -> None:
-    run = make_run()
+    run = make_run(restricted=("eu-west",), features=1)
     secret = "patient-4711"
     holders = [path for path in run.root.rglob("*.*") if secret in path.read_text()]
     assert holders, "the made-up run hides the secret nowhere, so the test shows nothing"
@@ -139,7 +139,7 @@ def test_text_from_files_is_escaped(make_run: MakeRun) -> None:
 
 
 def test_same_report_same_bytes(make_run: MakeRun) -> None:
-    report = collect(make_run().run_dir)
+    report = collect(make_run(restricted=("eu-west",), features=1).run_dir)
     assert render_html(report) == render_html(report)
 
 
@@ -152,6 +152,25 @@ def test_page_of_a_run_that_failed(make_run: MakeRun, component: str) -> None:
     assert set(SECTIONS) <= set(page.ids)
     assert f"{component} failed: locale=eu-west: 3 rows < 64; widen the span" in page.text
     assert "the centre was skipped in this run, so there is no scenario table." in page.text
+
+
+def test_fates_of_the_releases_are_told(make_run: MakeRun) -> None:
+    run = make_run(restricted=("eu-west", "ap-south"), features=1)
+    path = run.file("central", "MergeGen", "merge_report", "merge.json")
+    merge = json.loads(path.read_text())
+    merge["accepted"] = merge["accepted"][2:]
+    merge["refused"] = [{"locale": "eu-west", "uri": "u", "reason": "digest of data differs"}]
+    merge["missing"] = ["ap-south"]
+    path.write_text(json.dumps(merge))
+    fates = {row["locale"]: (row["fate"], row["detector"]) for row in flow_rows(collect(run.run_dir))}
+    assert fates == {
+        "eu-west": ("refused", ""),
+        "ap-south": ("missing", ""),
+        "us-east": ("merged", "orbital-fleet version 3"),
+    }
+    text = Page(render_html(collect(run.run_dir))).text
+    assert "refused digest of data differs" in text
+    assert "Missing: ap-south." in text
 
 
 def test_page_of_an_empty_run(tmp_path: Path) -> None:
@@ -174,9 +193,11 @@ def test_pictures_stand_in_where_no_series_was_written(make_run: MakeRun) -> Non
 
 
 def test_a_large_fleet_is_a_small_page(make_run: MakeRun) -> None:
-    run = make_run(restricted=tuple(f"region-{number:02d}" for number in range(14)), features=30)
+    run = make_run(restricted=tuple(f"region-{number}" for number in range(10)), features=12)
     text = render_html(collect(run.run_dir))
     assert len(text.encode()) < 5_000_000
+    # 200 curves, two of training in each region, 11 forecasts and the scores, the last two for either width.
+    assert 100 < text.count('<svg role="img"') <= 200 + 2 * 10 + 2 * 11 + 2
     assert "more curves are in" in text
 
 
@@ -201,6 +222,9 @@ def test_pictures_follow_the_theme_and_keep_their_digits() -> None:
     assert "a&lt;b" in svg and '<title id="p1-alt">' in svg
     ticks = re.findall(r">(0\.\d+)</text>", svg)
     assert any(len(tick) > 4 for tick in ticks), ticks
+    assert not re.search(r"\d\.\d{3}", "".join(re.findall(r"<[^>]+>", svg))), (
+        "coordinates need no third digit"
+    )
     assert set(re.findall(r'(?:url\(#|href="#)([^)"]+)', svg)) <= set(re.findall(r' id="([^"]+)"', svg))
 
 
