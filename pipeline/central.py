@@ -17,13 +17,13 @@ from components.merge_gen.component import MergeGen
 from components.merge_gen.resolution import Resolution, resolve_releases
 from components.prophet_evaluator.component import ProphetEvaluator
 from components.pusher.model_component import ModelPusher
+from components.release.exchange import push_fingerprint
 from components.schema_gen.component import SchemaGen
 from components.skew_validator.component import SkewValidator
 from components.statistics_gen.component import StatisticsGen
 from components.tfx_shim import BaseComponent
 from pipeline.config.model import Deployment
 from pipeline.config.resolve import CentralConfigs, central_configs
-from components.release.exchange import push_fingerprint
 from pipeline.history import previous_pushes
 from pipeline.regional import local_pipeline
 
@@ -76,9 +76,9 @@ def nodes(
     """
     merge = MergeGen(configs.merge_gen, releases).with_id("MergeGen")
     merged = merge.outputs["examples"]
-    test = ExampleGen(
-        configs.test, locale=NAME, span=0, seed=seed, fingerprint=test_fingerprint
-    ).with_id("TestExampleGen")
+    test = ExampleGen(configs.test, locale=NAME, span=0, seed=seed, fingerprint=test_fingerprint).with_id(
+        "TestExampleGen"
+    )
     built: list[BaseComponent] = [merge, test]
     ideal = None
     if configs.ideal is not None:

@@ -30,7 +30,9 @@ app.add_typer(keys_app, name="keys")
 
 ConfigArgument = Annotated[Path, typer.Argument(help="Deployment file (YAML).", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-RunOption = Annotated[Optional[str], typer.Option("--run", help="Run id; the latest run where none is given.")]
+RunOption = Annotated[
+    Optional[str], typer.Option("--run", help="Run id; the latest run where none is given.")
+]
 
 
 class Stage(str, Enum):
@@ -121,7 +123,9 @@ def doctor(as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def validate(configs: Annotated[list[Path], typer.Argument(help="Deployment files.", show_default=False)]) -> None:
+def validate(
+    configs: Annotated[list[Path], typer.Argument(help="Deployment files.", show_default=False)],
+) -> None:
     """Check deployment files: types, names, units, combinations. Reads no data."""
     for config in configs:
         deployment = _load(config)
@@ -237,7 +241,9 @@ def new_key(
         raise ConfigError(f"{private}: exists already; choose another file, or remove it")
     key = keys.ensure_key_pair(private)
     print(f"private key: {private} (stays in the locale)")
-    print(f"public key:  {keys.public_key_path(private)} (give it to the centre)\nkey id:      {key.public.key_id}")
+    print(
+        f"public key:  {keys.public_key_path(private)} (give it to the centre)\nkey id:      {key.public.key_id}"
+    )
 
 
 def run_and_report(config: Path, locales: list[str], stage: str, small: bool, as_json: bool) -> int:
@@ -274,7 +280,9 @@ def _load(config: Path) -> Any:
     from pipeline.config.load import load_deployment
 
     if config.is_dir():
-        raise ConfigError(f"{config}: a folder; allowed: a deployment file, such as {config / 'isthmus.yaml'}")
+        raise ConfigError(
+            f"{config}: a folder; allowed: a deployment file, such as {config / 'isthmus.yaml'}"
+        )
     return load_deployment(config)
 
 

@@ -86,7 +86,9 @@ def _imports() -> list[Check]:
             importlib.import_module(module)
             checks.append(Check(f"import {module.split('.')[0]}", True, "works"))
         except Exception as error:
-            checks.append(Check(f"import {module.split('.')[0]}", False, f"{type(error).__name__}: {error}", remedy))
+            checks.append(
+                Check(f"import {module.split('.')[0]}", False, f"{type(error).__name__}: {error}", remedy)
+            )
     return checks
 
 
@@ -121,7 +123,9 @@ def _prophet() -> list[Check]:
         CmdStanPyBackend()
         return [Check("Prophet's Stan back end", True, "cmdstan, shipped with Prophet")]
     except Exception as error:
-        return [Check("Prophet's Stan back end", False, f"{type(error).__name__}: {error}", "reinstall prophet")]
+        return [
+            Check("Prophet's Stan back end", False, f"{type(error).__name__}: {error}", "reinstall prophet")
+        ]
 
 
 def _machine(root: Path) -> list[Check]:
@@ -131,7 +135,12 @@ def _machine(root: Path) -> list[Check]:
     free_gib = shutil.disk_usage(existing).free / 2**30
     return [
         Check("cores", cores >= 1, str(cores)),
-        Check("memory", memory_gib >= 4, f"{memory_gib:.0f} GiB", "a region needs about 2 GiB, two at once 4 GiB"),
+        Check(
+            "memory",
+            memory_gib >= 4,
+            f"{memory_gib:.0f} GiB",
+            "a region needs about 2 GiB, two at once 4 GiB",
+        ),
         Check("free disk", free_gib >= 2, f"{free_gib:.0f} GiB", f"free some space below {existing}"),
         Check("root writable", os.access(existing, os.W_OK), str(existing), "choose another `root`"),
     ]

@@ -175,7 +175,14 @@ def versions() -> dict[str, str]:
     import platform
     from importlib import metadata
 
-    names = ("tfx", "tensorflow", "tensorflow-data-validation", "tensorflow-transform", "apache-beam", "prophet")
+    names = (
+        "tfx",
+        "tensorflow",
+        "tensorflow-data-validation",
+        "tensorflow-transform",
+        "apache-beam",
+        "prophet",
+    )
     found = {name: metadata.version(name) for name in (*names, "scikit-learn", "pyarrow", "numpy")}
     return {"isthmus": __version__, "python": platform.python_version(), **found}
 
@@ -228,7 +235,9 @@ def _run_all(jobs: list[Job], state: RunState, folder: Path, parallel: int, tell
         while waiting and len(active) < parallel:
             job = waiting.pop(0)
             ours, theirs = context.Pipe(duplex=False)
-            process = context.Process(target=work, args=(job, theirs), name=f"isthmus-{job.name}", daemon=True)
+            process = context.Process(
+                target=work, args=(job, theirs), name=f"isthmus-{job.name}", daemon=True
+            )
             process.start()
             theirs.close()
             active[ours] = (job, process, time.monotonic())

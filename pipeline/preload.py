@@ -6,10 +6,10 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import apache_beam  # noqa: E402,F401
-import pandas  # noqa: E402,F401
-import pyarrow  # noqa: E402,F401
-import sklearn.ensemble  # noqa: E402,F401
-import tensorflow  # noqa: E402,F401
-import tensorflow_data_validation  # noqa: E402,F401
-import tensorflow_transform  # noqa: E402,F401
+import apache_beam  # noqa: F401
+import pandas  # noqa: F401
+import pyarrow  # noqa: F401
+import sklearn.ensemble  # noqa: F401
+import tensorflow  # noqa: F401
+import tensorflow_data_validation  # noqa: F401
+import tensorflow_transform  # noqa: F401

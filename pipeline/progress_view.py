@@ -38,7 +38,9 @@ class RunView:
         if self._progress:
             self._progress.start()
             for name, count in self._nodes.items():
-                self._bars[name] = self._progress.add_task("", name=name, doing="waiting", total=count, start=False)
+                self._bars[name] = self._progress.add_task(
+                    "", name=name, doing="waiting", total=count, start=False
+                )
         return self
 
     def __exit__(

@@ -39,7 +39,9 @@ def write(folder: Path, *, seed: int = 7, size: Size = "demo") -> Path:
         simulate_fleet(fleet, folder / "data")
         dataset = dataset_config(fleet)
         template = resources.files("pipeline").joinpath("templates/isthmus.yaml.j2").read_text()
-        text = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True).from_string(template)
+        text = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True).from_string(
+            template
+        )
         # Written last: a folder with a deployment file has its data.
         write_atomically(
             config,

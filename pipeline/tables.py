@@ -39,7 +39,9 @@ def lineage_tree(lineage: dict[str, Any]) -> Tree:
     """Tree from source data to detector, from `pipeline.inspect.lineage`."""
     tree = Tree(f"run {lineage['run_id']}  config {lineage['config_digest'][:12]}")
     detector = lineage["detector"]
-    pushed = "pushed to " + str(detector.get("uri")) if detector.get("pushed") else detector.get("reason", "none")
+    pushed = (
+        "pushed to " + str(detector.get("uri")) if detector.get("pushed") else detector.get("reason", "none")
+    )
     top = tree.add(f"detector: {pushed}")
     merge = lineage["merge"]
     for release in merge.get("accepted", []):
@@ -71,7 +73,19 @@ def print_outcome(folder: Path, console: Console) -> None:
 def scenario_table(evaluation: dict[str, Any]) -> Table:
     """The scenario table of a detector evaluation (`evaluation.json`)."""
     table = Table(title="anomaly detection on the labelled test period", title_justify="left")
-    columns = ("detector", "scenario", "F1", "95 % interval", "TPR", "FPR", "accuracy", "TP", "FP", "FN", "TN")
+    columns = (
+        "detector",
+        "scenario",
+        "F1",
+        "95 % interval",
+        "TPR",
+        "FPR",
+        "accuracy",
+        "TP",
+        "FP",
+        "FN",
+        "TN",
+    )
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index < 2 else "right")
     detectors = list(dict.fromkeys(d for row in evaluation["scenarios"].values() for d in row))

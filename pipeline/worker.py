@@ -50,7 +50,9 @@ def work(job: Job, pipe: Connection) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     _redirect_output(log)
     faulthandler.enable()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
+    )
     started = time.monotonic()
     try:
         _run(job, pipe)

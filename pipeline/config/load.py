@@ -112,7 +112,8 @@ def _without_union_tags(location: Location, model: type[pydantic.BaseModel]) -> 
     return tuple(
         part
         for i, part in enumerate(location)
-        if i == 0 or not (isinstance(part, str) and part.startswith(tags) and "[" in part + "[")
+        if i == 0
+        or not (isinstance(part, str) and part.startswith(tags) and "[" in part + "[")
         or (isinstance(part, str) and part in model.model_fields)
     )
 

@@ -40,7 +40,9 @@ class SectionError(Exception):
       prefix: Where the section stands in the deployment file.
     """
 
-    def __init__(self, error: pydantic.ValidationError, model: type[ComponentConfig], prefix: Location) -> None:
+    def __init__(
+        self, error: pydantic.ValidationError, model: type[ComponentConfig], prefix: Location
+    ) -> None:
         super().__init__(str(error))
         self.error, self.model, self.prefix = error, model, prefix
 
@@ -231,9 +233,7 @@ def _synthesizer(
 def _generation(deployment: Deployment, locale: LocaleSection, at: Location) -> SyntheticGenConfig:
     _typed(SyntheticGenConfig, ("generation",), deployment.generation, dataset=deployment.dataset)
     _typed(SyntheticGenConfig, (*at, "generation"), locale.generation, dataset=deployment.dataset)
-    return SyntheticGenConfig(
-        dataset=deployment.dataset, **{**deployment.generation, **locale.generation}
-    )
+    return SyntheticGenConfig(dataset=deployment.dataset, **{**deployment.generation, **locale.generation})
 
 
 def _evaluator(deployment: Deployment, locale: LocaleSection, at: Location) -> ReleaseEvaluatorConfig:

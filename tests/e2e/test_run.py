@@ -49,7 +49,13 @@ def make_fleet(folder: Path, **changes) -> Path:
     return config
 
 
-GATE = {"metric": "exact_copy_rate_excess", "of": "value", "rule": "max", "threshold": 0.2, "reason": "a test"}
+GATE = {
+    "metric": "exact_copy_rate_excess",
+    "of": "value",
+    "rule": "max",
+    "threshold": 0.2,
+    "reason": "a test",
+}
 
 
 def release_digests(config: Path) -> dict[str, str]:
@@ -74,7 +80,7 @@ def finished(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
 
 
 def test_a_run_finishes_and_says_what_it_found(finished):
-    config, done = finished
+    _, done = finished
     # 0 or 1: on so small a fleet the detector need not beat No sharing, and then is not blessed.
     assert done.returncode in (0, 1), done.stdout + done.stderr
     for scenario in ("No sharing", "Naive synthetic", "Isthmus", "Ideal"):
@@ -104,12 +110,18 @@ def test_no_raw_row_of_a_restricted_locale_is_outside_its_root(finished):
     config, _ = finished
     runs = config.parent / "runs"
     elsewhere = [config.parent / "exchange", config.parent / "registry", runs / "runs", runs / "us-east"]
-    elsewhere += [p for p in (runs / "central" / "artifacts").iterdir() if p.name not in ("IdealExampleGen", "TestExampleGen")]
+    elsewhere += [
+        p
+        for p in (runs / "central" / "artifacts").iterdir()
+        if p.name not in ("IdealExampleGen", "TestExampleGen")
+    ]
     import gzip
 
     for locale in RESTRICTED:
         marks = [f"{locale}-pump-{i:02d}".encode() for i in (1, 2)]
-        assert any(mark in (config.parent / "data" / locale / "span-0" / "data.csv").read_bytes() for mark in marks)
+        assert any(
+            mark in (config.parent / "data" / locale / "span-0" / "data.csv").read_bytes() for mark in marks
+        )
         for folder in elsewhere:
             for file in folder.rglob("*"):
                 if file.is_file() and "ProphetEvaluator" not in file.parts:
@@ -127,7 +139,9 @@ def test_a_second_run_takes_everything_from_the_cache(finished):
     assert done.returncode in (0, 1)
     state = run_json(config)
     sections = [*state["locales"].values(), state["central"]]
-    states = {component["id"]: component["state"] for section in sections for component in section["components"]}
+    states = {
+        component["id"]: component["state"] for section in sections for component in section["components"]
+    }
     assert set(states.values()) == {"cached"}, states
     assert release_digests(config) == before
     print(f"second run: {seconds:.1f} s")
@@ -136,9 +150,9 @@ def test_a_second_run_takes_everything_from_the_cache(finished):
 def test_status_lineage_and_report_answer_for_people_and_machines(finished):
     config, _ = finished
     status = json.loads(isthmus("status", config, "--json").stdout)
-    assert {name: row["status"] for name, row in status["pipelines"].items()} == {
-        name: "succeeded" for name in (*LOCALES, "central")
-    }
+    assert {name: row["status"] for name, row in status["pipelines"].items()} == dict.fromkeys(
+        (*LOCALES, "central"), "succeeded"
+    )
     lineage = json.loads(isthmus("lineage", config, "--json").stdout)
     assert {release["locale"] for release in lineage["merge"]["accepted"]} == set(LOCALES)
     assert "us-east" in isthmus("status", config).stdout

@@ -78,7 +78,9 @@ def test_the_digest_does_not_depend_on_the_folder(tmp_path):
     (tmp_path / "b").mkdir()
     first = load_deployment(write(tmp_path / "a")).file_digest
     assert first == load_deployment(write(tmp_path / "b")).file_digest
-    assert first != load_deployment(write(tmp_path / "b", VALID.replace("quorum: 2", "quorum: 1"))).file_digest
+    assert (
+        first != load_deployment(write(tmp_path / "b", VALID.replace("quorum: 2", "quorum: 1"))).file_digest
+    )
 
 
 def test_an_unknown_key_names_the_nearest_known_one(tmp_path):
@@ -95,7 +97,9 @@ def test_an_unknown_key_in_a_components_section_is_found_too(tmp_path):
 def test_a_message_names_the_line(tmp_path):
     file = write(tmp_path, VALID.replace("interval_s: 60", "interval_s: often"))
     line = VALID.replace("interval_s: 60", "interval_s: often").splitlines().index("  interval_s: often") + 1
-    with pytest.raises(ConfigError, match=rf"isthmus\.yaml:{line}: dataset\.interval_s: found 'often'; allowed"):
+    with pytest.raises(
+        ConfigError, match=rf"isthmus\.yaml:{line}: dataset\.interval_s: found 'often'; allowed"
+    ):
         load_deployment(file)
 
 
@@ -112,7 +116,10 @@ def test_a_message_names_the_line(tmp_path):
             lambda d: d["locales"][0]["privacy"].update(target_epsilon=-1),
             "locales[0].privacy.target_epsilon: found -1; allowed: be greater than 0",
         ),
-        (lambda d: d["locales"][0]["privacy"].update(target_epsilon=3), "no differentially private synthesizer"),
+        (
+            lambda d: d["locales"][0]["privacy"].update(target_epsilon=3),
+            "no differentially private synthesizer",
+        ),
         (lambda d: d["central"].update(quorum=3), "central.quorum: found 3; allowed: 1 to 2"),
         (lambda d: d["central"].update(quorum=0), "central.quorum: found 0"),
         (lambda d: d["dataset"].pop("label"), "dataset.label: found none"),
@@ -122,8 +129,14 @@ def test_a_message_names_the_line(tmp_path):
         (lambda d: d.update(version=2), "version: found 2"),
         (lambda d: d.update(beam={"args": []}), "name the runner"),
         (lambda d: d.pop("exchange"), "exchange: missing"),
-        (lambda d: d["locales"][0].update(pii=[{"column": "x", "action": "burn"}]), "locales[0].pii[0].action"),
-        (lambda d: d["central"].update(detector={"bootstrap_samples": 3}), "central.detector.bootstrap_samples"),
+        (
+            lambda d: d["locales"][0].update(pii=[{"column": "x", "action": "burn"}]),
+            "locales[0].pii[0].action",
+        ),
+        (
+            lambda d: d["central"].update(detector={"bootstrap_samples": 3}),
+            "central.detector.bootstrap_samples",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, edit, expected):

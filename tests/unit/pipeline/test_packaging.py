@@ -22,7 +22,12 @@ def test_kubeflow_is_no_package():
 
 
 def test_every_init_is_empty():
-    filled = [str(p) for top in ("pipeline", "components", "schemas") for p in (ROOT / top).rglob("__init__.py") if p.read_text().strip()]
+    filled = [
+        str(p)
+        for top in ("pipeline", "components", "schemas")
+        for p in (ROOT / top).rglob("__init__.py")
+        if p.read_text().strip()
+    ]
     assert filled == []
 
 

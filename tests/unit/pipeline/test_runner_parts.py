@@ -75,7 +75,9 @@ def test_exit_status_is_the_worst_of_all(tmp_path):
 
 def test_a_negative_verdict_is_exit_status_1(tmp_path):
     write_json(tmp_path / "verdict.json", {"verdict": "NOT_BLESSED", "reasons": ["x"]})
-    judged = PipelineState(status="succeeded", components=[{"id": "E", "outputs": {"blessing": str(tmp_path)}}])
+    judged = PipelineState(
+        status="succeeded", components=[{"id": "E", "outputs": {"blessing": str(tmp_path)}}]
+    )
     assert _exit_status(make_state(a=judged), ["a"], "merge") == 1
     write_json(tmp_path / "verdict.json", {"verdict": "BLESSED", "reasons": []})
     assert _exit_status(make_state(a=judged), ["a"], "merge") == 0
