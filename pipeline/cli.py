@@ -241,9 +241,8 @@ def new_key(
         raise ConfigError(f"{private}: exists already; choose another file, or remove it")
     key = keys.ensure_key_pair(private)
     print(f"private key: {private} (stays in the locale)")
-    print(
-        f"public key:  {keys.public_key_path(private)} (give it to the centre)\nkey id:      {key.public.key_id}"
-    )
+    print(f"public key:  {keys.public_key_path(private)} (give it to the centre)")
+    print(f"key id:      {key.public.key_id}")
 
 
 def run_and_report(config: Path, locales: list[str], stage: str, small: bool, as_json: bool) -> int:
