@@ -11,7 +11,7 @@ def infer_schema(statistics: Sequence[statistics_pb2.DatasetFeatureStatisticsLis
     """TFDV's inference over several splits: the first infers, the others widen.
 
     Args:
-      statistics: Statistics of the splits; those without a row are passed over.
+      statistics: Statistics of the splits; one without a row adds nothing.
 
     Returns:
       The inferred schema; empty where no split has a row.
@@ -20,7 +20,7 @@ def infer_schema(statistics: Sequence[statistics_pb2.DatasetFeatureStatisticsLis
     from tensorflow_data_validation.api import validation_api
 
     schema = schema_pb2.Schema()
-    for index, split in enumerate(s for s in statistics if s.datasets and s.datasets[0].num_examples):
+    for index, split in enumerate(statistics):
         if index == 0:
             schema = validation_api.infer_schema(split, infer_feature_shape=False)
         else:

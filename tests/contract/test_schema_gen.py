@@ -72,9 +72,9 @@ def _run(root: Path, config: SchemaGenConfig, tables: dict[str, pa.Table]) -> sc
 
 def test_inferred_over_all_splits(tmp_path: Path) -> None:
     tables = {
+        "empty": _table(0, 3),
         "train": _table(500, 1),
         "eval": _table(100, 2, modes=("sun", "eclipse")),
-        "empty": _table(0, 3),
     }
     schema = _run(tmp_path, SchemaGenConfig(dataset=DATASET), tables)
     assert [feature.name for feature in schema.feature] == [
