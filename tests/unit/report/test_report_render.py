@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.report import words
 from pipeline.report.collect import collect
-from pipeline.report.model import Bounds, Curve, RunReport
+from pipeline.report.model import Bounds, Curve, Part, RunReport
 from pipeline.report.plots import curve_alt, curve_svg
 from pipeline.report.render import render, render_html
 from pipeline.report.views import flow_rows
@@ -145,13 +145,34 @@ def test_same_report_same_bytes(make_run: MakeRun) -> None:
 
 @pytest.mark.parametrize("component", ["ExampleGen", "SynthesizerTrainer", "ReleaseEvaluator", "Pusher"])
 def test_page_of_a_run_that_failed(make_run: MakeRun, component: str) -> None:
-    run = make_run()
+    run = make_run(restricted=("eu-west",), features=1)
     run.stop("eu-west", component, "locale=eu-west: 3 rows < 64; widen the span")
-    run.state["central"] = {"status": "skipped", "components": []}
-    page = Page(render_html(collect(run.save())))
+    run.stop("central", "MergeGen", "merge: 1 release verifies, central.quorum needs 2")
+    report = collect(run.save())
+    page = Page(render_html(report))
     assert set(SECTIONS) <= set(page.ids)
-    assert f"{component} failed: locale=eu-west: 3 rows < 64; widen the span" in page.text
-    assert "the centre was skipped in this run, so there is no scenario table." in page.text
+    assert (
+        "failed locale=eu-west: 3 rows < 64; widen the span Log: /srv/isthmus/eu-west/logs/run.log"
+        in page.text
+    )
+    # Whatever is absent is said, in the part of the page where it would have been.
+    eu, centre = report.locales[0], report.central
+    parts: list[Part[Any]] = [eu.ingest, eu.drift, eu.training, eu.quality, eu.blessing, eu.curves, eu.push]
+    parts += [centre.merge, centre.detection, centre.forecasts, centre.skew, centre.push]
+    absent = [part.absent for part in parts if part.content is None]
+    assert len(absent) >= 6
+    assert [reason for reason in absent if reason not in page.text] == []
+
+
+def test_page_of_a_run_whose_gates_refused(make_run: MakeRun) -> None:
+    run = make_run(restricted=("eu-west",), features=1)
+    for pipeline, component in (("eu-west", "ReleaseEvaluator"), ("central", "ProphetEvaluator")):
+        verdict = {"verdict": "NOT_BLESSED", "reasons": [f"{component} says no"]}
+        run.file(pipeline, component, "blessing", "verdict.json").write_text(json.dumps(verdict))
+    text = render_html(collect(run.run_dir))
+    assert text.count('<span class="fail">not blessed</span>') == 2
+    assert '<span class="pass">blessed</span>' not in text
+    assert {"ReleaseEvaluator says no", "ProphetEvaluator says no"} <= set(Page(text).words)
 
 
 def test_fates_of_the_releases_are_told(make_run: MakeRun) -> None:
