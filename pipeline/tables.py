@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.tree import Tree
 
 from components.executor_base import read_json
+from components.prophet_evaluator.config import SCENARIOS
 
 _STATUS_STYLE = {"succeeded": "green", "failed": "red", "skipped": "yellow"}
 _VERDICT_STYLE = {"BLESSED": "green", "NOT_BLESSED": "red", "NOT_EVALUATED": "yellow"}
@@ -88,18 +89,20 @@ def scenario_table(evaluation: dict[str, Any]) -> Table:
     )
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index < 2 else "right")
-    detectors = list(dict.fromkeys(d for row in evaluation["scenarios"].values() for d in row))
-    for detector in detectors:
-        for scenario, row in evaluation["scenarios"].items():
-            if detector in row:
-                table.add_row(detector, scenario, *_cells(row[detector]))
+    for detector in ("interval", "classifier"):
+        for scenario in SCENARIOS:
+            result = evaluation["scenarios"].get(scenario, {}).get(detector)
+            if result is not None:
+                table.add_row(detector, scenario, *_cells(result))
         table.add_section()
     return table
 
 
 def _cells(result: dict[str, Any]) -> list[str]:
-    overall = result["overall"]
-    confusion = overall["confusion_matrix"]
+    overall = result.get("overall")
+    if overall is None:
+        return [str(result.get("reason") or result.get("note") or "not evaluated")]
+    confusion = overall["confusion"]
     return [
         _number(overall["f1"]),
         _interval(overall["f1"]),
@@ -108,14 +111,14 @@ def _cells(result: dict[str, Any]) -> list[str]:
     ]
 
 
-def _number(metric: Any) -> str:
-    value = metric.get("value") if isinstance(metric, dict) else metric
+def _number(metric: dict[str, Any]) -> str:
+    value = metric.get("value")
     return "undefined" if value is None else f"{value:.3f}"
 
 
-def _interval(metric: Any) -> str:
-    interval = metric.get("interval") if isinstance(metric, dict) else None
-    return f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else ""
+def _interval(metric: dict[str, Any]) -> str:
+    low, high = metric.get("lower"), metric.get("upper")
+    return "" if low is None or high is None else f"{low:.3f} to {high:.3f}"
 
 
 def _summary(section: dict[str, Any]) -> str:
