@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.tree import Tree
@@ -68,34 +69,26 @@ def print_outcome(folder: Path, console: Console) -> None:
             console.print(f"{name}: {_summary(section)}", highlight=False, soft_wrap=True)
     evaluation = _evaluation(state)
     if evaluation:
-        console.print(scenario_table(evaluation))
+        for table in scenario_tables(evaluation):
+            console.print(table)
 
 
-def scenario_table(evaluation: dict[str, Any]) -> Table:
-    """The scenario table of a detector evaluation (`evaluation.json`)."""
-    table = Table(title="anomaly detection on the labelled test period", title_justify="left")
-    columns = (
-        "detector",
-        "scenario",
-        "F1",
-        "95 % interval",
-        "TPR",
-        "FPR",
-        "accuracy",
-        "TP",
-        "FP",
-        "FN",
-        "TN",
-    )
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index < 2 else "right")
-    for detector in ("interval", "classifier"):
+def scenario_tables(evaluation: dict[str, Any]) -> list[Table]:
+    """One scenario table per detector of a detector evaluation (`evaluation.json`); fits 80 columns."""
+    tables = []
+    confidence = f"{100 * evaluation['confidence']:g} % CI"
+    for detector, what in (("interval", "Prophet interval"), ("classifier", "residual classifier")):
+        title = f"{what}: {evaluation['n_test_rows']} test rows, {evaluation['n_events']} events"
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for name in ("scenario", "F1", confidence, "TPR", "FPR", "accuracy", "TP", "FP", "FN", "TN"):
+            table.add_column(name, justify="left" if name == "scenario" else "right", no_wrap=True)
         for scenario in SCENARIOS:
             result = evaluation["scenarios"].get(scenario, {}).get(detector)
             if result is not None:
-                table.add_row(detector, scenario, *_cells(result))
-        table.add_section()
-    return table
+                table.add_row(scenario, *_cells(result))
+        if table.row_count:
+            tables.append(table)
+    return tables
 
 
 def _cells(result: dict[str, Any]) -> list[str]:
@@ -118,7 +111,7 @@ def _number(metric: dict[str, Any]) -> str:
 
 def _interval(metric: dict[str, Any]) -> str:
     low, high = metric.get("lower"), metric.get("upper")
-    return "" if low is None or high is None else f"{low:.3f} to {high:.3f}"
+    return "" if low is None or high is None else f"{low:.2f}-{high:.2f}"
 
 
 def _summary(section: dict[str, Any]) -> str:
