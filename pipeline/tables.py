@@ -80,7 +80,7 @@ def scenario_tables(evaluation: dict[str, Any]) -> list[Table]:
     for detector, what in (("interval", "Prophet interval"), ("classifier", "residual classifier")):
         title = f"{what}: {evaluation['n_test_rows']} test rows, {evaluation['n_events']} events"
         table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        for name in ("scenario", "F1", confidence, "TPR", "FPR", "accuracy", "TP", "FP", "FN", "TN"):
+        for name in ("scenario", "F1", confidence, "TPR", "FPR", "acc.", "TP", "FP", "FN", "TN"):
             table.add_column(name, justify="left" if name == "scenario" else "right", no_wrap=True)
         for scenario in SCENARIOS:
             result = evaluation["scenarios"].get(scenario, {}).get(detector)
