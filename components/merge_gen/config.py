@@ -68,4 +68,4 @@ class MergeGenConfig(ComponentConfig):
         """How many locales must contribute, as a number."""
         if isinstance(self.quorum, int):
             return self.quorum
-        return math.ceil(self.quorum * len(self.locales) - 1e-9)  # 0.1 * 30 is 3.0000000000000004
+        return math.ceil(self.quorum * len(self.locales) - 1e-9)  # 0.07 * 100 is 7.000000000000001

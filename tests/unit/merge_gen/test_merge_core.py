@@ -181,6 +181,14 @@ def test_quorum_as_a_count_and_as_a_fraction(fleet, quorum, needed):
     assert type(MergeGenConfig.from_exec_property(config.to_exec_property()).quorum) is type(quorum)
 
 
+def test_a_fraction_is_rounded_up_but_not_by_floating_point(fleet):
+    first = fleet.config().locales[0]
+    hundred = tuple(first.model_copy(update={"name": f"l{number}"}) for number in range(100))
+    assert 0.07 * 100 > 7
+    assert fleet.config(locales=hundred, quorum=0.07).quorum_count == 7
+    assert fleet.config(locales=hundred, quorum=0.071).quorum_count == 8
+
+
 @pytest.mark.parametrize("quorum", [0, -1, 4, 0.0, 1.5, True, "2"])
 def test_a_quorum_that_cannot_be(fleet, quorum):
     with pytest.raises(pydantic.ValidationError):
@@ -236,6 +244,12 @@ def test_columns_that_the_manifest_hides_are_found_in_the_rows(fleet):
     fleet.publish(
         "eu-west", {"Split-train/a.gz": shard(fleet, table(drop=("label",), add={"email": ["a"] * 12}))}
     )
+    assert "has email in addition" in fleet.reason()
+
+
+def test_columns_that_only_the_manifest_claims_are_refused_too(fleet):
+    claimed = {"timestamp": "int64", "device": "string", "x": "float32", "mode": "string", "email": "string"}
+    fleet.publish("eu-west", {"Split-train/a.gz": shard(fleet)}, columns=claimed)
     assert "has email in addition" in fleet.reason()
 
 
