@@ -100,7 +100,7 @@ def test_executor_refuses_other_files_than_planned_and_a_span_that_is_not(
     assert do(tmp_path, config, span=4, fingerprint=fingerprint)[0].get_int_custom_property("span") == 4
     with pytest.raises(DataError, match="locale=eu-west span=3: the source's files have changed"):
         do(tmp_path, config, fingerprint=fingerprint)
-    with pytest.raises(DataError, match="span 9 does not exist. Spans there, newest first: 4, 3"):
+    with pytest.raises(DataError, match=r"span 9 does not exist\. Spans there, newest first: 4, 3"):
         do(tmp_path, config, span=9)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,13 +31,14 @@ class RowStore:
         self._bytes = 0
         self._directory: tempfile.TemporaryDirectory[str] | None = None
         self._writer: pa.ipc.RecordBatchFileWriter | None = None
+        self._map: mmap.mmap | None = None
         self._starts = np.zeros(1, dtype=np.int64)
 
     def __enter__(self) -> RowStore:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._batches = []
+        self._batches, self._map = [], None
         if self._writer is not None:
             self._writer.close()
         if self._directory is not None:
@@ -83,7 +85,9 @@ class RowStore:
             self._spill()
             self._writer.close()
             self._writer = None
-            reader = pa.ipc.open_file(pa.memory_map(self._path()))
+            with Path(self._path()).open("rb") as file:
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            reader = pa.ipc.open_file(pa.BufferReader(pa.py_buffer(self._map)))
             self._batches = [reader.get_batch(index) for index in range(reader.num_record_batches)]
         self._starts = np.concatenate([[0], np.cumsum([batch.num_rows for batch in self._batches])]).astype(
             np.int64
@@ -94,6 +98,9 @@ class RowStore:
         """Rows by number, in the order asked for. `rows`: shape [row], int64."""
         if not len(rows):
             return self.schema.empty_table()
+        if self._map is not None:
+            # Pages of earlier chunks leave this process; the system's cache still has them.
+            self._map.madvise(mmap.MADV_DONTNEED)
         home = np.searchsorted(self._starts, rows, side="right") - 1
         parts, places = [], []
         for batch in np.unique(home):

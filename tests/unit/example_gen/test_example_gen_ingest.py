@@ -146,10 +146,12 @@ def test_each_bad_row_is_named_and_kept(door: Door) -> None:
 
 def test_row_numbers_go_on_from_block_to_block(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "CSV_BLOCK_BYTES", 200)
-    door.write(*(line(minute, x="bad" if minute in (0, 17, 58) else minute) for minute in range(60)))
+    rows = [line(minute, x="bad" if minute in (0, 17, 58) else minute) for minute in range(60)]
+    rows[5] = "too,few"
+    door.write(*rows)
     door.run(max_bad_fraction=0.5)
-    assert [int(row) for _, row, *_ in door.places()] == [1, 18, 59]
-    assert door.table()["x"].to_pylist() == [minute for minute in range(60) if minute not in (0, 17, 58)]
+    assert [int(row) for _, row, *_ in door.places()] == [1, 6, 18, 59]
+    assert door.table()["x"].to_pylist() == [minute for minute in range(60) if minute not in (0, 5, 17, 58)]
 
 
 def test_quotes_may_hold_delimiters_and_line_ends(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,6 +180,9 @@ def test_no_good_row_fails_even_if_all_may_be_bad(door: Door) -> None:
         door.run(max_bad_fraction=1)
 
 
+ONE_ROW = f"{HEADER}\n{line(0)}\n"
+
+
 @pytest.mark.parametrize(
     ("content", "source", "message"),
     [
@@ -185,18 +190,18 @@ def test_no_good_row_fails_even_if_all_may_be_bad(door: Door) -> None:
         ("\n\n", {}, r"a\.csv: the file is empty"),
         (HEADER, {}, "a header and no rows"),
         (HEADER + "\n\n", {}, "a header and no rows"),
-        (f"{HEADER}\n{line(0)}\n", {"delimiter": ";"}, "The delimiter seems to be a comma: set delimiter: ','"),
-        (f"{HEADER}\n{line(0)}\n".replace(",", "\t"), {}, r"one column, the data set needs 8.*a tab"),
-        (f"{HEADER}\n{line(0)}\n".replace("time", "stamp"), {}, "no timestamp column 'time'"),
-        (f"{HEADER}\n{line(0)}\n".replace("device", "devise"), {}, r"no series column 'device' \(did you mean 'd"),
-        (f"{HEADER}\n{line(0)}\n".replace("label", "Label"), {}, r"no label column 'label' \(did you mean 'L"),
-        (f"{HEADER}\n{line(0)}\n".replace(",x,n,", ",p,q,"), {}, r"no column 'x' \(and 1 more\)"),
+        (ONE_ROW, {"delimiter": ";"}, "The delimiter seems to be a comma: set delimiter: ','"),
+        (ONE_ROW.replace(",", "\t"), {}, r"one column, the data set needs 8.*a tab"),
+        (ONE_ROW.replace("time", "stamp"), {}, "no timestamp column 'time'"),
+        (ONE_ROW.replace("device", "devise"), {}, r"no series column 'device' \(did you mean 'd"),
+        (ONE_ROW.replace("label", "Label"), {}, r"no label column 'label' \(did you mean 'L"),
+        (ONE_ROW.replace(",x,n,", ",p,q,"), {}, r"no column 'x' \(and 1 more\)"),
         (f"{HEADER},x\n{line(0)},1\n", {}, "column 'x' appears 2 times"),
         (f"{HEADER}\n{line(0, x='a')}\n{line(1, x='b')}\n", {}, r"column 'x' is text throughout \(2 rows\)"),
         (f'{HEADER}\n{line(0)}\n"{line(1)}\n{line(2)}\n', {}, "a quote opens and never closes"),
         ("\xff\xfe,\x00", {}, "header is not UTF-8"),
-        (f"{HEADER}\n{line(0)}\n", {"format": "parquet"}, "not a Parquet file"),
-        (f"{HEADER}\n{line(0)}\n", {"format": "tfrecord"}, "corrupt TFRecord"),
+        (ONE_ROW, {"format": "parquet"}, "not a Parquet file"),
+        (ONE_ROW, {"format": "tfrecord"}, "corrupt TFRecord"),
     ],
 )  # fmt: skip
 def test_refused_outright(door: Door, content: str, source: dict[str, Any], message: str) -> None:

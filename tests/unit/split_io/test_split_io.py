@@ -97,6 +97,38 @@ def test_tensorflow_reads_what_is_written_and_the_reverse(tmp_path: Path) -> Non
         assert [record for part in tfrecord.read_file(tmp_path / name) for record in part] == ours
 
 
+def test_framing_is_tensorflows() -> None:
+    # What tf.io.TFRecordWriter (TensorFlow 2.16.2) wrote for this record.
+    assert tfrecord.frame_records([b"isthmus"]).hex() == "0700000000000000bbd79f11697374686d75733e7eb852"
+
+
+def test_rows_of_another_form_are_left_to_the_general_decoder() -> None:
+    encoder = RecordBatchToExamplesEncoder()
+
+    def encode(**columns: list) -> bytes:
+        kinds = {"n": pa.list_(pa.int64()), "x": pa.list_(pa.float32())}
+        arrays = [pa.array([values], kinds[name]) for name, values in columns.items()]
+        return encoder.encode(pa.RecordBatch.from_arrays(arrays, list(columns)))[0]
+
+    one = encode(n=[1])
+    assert tf_example.decode_uniform([one, one]) is not None
+    for other in (
+        encode(n=[1, 2]),
+        encode(n=[300, 2]),
+        encode(n=[]),
+        encode(x=[1.0]),
+        one + encode(x=[1.0]),
+        one[:1] + bytes([one[1] + 1]) + one[2:],
+    ):
+        assert tf_example.decode_uniform([one, other]) is None
+    both = pa.RecordBatch.from_arrays([pa.array([1]), pa.array([1.0])], ["n", "x"])
+    longer = tf_example.encode_framed(both)[12:-4]
+    assert tf_example.decode_uniform([one, longer]) is None
+    assert split_io.decode_records([one, longer], "here")["x"].to_pylist() == [None, 1.0]
+    with pytest.raises(DataError, match="column 'n': 1 rows hold several values"):
+        split_io.decode_records([one, encode(n=[1, 2])], "here")
+
+
 def test_features_in_another_order_are_read_by_the_general_decoder(tmp_path: Path) -> None:
     table = make_table(40)
     records = []
