@@ -23,8 +23,8 @@ def validate(
     Args:
       statistics: Statistics of the split.
       schema: Expectations and comparators.
-      previous: The previous span's statistics of the split; one without rows counts as none, because
-        TFDV cannot make a distribution of it.
+      previous: The previous span's statistics of the split; where it lacks a feature, TFDV says so in
+        an anomaly of its own.
       serving: The other locale's statistics; likewise.
 
     Returns:
@@ -40,12 +40,8 @@ def validate(
         return validation_api.validate_statistics(
             statistics,
             schema,
-            previous_statistics=previous if _has_rows(previous) else None,
-            serving_statistics=serving if _has_rows(serving) else None,
+            previous_statistics=previous,
+            serving_statistics=serving,
         )
     except (RuntimeError, ValueError, TypeError) as error:
         raise InternalError(f"TFDV cannot validate the statistics: {error}") from error
-
-
-def _has_rows(statistics: Statistics | None) -> bool:
-    return statistics is not None and any(dataset.num_examples for dataset in statistics.datasets)
