@@ -42,7 +42,7 @@ class SynthesizerTrainerConfig(ComponentConfig):
     """
 
     dataset: DatasetConfig
-    window_steps: int = pydantic.Field(48, ge=8, le=512)
+    window_steps: int = pydantic.Field(40, ge=8, le=512)
     # Two lags: the peers' table (issue 5) was led by a VAR(2).
     var_order: int = pydantic.Field(2, ge=1, le=8)
     # Four decades of memory carry the autocorrelation to lag 60 and beyond (HAR; Corsi 2009).
@@ -55,21 +55,21 @@ class SynthesizerTrainerConfig(ComponentConfig):
     # A state held by one or two rows is those rows' own; three is the smallest crowd.
     min_state_count: int = pydantic.Field(3, ge=1)
     min_train_rows: int = pydantic.Field(200, ge=50)
-    generator_units: int = pydantic.Field(32, ge=4)
-    critic_units: int = pydantic.Field(32, ge=4)
+    generator_units: int = pydantic.Field(24, ge=4)
+    critic_units: int = pydantic.Field(24, ge=4)
     noise_channels: int = pydantic.Field(4, ge=1)
-    batch_size: int = pydantic.Field(48, ge=4)
+    batch_size: int = pydantic.Field(32, ge=4)
     # Fewer than WGAN-GP's five: the generator starts at the linear core, not at noise.
-    critic_steps: int = pydantic.Field(3, ge=1)
-    max_steps: int = pydantic.Field(400, ge=0)
+    critic_steps: int = pydantic.Field(2, ge=1)
+    max_steps: int = pydantic.Field(240, ge=0)
     max_minutes: float = pydantic.Field(5.0, gt=0)
     generator_learning_rate: float = pydantic.Field(5e-4, gt=0)
     # Two time scales (Heusel et al. 2017): the critic learns faster.
     critic_learning_rate: float = pydantic.Field(1e-3, gt=0)
     ema_decay: float = pydantic.Field(0.98, ge=0, lt=1)
     gradient_penalty_coef: float = pydantic.Field(10.0, ge=0)
-    evaluate_every: int = pydantic.Field(50, ge=1)
-    patience: int = pydantic.Field(4, ge=1)
+    evaluate_every: int = pydantic.Field(40, ge=1)
+    patience: int = pydantic.Field(3, ge=1)
     checkpoint_dir: str | None = None
 
     @pydantic.field_validator("memory_steps")

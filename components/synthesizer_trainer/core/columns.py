@@ -20,6 +20,10 @@ GRID_LIMIT = 5.0
 GRID_SIZE = 2001
 #: Emitted values may leave the range of the training rows by this share of it.
 RANGE_MARGIN = 0.02
+#: Light-tailed: a normal distribution has 3, an exponential one 9.
+MAX_KURTOSIS = 6.0
+#: Fewer distinct quantiles than this are atoms.
+MIN_LEVELS = 50
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,21 @@ def lattice_step(values: np.ndarray) -> float:
     return step if off.max() <= max(4 * blur, 0.01 * step) else 0.0
 
 
+def is_light_tailed(quantiles: np.ndarray) -> bool:
+    """Whether a column is modelled on its own scale, standardised, rather than as normal scores.
+
+    Physics is close to linear in source units, and a rank transform blows the noise of a saturated
+    sensor up to the size of its swing. Heavy tails need the ranks. The core's own marginals are
+    calibrated afterwards in either case.
+    """
+    spread = quantiles.std()
+    # A coarse sensor has no shape to be linear in.
+    if spread <= 0 or len(np.unique(quantiles)) < MIN_LEVELS:
+        return False
+    standard = (quantiles - quantiles.mean()) / spread
+    return bool((standard**4).mean() < MAX_KURTOSIS and np.abs(standard).max() < 0.95 * GRID_LIMIT)
+
+
 def build_table(
     quantiles: np.ndarray,
     value_range: tuple[float, float],
@@ -111,15 +130,23 @@ def build_table(
     score = ndtri(np.clip(probability, 1e-12, 1 - 1e-12))
     # The extremes sit where a sample of this size has them.
     score[0], score[-1] = min(end, score[1] - 0.05), max(-end, score[-2] + 0.05)
+    linear = is_light_tailed(quantiles)
+    if linear:
+        score = (quantiles - quantiles.mean()) / quantiles.std()
     tied = np.zeros(count + 1, bool)
     tied[1:] |= quantiles[1:] == quantiles[:-1]
     tied[:-1] |= quantiles[1:] == quantiles[:-1]
     grid = np.linspace(-GRID_LIMIT, GRID_LIMIT, GRID_SIZE)
     cell = np.clip(np.searchsorted(score, grid, side="right") - 1, 0, count - 1)
-    share = (grid - score[cell]) / (score[cell + 1] - score[cell])
+    share = (grid - score[cell]) / np.maximum(score[cell + 1] - score[cell], 1e-9)
     left, right = quantiles[cell], quantiles[cell + 1]
-    stepped = tied[cell] | tied[cell + 1]
+    stepped = (tied[cell] | tied[cell + 1]) & (grid >= score[0]) & (grid <= score[-1])
+    stepped |= left == right
+    # Beyond the extremes the outer half's slope goes on, not that of the last two values.
+    reach = (quantiles[-1] - quantiles[0]) / max(score[-1] - score[0], 1e-9)
     table = np.where(stepped, np.where(share > 0.5, right, left), left + share * (right - left))
+    table = np.where(grid > score[-1], quantiles[-1] + reach * (grid - score[-1]), table)
+    table = np.where(grid < score[0], quantiles[0] + reach * (grid - score[0]), table)
     margin = RANGE_MARGIN * (value_range[1] - value_range[0])
     low, high = value_range[0] - margin, value_range[1] + margin
     if integer:
@@ -132,14 +159,15 @@ def build_table(
         low, high = origin + np.floor((value_range[0] - origin) / step + 0.5) * step, value_range[1]
     knots, inverse = np.unique(quantiles, return_inverse=True)
     # Middle of a tie's interval in probability, not in score.
-    middle = np.bincount(inverse, weights=np.clip(ndtr(score), 0, 1)) / np.bincount(inverse)
+    count_of = np.bincount(inverse)
+    middle = np.bincount(inverse, weights=score if linear else ndtr(score)) / count_of
     quarter = quantiles[[int(0.25 * count), int(np.ceil(0.75 * count))]]
     scale = (quarter[1] - quarter[0]) / 1.349
     if scale <= 0:
         scale = float(np.std(quantiles)) or max(value_range[1] - value_range[0], 1.0) / 4
     return ColumnTable(
         knots=knots,
-        scores=ndtri(np.clip(middle, 1e-9, 1 - 1e-9)),
+        scores=middle if linear else ndtri(np.clip(middle, 1e-9, 1 - 1e-9)),
         table=table,
         step=step,
         origin=origin,

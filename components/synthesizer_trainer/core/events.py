@@ -19,6 +19,8 @@ SIGNIFICANT = 3.0
 #: Fractions for the jitter of sampled events: size of effects, durations.
 JITTER = 0.15
 DURATION_JITTER = 0.15
+#: A sensor is stuck when one value fills this share of the event, which normal rows do not do.
+MIN_HOLD_SHARE = 0.45
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class EventTable:
       course: Legendre coefficients in units of the feature's scale. Shape [E, F, DEGREES].
       wave: Amplitude (scale units) and period (rows). Shape [E, F, 2].
       noise: Standard deviation of added white noise (scale units). Shape [E, F].
-      hold: The value at onset stays. Shape [E, F], bool.
+      hold: First and last moment, as shares of the event, between which the value stays; (1, 0) where
+        it does not. Shape [E, F, 2].
       forced: Code that a discrete `level` variable is held at, or -1. Shape [E, V], int32.
     """
 
@@ -100,22 +103,46 @@ def describe(deviation: np.ndarray) -> dict[str, np.ndarray]:
     return {"course": course, "amplitude": amplitude, "period": period, "share": share, "rough": rough}
 
 
+def longest_run(held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Longest run of True along time.
+
+    Args:
+      held: Shape [rows, F], bool.
+
+    Returns:
+      Length and first row of each feature's longest run. Shapes [F].
+    """
+    rows = len(held)
+    count = np.zeros(held.shape, np.int64)
+    now = np.zeros(held.shape[1], np.int64)
+    for row in range(rows):
+        now = np.where(held[row], now + 1, 0)
+        count[row] = now
+    if not rows:
+        return now, now
+    last = count.argmax(0)
+    length = count.max(0)
+    return length, last - length + 1
+
+
 def measure_event(
     deviation: np.ndarray,
     controls: np.ndarray,
     still: np.ndarray,
     still_controls: np.ndarray,
+    longest: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """What an event does beyond normal windows of its length.
 
     Args:
       deviation: The event, in scale units. Shape [rows, F].
       controls: Normal windows. Shape [C, rows, F].
-      still: Share of the event's steps in which a feature repeats its value. Shape [F].
+      still: Length of the event's longest run of one value, in steps. Shape [F].
       still_controls: The same of the controls. Shape [C, F].
+      longest: Longest such run in normal rows. Shape [F].
 
     Returns:
-      course [F, DEGREES], wave [F, 2], noise [F], hold [F].
+      course [F, DEGREES], wave [F, 2], noise [F], hold [F] (bool).
     """
     rows = len(deviation)
     own = describe(deviation)
@@ -133,7 +160,8 @@ def measure_event(
     rough = np.median([u["rough"] for u in usual], axis=0)
     louder = (own["rough"] > 1.5 * rough + 1e-3) & (rows >= 5) & ~waves
     noise = np.where(louder, np.sqrt(np.maximum(own["rough"] ** 2 - rough**2, 0) / 2), 0.0)
-    hold = (still >= 0.95) & ((still_controls >= 0.95).mean(0) < 0.1) & (rows >= 4)
+    unusual = ((still_controls >= still).mean(0) < 0.1) | (still > 1.5 * longest)
+    hold = (still >= max(MIN_HOLD_SHARE * (rows - 1), 3)) & unusual & (rows >= 4)
     course[hold], wave[hold, 0], noise[hold] = 0, 0, 0
     return course, wave, noise, hold
 

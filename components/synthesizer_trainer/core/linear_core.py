@@ -439,7 +439,7 @@ def _fit_events(
     course = np.zeros((count, features, event_lib.DEGREES))
     wave, noise = np.zeros((count, features, 2)), np.zeros((count, features))
     wave[..., 1] = 4.0
-    hold = np.zeros((count, features), bool)
+    hold = np.tile(np.array([1.0, 0.0]), (count, features, 1))
     forced = np.full((count, len(variables)), -1, np.int32)
     memory = memories(y, panel.segment, dynamics.decay) if features else np.zeros((len(y), 0, 0))
     centred = inputs - dynamics.centre
@@ -447,6 +447,7 @@ def _fit_events(
     scale = np.array([t.scale for t in tables])
     bad = np.concatenate([[0], np.cumsum(panel.kind > 0)])
     normal = np.flatnonzero(panel.kind == 0)
+    longest = event_lib.longest_run(held & (panel.kind == 0)[:, None])[0]
     for index, (_, begin, end) in enumerate(found):
         rows = end - begin
         length, controls = rows, np.zeros(0, int)
@@ -467,16 +468,17 @@ def _fit_events(
                 if len(controls)
                 else np.zeros((1, rows, features))
             )
-            still = held[begin + 1 : end].mean(0) if rows > 1 else np.zeros(features)
-            steps = np.arange(1, max(length, 2))
-            still_usual = (
-                held[np.minimum(controls[:, None] + steps, len(held) - 1)].mean(1)
-                if len(controls)
-                else np.zeros((1, features))
+            still, first = event_lib.longest_run(held[begin + 1 : end])
+            usually = [event_lib.longest_run(held[c + 1 : c + length])[0] for c in controls]
+            course[index], wave[index], noise[index], stuck = event_lib.measure_event(
+                own[0] / scale,
+                usual / scale,
+                still,
+                np.array(usually) if usually else np.zeros((1, features)),
+                longest,
             )
-            course[index], wave[index], noise[index], hold[index] = event_lib.measure_event(
-                own[0] / scale, usual / scale, still, still_usual
-            )
+            ends = np.stack([first, first + still], axis=1) / max(rows - 1, 1)
+            hold[index] = np.where(stuck[:, None], ends, hold[index])
         for column, variable in enumerate(variables):
             if variable.role != "level" or rows < 4:
                 continue

@@ -325,11 +325,10 @@ def _tables(core: LinearCore) -> dict[str, np.ndarray]:
     out["dwell_edges"] = DWELL_EDGES.astype(np.int32)
     out.update(_chain_tables(core))
     events = core.events
-    for name in ("course", "wave", "noise", "hour"):
+    for name in ("course", "wave", "noise", "hour", "hold"):
         out[f"event_{name}"] = np.asarray(getattr(events, name), np.float32)
     for name in ("kind", "duration", "forced"):
         out[f"event_{name}"] = np.asarray(getattr(events, name), np.int32)
-    out["event_hold"] = events.hold
     out["event_rows"] = core.event_rows.astype(np.float32)
     return out
 

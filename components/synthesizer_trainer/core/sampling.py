@@ -318,7 +318,9 @@ class Synthesizer:
                     event.rows,
                     generator,
                 )
-                hold[index, event.start + 1 : event.start + event.rows] = self.store["event_hold"][e]
+                place = np.arange(event.rows)[:, None] / max(event.rows - 1, 1)
+                first, last = self.store["event_hold"][e].T
+                hold[index, rows] |= (place > first) & (place <= last)
         return effect, hold
 
     def _sample_batch(self, sessions: list[Session], seed: int) -> list[dict[str, np.ndarray]]:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from scipy.special import ndtri
 
 from components.synthesizer_trainer.config import SynthesizerTrainerConfig
 from components.synthesizer_trainer.core import adversarial
@@ -92,11 +91,12 @@ def _pool(panel: Panel, interval_s: float) -> list[Session]:
     return sessions
 
 
-def calibrate(scores: np.ndarray) -> np.ndarray:
-    """The map that makes the core's own marginals standard normal.
+def calibrate(scores: np.ndarray, real: np.ndarray) -> np.ndarray:
+    """The map that gives the core's own marginals the real ones'.
 
     Args:
       scores: Of the uncalibrated core. Shape [n, F].
+      real: Latent scores of normal training rows. Shape [m, F].
 
     Returns:
       Calibrated score at every latent grid point. Shape [F, GRID_SIZE].
@@ -104,14 +104,13 @@ def calibrate(scores: np.ndarray) -> np.ndarray:
     grid = np.linspace(-GRID_LIMIT, GRID_LIMIT, GRID_SIZE)
     out = np.repeat(grid[None], scores.shape[1], axis=0)
     share = (np.arange(400) + 0.5) / 400
-    target = ndtri(share)
     for feature in range(scores.shape[1]):
         found = np.quantile(scores[:, feature], share)
         rising = np.concatenate([[True], np.diff(found) > 1e-9])
         if rising.sum() < 10:
             continue
-        found, wanted = found[rising], target[rising]
-        inside = np.interp(grid, found, wanted)
+        wanted = np.quantile(real[:, feature], share)
+        inside = np.interp(grid, found[rising], wanted[rising])
         inside += np.maximum(grid - found[-1], 0) + np.minimum(grid - found[0], 0)
         out[feature] = np.clip(inside, -GRID_LIMIT, GRID_LIMIT)
     return out
@@ -171,7 +170,7 @@ def train_synthesizer(
     if features:
         scores = synthesizer.latent_paths(sessions, seed)[0]
         kept = np.concatenate([scores[i, s.keep] for i, s in enumerate(sessions)])
-        module.set_calibration(calibrate(kept))
+        module.set_calibration(calibrate(kept, core.latent[panel.kind == 0]))
     sessions = synthesizer.plan_events(sessions, {}, seed)
     paths = synthesizer.latent_paths(sessions, seed + 1)
     judge = held_out if held_out is not None and len(held_out) >= config.min_train_rows else panel
