@@ -39,6 +39,9 @@ from pipeline.report.reading import (
 #: Order of the scenarios in the table, from least to most that the centre may know.
 SCENARIOS = ("no_sharing", "naive_synthetic", "isthmus", "ideal")
 
+#: Order of the detectors in the table.
+DETECTORS = ("interval", "classifier")
+
 #: Forecast panels in a page of many locales; the rest is counted, and is in `forecast.json`.
 _MAX_PANELS = 24
 #: PNG files are embedded only where no series was written; this bounds the page.
@@ -117,13 +120,13 @@ def _detection(files: PipelineFiles) -> Part[Detection]:
 
 def read_detection(evaluation: Mapping[str, Any]) -> Detection:
     """`evaluation.json` of ProphetEvaluator."""
-    baseline = scenario_key(as_text(evaluation.get("baseline"), "no_sharing"))
+    test = as_mapping(evaluation.get("test"))
     return Detection(
         scenarios=tuple(_scenario_scores(as_mapping(evaluation.get("scenarios")))),
-        differences=tuple(_differences(as_mapping(evaluation.get("differences")), baseline)),
-        test_rows=as_count(evaluation.get("n_test_rows")),
-        test_anomalies=as_count(evaluation.get("n_anomalous_rows")),
-        test_events=as_count(evaluation.get("n_events")),
+        differences=tuple(_differences(as_list(evaluation.get("differences")))),
+        test_rows=as_count(test.get("rows")),
+        test_anomalies=as_count(test.get("anomalies")),
+        test_events=as_count(test.get("events")),
         confidence=as_number(evaluation.get("confidence")),
         deciding_detector=as_text(evaluation.get("deciding_detector")),
     )
@@ -132,12 +135,15 @@ def read_detection(evaluation: Mapping[str, Any]) -> Detection:
 def _scenario_scores(scenarios: Mapping[str, Any]) -> Iterator[ScenarioScore]:
     known = {scenario_key(name): name for name in scenarios}
     order = [key for key in SCENARIOS if key in known] + [key for key in known if key not in SCENARIOS]
-    detectors = dict.fromkeys(
+    found = dict.fromkeys(
         detector
         for entry in scenarios.values()
         for detector, value in as_mapping(entry).items()
         if isinstance(value, Mapping) and _is_scored(value)
     )
+    # JSON files have sorted keys; the table has the forecaster's own rule first.
+    detectors = [name for name in DETECTORS if name in found]
+    detectors += [name for name in found if name not in DETECTORS]
     for key in order:
         entry = as_mapping(scenarios[known[key]])
         absent = as_text(first_of(entry, "reason", "absent"), "it was not evaluated in this run")
@@ -199,7 +205,8 @@ def _rate(entry: Mapping[str, Any], *names: str) -> Rate:
 
 
 def _events(entry: Mapping[str, Any]) -> tuple[int, int] | None:
-    found, total = as_count(entry.get("events_detected")), as_count(entry.get("events"))
+    events = as_mapping(entry.get("events"))
+    found, total = as_count(events.get("detected")), as_count(events.get("total"))
     return None if found is None or total is None else (found, total)
 
 
@@ -216,19 +223,17 @@ def _recalls(value: Any) -> dict[str, Rate]:
     return found
 
 
-def _differences(value: Mapping[str, Any], baseline: str) -> Iterator[Difference]:
-    """`{scenario: {detector: {"value", "lower", "upper"}}}`, each against the one baseline."""
-    for name, detectors in value.items():
-        for detector, entry in as_mapping(detectors).items():
-            difference = _rate({"f1": entry}, "f1")
-            yield Difference(
-                detector=detector,
-                scenario=scenario_key(name),
-                baseline=baseline,
-                value=difference.value,
-                interval=difference.interval,
-                reason=difference.reason,
-            )
+def _differences(rows: list[Any]) -> Iterator[Difference]:
+    for row in map(as_mapping, rows):
+        difference = _rate({"f1": row}, "f1")
+        yield Difference(
+            detector=as_text(row.get("detector")),
+            scenario=scenario_key(as_text(row.get("scenario"), "?")),
+            baseline=scenario_key(as_text(row.get("baseline"), "?")),
+            value=difference.value,
+            interval=difference.interval,
+            reason=difference.reason,
+        )
 
 
 def _forecasts(files: PipelineFiles) -> Part[Forecasts]:

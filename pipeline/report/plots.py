@@ -56,6 +56,8 @@ def _figure(size: tuple[float, float]) -> Iterator[tuple[Figure, Axes]]:
 
 def _tick_label(value: float, position: float | None = None) -> str:
     """A tick in at most six characters or so, without an offset written elsewhere."""
+    if 1e4 <= abs(value) < 1e6:
+        return f"{value / 1e3:.4g}k"
     return f"{value:.5g}".replace("e+0", "e").replace("e-0", "e-")
 
 
@@ -83,7 +85,6 @@ def curve_svg(curve: Curve, name: str) -> str:
             x = np.array(curve.x)
             if curve.kind == "density":
                 axes.fill_between(x, real, color=REAL, alpha=0.16, linewidth=0)
-                axes.set_ylim(bottom=0)
                 axes.set_yticks([])
                 axes.grid(False)
             else:
@@ -93,6 +94,8 @@ def curve_svg(curve: Curve, name: str) -> str:
             axes.plot(x, real, color=REAL, linewidth=1.6)
             axes.plot(x, synthetic, color=SYNTHETIC, linewidth=1.6, linestyle=(0, (4, 2)))
             axes.margins(x=0.01)
+            if curve.kind == "density":
+                axes.set_ylim(bottom=0)  # after the curves, or the higher one is cut off
             axes.xaxis.set_major_locator(MultipleLocator(6) if curve.kind == "daily" else MaxNLocator(4))
         return to_inline_svg(figure, name, curve_alt(curve))
 

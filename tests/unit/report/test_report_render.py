@@ -93,6 +93,7 @@ def test_page_shows_the_table_and_the_evidence(whole_page: str) -> None:
         "the releases of 2 restricted ones",
         "0.760 to 0.820",
         "9 of 11",
+        "5,000 rows, 330 of them anomalous in 11 events",
         "membership auc windows",
         "high bound ≤ 0.6",
         "there is no labelled window to replay",
@@ -233,6 +234,16 @@ def test_pictures_say_in_words_what_they_show() -> None:
     )
     gone = Curve(kind="density", feature="v", x=x, real=(None,) * 3, synthetic=(0.1, 0.2, 0.7))
     assert curve_alt(gone) == "v: no value in common between real and synthetic."
+
+
+def test_a_synthetic_peak_above_the_real_one_is_not_cut_off() -> None:
+    x = tuple(float(i) for i in range(9))
+    low, high = (0.1,) * 9, (0.1, 0.1, 0.1, 0.1, 5.0, 0.1, 0.1, 0.1, 0.1)
+    svg = curve_svg(Curve(kind="density", feature="v", x=x, real=low, synthetic=high), name="p1")
+    frame = float(re.search(r'viewBox="0 0 [\d.]+ ([\d.]+)"', svg)[1])  # type: ignore[index]
+    (dashed,) = re.findall(r'<path d="([^"]+)"[^>]*stroke-dasharray', svg)
+    # The highest drawn point keeps clear of the axes' upper end, 14 % below the upper edge.
+    assert min(float(y) for _, y in re.findall(r"([\d.]+) (-?[\d.]+)", dashed)) > 0.14 * frame
 
 
 def test_pictures_follow_the_theme_and_keep_their_digits() -> None:
