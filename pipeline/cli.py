@@ -219,13 +219,14 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Check a release offline: its files, digests and signature; say in words what was checked."""
-    from components.release.verify import verify_release_at
+    from components.release import keys
+    from components.release.verify import verify_copy
 
-    verified = verify_release_at(release, key)
+    verified = verify_copy(release, [keys.load_public_key(key)])
     if as_json:
-        _print_json({"release": release, "verified": True, "checked": list(verified.checked)})
+        _print_json({"release": release, "verified": True, "checked": list(verified.checks)})
     else:
-        for sentence in verified.checked:
+        for sentence in verified.checks:
             print(f"- {sentence}")
         print("verified")
 
