@@ -44,7 +44,7 @@ def _figure(size: tuple[float, float]) -> Iterator[tuple[Figure, Axes]]:
         # these have fixed margins, which also lines up their axes.
         figure = Figure(figsize=size, layout=None if small else "constrained")
         if small:
-            figure.subplots_adjust(left=0.13, right=0.98, bottom=0.14, top=0.86)
+            figure.subplots_adjust(left=0.13, right=0.955, bottom=0.14, top=0.86)
         figure.patch.set_alpha(0.0)
         axes = figure.add_subplot()
         axes.patch.set_alpha(0.0)
