@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import io
+import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +21,11 @@ from components.prophet_evaluator.core.metrics import confusion_counts, event_id
 #: The only types beside skops' own trusted ones that a classifier file may hold.
 TRUSTED_TYPES = frozenset(
     {
-        "numpy.dtype",
         "sklearn._loss.link.Interval",
         "sklearn._loss.link.LogitLink",
         "sklearn._loss.loss.HalfBinomialLoss",
         "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-        "sklearn._loss._loss.CyHalfBinomialLoss",
     }
 )
 
@@ -183,10 +184,41 @@ def best_f1_threshold(label: np.ndarray, score: np.ndarray) -> float:
 
 
 def save_estimators(estimators: dict[str, HistGradientBoostingClassifier], path: Path) -> None:
-    """Writes estimators as one skops file: no pickle, only listed types."""
+    """Writes estimators as one skops file: no pickle, only listed types, equal bytes for equal trees."""
     import skops.io
 
-    path.write_bytes(skops.io.dumps(estimators))
+    path.write_bytes(canonical_skops(skops.io.dumps(estimators)))
+
+
+def canonical_skops(payload: bytes) -> bytes:
+    """A skops file without addresses and times of day.
+
+    skops names objects by their address in memory; here they are numbered as they first occur in its
+    schema, and the archive's entries are dated 1980.
+
+    Args:
+      payload: From `skops.io.dumps`.
+    """
+    with zipfile.ZipFile(io.BytesIO(payload)) as source:
+        schema = source.read("schema.json").decode()
+        found = re.findall(r'"__id__": (\d+)|"file": "(\d+)\.', schema)
+        numbers: dict[str, int] = {}
+        for pair in found:
+            numbers.setdefault(pair[0] or pair[1], len(numbers))
+
+        def renumber(match: re.Match[str]) -> str:
+            return match[1] + str(numbers[match[2]])
+
+        target = io.BytesIO()
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+            files = [name for name in source.namelist() if name != "schema.json"]
+            for name in sorted(files, key=lambda name: numbers[name.partition(".")[0]]):
+                stem, _, suffix = name.partition(".")
+                entry = zipfile.ZipInfo(f"{numbers[stem]}.{suffix}")
+                archive.writestr(entry, source.read(name), zipfile.ZIP_DEFLATED)
+            renamed = re.sub(r'("__id__": |"file": ")(\d+)', renumber, schema)
+            archive.writestr(zipfile.ZipInfo("schema.json"), renamed, zipfile.ZIP_DEFLATED)
+    return target.getvalue()
 
 
 def load_estimators(path: Path) -> dict[str, HistGradientBoostingClassifier]:
