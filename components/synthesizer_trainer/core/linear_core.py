@@ -200,7 +200,9 @@ def fit_linear_core(
         calendar.phase_bins(panel.time_us)[:, phase] if phase >= 0 else np.zeros(len(panel), np.int64),
         PHASE_BINS if phase >= 0 else 1,
     )
-    events = _fit_events(panel, variables, tables, latent, y, mean, values, inputs, dynamics, held, generator)
+    # A null inside a run of one value does not end it.
+    still = hold_mask(latent, panel.segment)
+    events = _fit_events(panel, variables, tables, latent, y, mean, values, inputs, dynamics, still, generator)
     counts = np.bincount(events.kind, minlength=len(panel.kinds) + 1)[1:]
     styles, offsets_of_styles = _cluster(own_styles, offsets, generator)
     return LinearCore(

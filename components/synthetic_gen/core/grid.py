@@ -80,14 +80,12 @@ def limit_rows(sessions: list[Session], rows: int | None) -> list[Session]:
     if rows is None or total <= rows:
         return sessions
     lengths = np.array([len(s.keep) for s in sessions])
-    # Water level: the longest sessions give first.
-    level = int(lengths.max())
-    while np.minimum(lengths, level).sum() > rows:
-        over = int(np.minimum(lengths, level).sum()) - rows
-        level -= max(1, over // max(int((lengths >= level).sum()), 1))
-    kept = np.minimum(lengths, max(level, 0))
+    # The highest water level that fits: the longest sessions give first.
+    levels = np.arange(int(lengths.max()) + 1)
+    totals = np.minimum(lengths[:, None], levels).sum(0)
+    kept = np.minimum(lengths, levels[np.searchsorted(totals, rows, side="right") - 1])
     spare = rows - int(kept.sum())
-    for index in np.flatnonzero(lengths > kept)[: max(spare, 0)]:
+    for index in np.flatnonzero(lengths > kept)[:spare]:
         kept[index] += 1
     return [
         Session(s.number, s.start_us, s.keep[:n], s.time_us[:n]) for s, n in zip(sessions, kept) if n > 0

@@ -1,0 +1,101 @@
+"""Chains of discrete variables against hand-counted and simulated processes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from components.synthesizer_trainer.core import chains
+
+
+def _variable(codes: np.ndarray) -> chains.Variable:
+    return chains.Variable(0, "level", np.arange(codes.max() + 1.0), codes.astype(np.int32))
+
+
+def test_rare_states_merge_with_the_nearest_frequent_one() -> None:
+    codes = np.array([[0, 0, 0]] * 10 + [[1, 1, 1]] * 5 + [[1, 1, 0]])
+    states, index = chains.joint_states(codes, min_count=3, limit=8)
+    assert states.tolist() == [[0, 0, 0], [1, 1, 1]]
+    assert index[-1] == 1  # one flag away from (1, 1, 1), two from (0, 0, 0)
+
+
+def test_a_single_state_is_left_when_all_are_rare() -> None:
+    states, index = chains.joint_states(np.arange(4)[:, None], min_count=3, limit=8)
+    assert len(states) == 1 and (index == 0).all()
+
+
+def test_cramers_v_of_equal_independent_and_constant_codes() -> None:
+    generator = np.random.default_rng(0)
+    a, b = generator.integers(0, 2, 4000), generator.integers(0, 2, 4000)
+    assert chains.cramers_v(a, a) == pytest.approx(1.0)
+    assert chains.cramers_v(a, b) < 0.05
+    assert chains.cramers_v(a, np.zeros_like(a)) == 0.0
+
+
+def test_flags_that_fire_together_share_a_chain() -> None:
+    generator = np.random.default_rng(1)
+    pulse = (generator.random(3000) < 0.05).astype(int)
+    alone = (generator.random(3000) < 0.05).astype(int)
+    groups = chains.group_variables([_variable(pulse), _variable(alone), _variable(pulse)], 8, 3)
+    assert groups == [(0, 2), (1,)]
+
+
+def test_a_group_keeps_below_the_limit_of_states() -> None:
+    codes = np.random.default_rng(2).integers(0, 5, 3000)
+    groups = chains.group_variables([_variable(codes), _variable((codes + 1) % 5)], 4, 3)
+    assert groups == [(0,), (1,)]
+
+
+def test_dwell_restarts_with_the_state_and_the_segment() -> None:
+    codes = np.array([0, 0, 0, 1, 1, 1, 1])
+    segment = np.array([0, 0, 0, 0, 0, 1, 1])
+    # Bins 0, 1, 2 stand for 1, 2, 3 rows.
+    assert chains.dwell_bins(codes, segment).tolist() == [0, 1, 2, 0, 1, 0, 1]
+
+
+def test_transition_probabilities_are_shrunk_counts() -> None:
+    before = np.array([0] * 90 + [1] * 10)
+    after = np.array([0] * 80 + [1] * 10 + [0] * 10)
+    table = chains.transition_probabilities([], [], before, after, 2)
+    # The prior is a tenth of a row: 80 of 90 and 10 of 10 within 0.2 %.
+    assert table[0, 0, 0] == pytest.approx(80 / 90, abs=2e-3)
+    assert table[0, 1, 0] == pytest.approx(1.0, abs=1e-2)
+    assert table.sum(-1) == pytest.approx(1.0)
+
+
+def _thermostat(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    level = generator.integers(0, 4, rows)
+    state = (level >= 2).astype(int)
+    return state, level
+
+
+def test_the_covariate_that_drives_a_chain_is_chosen() -> None:
+    state, level = _thermostat(3000, 3)
+    noise = np.random.default_rng(4).integers(0, 4, 3000)
+    chain = chains.fit_chain(
+        (0,),
+        np.array([[0], [1]]),
+        state,
+        {0: (noise, 4), 1: (level, 4)},
+        np.arange(1, 3000),
+        np.zeros(3000, int),
+        0,
+    )
+    assert chain.covariates[0] == 1
+    # P(next = 0) by level, whatever the state was: 1 below 2, 0 from 2 on.
+    first = chain.cumulative[0, :, 0, 0].reshape(4, -1).mean(1)
+    assert first[:2].min() > 0.98 and first[2:].max() < 0.02
+
+
+def test_a_kind_with_its_own_transitions_gets_its_own_block() -> None:
+    generator = np.random.default_rng(5)
+    state = (generator.random(4000) < 0.1).astype(int)
+    kind = np.zeros(4000, int)
+    kind[1000:1100], state[1000:1100] = 1, 1
+    kind[2000:2100] = 2  # like normal
+    chain = chains.fit_chain((0,), np.array([[0], [1]]), state, {}, np.arange(1, 4000), kind, 2)
+    assert chain.block.tolist() == [0, 1, 0]
+    stays = 1 - chain.cumulative[1, 0, 1, 0]
+    # 99 of 99 steps stay, shrunk by 15 rows towards 0.1: (99 + 1.5) / 114 = 0.88.
+    assert stays == pytest.approx(0.88, abs=0.02)

@@ -1,0 +1,95 @@
+"""Events: what is kept of them is what they do, and nothing of what normal rows do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from components.synthesizer_trainer.core import events
+
+
+def _measure(event: np.ndarray, still: float = 0.0) -> tuple[np.ndarray, ...]:
+    generator = np.random.default_rng(0)
+    controls = 0.3 * generator.normal(size=(16, *event.shape))
+    count = event.shape[1]
+    return events.measure_event(
+        event, controls, np.full(count, still), np.zeros((16, count)), np.full(count, 2.0)
+    )
+
+
+def _noise(rows: int, seed: int = 1) -> np.ndarray:
+    return 0.3 * np.random.default_rng(seed).normal(size=(rows, 2))
+
+
+def test_runs_of_a_kind_inside_segments() -> None:
+    kind = np.array([0, 1, 1, 2, 0, 1, 1])
+    segment = np.array([0, 0, 0, 0, 0, 0, 1])
+    assert events.find_events(kind, segment) == [(1, 1, 3), (2, 3, 4), (1, 5, 6), (1, 6, 7)]
+
+
+def test_a_level_shift_on_one_feature_is_that_and_nothing_else() -> None:
+    event = _noise(30)
+    event[:, 0] += 4
+    course, wave, noise, hold = _measure(event)
+    assert course[0, 0] == pytest.approx(4, abs=0.3)
+    assert np.abs(course[1]).max() == 0 and wave[:, 0].max() == 0 and not hold.any()
+    assert noise.max() == 0
+
+
+def test_a_ramp_is_a_straight_line() -> None:
+    event = _noise(40)
+    event[:, 1] += np.linspace(0, 6, 40)
+    course, *_ = _measure(event)
+    rebuilt = events.legendre(40) @ course[1]
+    assert np.abs(rebuilt - np.linspace(0, 6, 40)).max() < 0.6
+
+
+def test_a_single_row_spike_is_a_level() -> None:
+    event = np.array([[5.0, 0.0]])
+    course, *_ = _measure(event)
+    assert course[0, 0] == pytest.approx(5, abs=0.2) and (course[0, 1:] == 0).all()
+
+
+def test_an_oscillation_keeps_amplitude_and_period() -> None:
+    event = _noise(60)
+    event[:, 0] += 3 * np.sin(2 * np.pi * np.arange(60) / 7)
+    _, wave, noise, _ = _measure(event)
+    assert wave[0, 0] == pytest.approx(3, rel=0.15) and wave[0, 1] == pytest.approx(7, rel=0.05)
+    assert wave[1, 0] == 0 and noise[0] == 0
+
+
+def test_added_noise_keeps_its_size() -> None:
+    event = _noise(80)
+    event[:, 0] += 2 * np.random.default_rng(5).normal(size=80)
+    _, _, noise, _ = _measure(event)
+    assert noise[0] == pytest.approx(2, rel=0.3) and noise[1] == 0
+
+
+def test_a_stuck_sensor_holds_and_has_no_other_effect() -> None:
+    course, wave, noise, hold = _measure(np.full((20, 2), 1.5), still=19)
+    assert hold.all() and (course == 0).all() and (wave[:, 0] == 0).all() and (noise == 0).all()
+
+
+def test_normal_rows_have_no_effect() -> None:
+    course, wave, noise, hold = _measure(_noise(30, seed=9))
+    assert (course == 0).all() and (wave[:, 0] == 0).all() and (noise == 0).all() and not hold.any()
+
+
+def test_longest_run() -> None:
+    held = np.array([[1, 0], [1, 0], [0, 1], [1, 0]], bool)
+    length, first = events.longest_run(held)
+    assert length.tolist() == [2, 1] and first.tolist() == [0, 2]
+    assert events.longest_run(held[:0])[0].tolist() == [0, 0]
+
+
+def test_sampled_effects_vary_around_the_template() -> None:
+    course = np.zeros((1, events.DEGREES))
+    course[0, 0] = 4.0
+    wave, noise = np.array([[0.0, 4.0]]), np.zeros(1)
+    means = [
+        events.event_effect(course, wave, noise, 25, np.random.default_rng(seed)).mean() for seed in range(200)
+    ]
+    # JITTER is the standard deviation of the size.
+    assert np.mean(means) == pytest.approx(4, abs=0.2)
+    assert 0.3 < np.std(means) < 1.2
+    assert len(set(means)) == 200
