@@ -56,7 +56,9 @@ class Executor(BaseExecutor):
 
         names = [*split_io.arrow_schema(config.dataset).names, config.locale_column]
         if TEST_SPLIT not in split_io.list_splits(test.uri):
-            raise DataError(f"test_examples: there is no split '{TEST_SPLIT}'. Ingest the labelled test set first.")
+            raise DataError(
+                f"test_examples: there is no split '{TEST_SPLIT}'. Ingest the labelled test set first."
+            )
         columns = list(dict.fromkeys(names))
         test_table = split_io.read_table(test.uri, TEST_SPLIT, columns=columns, dataset=config.dataset)
         result = evaluate(
@@ -87,10 +89,19 @@ class Executor(BaseExecutor):
             title = " · ".join(part for part in parts if part)
             name = re.sub(r"[^A-Za-z0-9._-]+", "-", curve["locale"]) or "locale"
             write_atomically(folder / "plots" / f"{name}.png", plots.draw_forecast(curve, title))
-        write_json(folder / "evaluation.json", {**result.report, "config_digest": config.digest(),
-                                                "input_digests": digests, "isthmus_version": __version__})
+        write_json(
+            folder / "evaluation.json",
+            {
+                **result.report,
+                "config_digest": config.digest(),
+                "input_digests": digests,
+                "isthmus_version": __version__,
+            },
+        )
 
-        write_json(Path(blessing.uri) / "verdict.json", {"verdict": result.verdict, "reasons": result.reasons})
+        write_json(
+            Path(blessing.uri) / "verdict.json", {"verdict": result.verdict, "reasons": result.reasons}
+        )
         write_atomically(Path(blessing.uri) / result.verdict, b"")
         blessing.set_string_custom_property("verdict", result.verdict)
         for artifact in (model, evaluation, blessing):
@@ -101,5 +112,7 @@ def _read_locales(root: str, config: ProphetEvaluatorConfig, locales: tuple[str,
     """Tables of the locales that have a split; a locale without one is missing, not an error."""
     there = set(split_io.list_splits(root))
     return {
-        locale: split_io.read_table(root, locale, dataset=config.dataset) for locale in locales if locale in there
+        locale: split_io.read_table(root, locale, dataset=config.dataset)
+        for locale in locales
+        if locale in there
     }

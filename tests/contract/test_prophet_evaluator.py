@@ -11,12 +11,20 @@ import pytest
 from components import split_io
 from components.dataset import DatasetConfig, FeatureConfig
 from components.errors import DataError
-from components.prophet_evaluator.config import ClassifierConfig, IntervalDetectorConfig, ProphetEvaluatorConfig
+from components.prophet_evaluator.config import (
+    ClassifierConfig,
+    IntervalDetectorConfig,
+    ProphetEvaluatorConfig,
+)
 
 pytestmark = pytest.mark.tfx
 
 DATASET = DatasetConfig(
-    series=("device",), label="label", features=(FeatureConfig(name="temp"),), targets=("temp",), interval_s=900
+    series=("device",),
+    label="label",
+    features=(FeatureConfig(name="temp"),),
+    targets=("temp",),
+    interval_s=900,
 )
 CONFIG = ProphetEvaluatorConfig(
     dataset=DATASET,
@@ -30,7 +38,9 @@ CONFIG = ProphetEvaluatorConfig(
 )
 
 
-def _table(seed: int, phase: float, days: int = 5, start: int = 0, locale: str = "", label: bool = True) -> pa.Table:
+def _table(
+    seed: int, phase: float, days: int = 5, start: int = 0, locale: str = "", label: bool = True
+) -> pa.Table:
     rng, n = np.random.default_rng(seed), days * 96
     seconds = start * 86_400 + np.arange(n) * 900
     temp = 2 * np.sin(2 * np.pi * (seconds / 86_400 + phase)) + rng.normal(0, 0.1, n)
@@ -81,7 +91,11 @@ def _artifacts(tmp_path, test_table: pa.Table, ideal: bool):
 
 def _test_table(label: bool = True) -> pa.Table:
     return pa.concat_tables(
-        [_table(3, 0.0, 3, 5, "us", label), _table(4, 0.4, 3, 5, "eu", label), _table(6, 0.2, 3, 5, "far", label)]
+        [
+            _table(3, 0.0, 3, 5, "us", label),
+            _table(4, 0.4, 3, 5, "eu", label),
+            _table(6, 0.2, 3, 5, "far", label),
+        ]
     )
 
 
@@ -107,7 +121,15 @@ def test_writes_the_files_of_decision_1(run):
     curves = json.loads((path / "evaluation" / "forecast.json").read_text())["series"]
     assert [curve["locale"] for curve in curves] == ["eu", "far", "us"]
     for curve in curves:
-        assert len({len(curve[name]) for name in ("timestamp_us", "y", "yhat", "lower", "upper", "flag", "label")}) == 1
+        assert (
+            len(
+                {
+                    len(curve[name])
+                    for name in ("timestamp_us", "y", "yhat", "lower", "upper", "flag", "label")
+                }
+            )
+            == 1
+        )
         png = (path / "evaluation" / "plots" / f"{curve['locale']}.png").read_bytes()
         assert png.startswith(b"\x89PNG")
     verdict = json.loads((path / "blessing" / "verdict.json").read_text())
@@ -146,7 +168,9 @@ def test_same_seed_same_detector_and_report(run, tmp_path):
     for report in (first, second):
         del report["seconds"], report["scenario_seconds"]
     assert first == second
-    assert (path / "evaluation" / "forecast.json").read_bytes() == (tmp_path / "evaluation" / "forecast.json").read_bytes()
+    assert (path / "evaluation" / "forecast.json").read_bytes() == (
+        tmp_path / "evaluation" / "forecast.json"
+    ).read_bytes()
     assert (path / "evaluation" / "plots" / "eu.png").read_bytes() == (
         tmp_path / "evaluation" / "plots" / "eu.png"
     ).read_bytes()
@@ -187,7 +211,9 @@ def test_component_carries_its_configuration(ideal):
     )
     properties = node.exec_properties
     assert properties["seed"] == 5
-    assert ProphetEvaluatorConfig.from_exec_property(properties["config"]) == CONFIG.model_copy(update={"seed": 5})
+    assert ProphetEvaluatorConfig.from_exec_property(properties["config"]) == CONFIG.model_copy(
+        update={"seed": 5}
+    )
     assert set(node.outputs) == {"model", "evaluation", "blessing"}
     assert ("ideal_examples" in node.inputs) == ideal
     assert properties["isthmus_version"]

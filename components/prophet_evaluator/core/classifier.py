@@ -83,7 +83,9 @@ def fit_classifier(
     if not anomalous.any() or not (known & ~anomalous).any():
         lacking = "anomaly" if not anomalous.any() else "normal row"
         return Classifier(None, 1.0, names, f"the training side has no labelled {lacking}: flags nothing")
-    estimator = _boost(features, label, _thin(label, np.ones(len(label), bool), config.max_rows), config, seed)
+    estimator = _boost(
+        features, label, _thin(label, np.ones(len(label), bool), config.max_rows), config, seed
+    )
     if config.threshold is not None:
         return Classifier(estimator, config.threshold, names, "threshold from the configuration")
     event = event_ids(anomalous, segment)
@@ -232,7 +234,9 @@ def load_estimators(path: Path) -> dict[str, HistGradientBoostingClassifier]:
     try:
         found = set(skops.io.get_untrusted_types(file=path))
     except Exception as error:
-        raise ReleaseError(f"{path.name}: not a skops file ({type(error).__name__}). Fetch it anew.") from error
+        raise ReleaseError(
+            f"{path.name}: not a skops file ({type(error).__name__}). Fetch it anew."
+        ) from error
     strange = sorted(found - TRUSTED_TYPES)
     if strange:
         raise ReleaseError(

@@ -15,9 +15,11 @@ from components.dataset import TIMESTAMP
 from components.errors import DataError, InsufficientDataError, list_briefly
 from components.prophet_evaluator.config import DetectorName, ProphetEvaluatorConfig, ScenarioName
 from components.prophet_evaluator.core import frames, metrics
-from components.prophet_evaluator.core.detector import Cache, Detector, Judgement, fit_detector
-from components.prophet_evaluator.core.frames import KIND, LABEL, LOCALE, SERIES
+from components.prophet_evaluator.core.detector import Cache, Detector, Judgement
+from components.prophet_evaluator.core.fitting import fit_detector
+from components.prophet_evaluator.core.frames import LABEL, LOCALE
 from components.prophet_evaluator.core.scenarios import Pool, training_pool
+from components.prophet_evaluator.core.slices import slice_metrics
 
 BLESSED, NOT_BLESSED, NOT_EVALUATED = "BLESSED", "NOT_BLESSED", "NOT_EVALUATED"
 
@@ -59,7 +61,8 @@ def prepare_test(table: pa.Table, config: ProphetEvaluatorConfig) -> pd.DataFram
     found = test[LABEL]
     if not found.isin([0, 1]).all():
         raise DataError(
-            f"test_examples split=test: {int((~found.isin([0, 1])).sum())} rows have no label of 0 or 1. {remedy}"
+            f"test_examples split=test: {int((~found.isin([0, 1])).sum())} rows have no label of 0 or 1. "
+            f"{remedy}"
         )
     if found.nunique() < 2:
         lacking = "anomalous" if not found.any() else "normal"
@@ -93,7 +96,11 @@ def evaluate(
         raise DataError(
             f"examples: locale {list_briefly(strangers)} is neither open nor restricted in the configuration"
         )
-    prepared = {name: frames.prepare(table, config.dataset, name) for name, table in examples.items() if table.num_rows}
+    prepared = {
+        name: frames.prepare(table, config.dataset, name)
+        for name, table in examples.items()
+        if table.num_rows
+    }
     opened = {name: prepared[name] for name in config.open_locales if name in prepared}
     released = {name: prepared[name] for name in config.restricted_locales if name in prepared}
     ideal = None
@@ -143,7 +150,9 @@ def evaluate(
     return Evaluation(report, verdict, reasons, detectors[shipped], shipped, test, judgements)
 
 
-def deciding_detector(config: ProphetEvaluatorConfig, judged: Mapping[str, Any], labelled: bool) -> DetectorName:
+def deciding_detector(
+    config: ProphetEvaluatorConfig, judged: Mapping[str, Any], labelled: bool
+) -> DetectorName:
     """The detector that the verdict rests on."""
     if config.blessing.detector:
         return config.blessing.detector
@@ -189,7 +198,9 @@ def _report(
     judgements: Mapping[ScenarioName, Judgement],
 ) -> dict[str, Any]:
     label, code = test[LABEL].to_numpy(), frames.series_codes(test)
-    units, n_events = metrics.resampling_units(label, code, test[TIMESTAMP].to_numpy(), config.bootstrap_block_s)
+    units, n_events = metrics.resampling_units(
+        label, code, test[TIMESTAMP].to_numpy(), config.bootstrap_block_s
+    )
     n_units = int(units.max()) + 1
     rng = np.random.default_rng([config.seed, 11])
     weights = metrics.bootstrap_weights(n_units, n_events, config.bootstrap_samples, rng)
@@ -206,9 +217,14 @@ def _report(
                 continue
             flag = judged.flag(kind)
             counts[name, kind] = metrics.unit_counts(label, flag, units, n_units)
-            found[kind] = slice_metrics(test, code, flag, judged.score(kind), units, weights, config.confidence)
+            found[kind] = slice_metrics(
+                test, code, flag, judged.score(kind), units, weights, config.confidence
+            )
         if detector.classifier is not None:
-            found["classifier"] |= {"threshold": detector.classifier.threshold, "note": detector.classifier.note}
+            found["classifier"] |= {
+                "threshold": detector.classifier.threshold,
+                "note": detector.classifier.note,
+            }
             if detector.foreign is not None:
                 found["classifier"] |= {
                     "foreign_threshold": detector.foreign.threshold,
@@ -232,8 +248,8 @@ def _report(
         "baseline": baseline,
         "differences": differences,
         "deciding_detector": deciding_detector(config, judged_on, labelled),
-        "test": {"rows": int(len(test)), "anomalies": int(label.sum()), "events": n_events},
-        "n_test_rows": int(len(test)),
+        "test": {"rows": len(test), "anomalies": int(label.sum()), "events": n_events},
+        "n_test_rows": len(test),
         "n_events": n_events,
         "n_bootstrap_units": n_units,
         "bootstrap_samples": config.bootstrap_samples,
@@ -242,90 +258,3 @@ def _report(
         "interval_level": config.interval.level,
         "seed": config.seed,
     }
-
-
-def slice_metrics(
-    test: pd.DataFrame,
-    code: np.ndarray,
-    flag: np.ndarray,
-    score: np.ndarray,
-    units: np.ndarray,
-    weights: np.ndarray,
-    confidence: float,
-) -> dict[str, Any]:
-    """All metrics of one detector: overall, per locale, per kind of anomaly, per event.
-
-    Args:
-      test: Sorted test rows.
-      code: Series number of each row.
-      flag: What the detector says. Shape [row].
-      score: Higher is more anomalous. Shape [row].
-      units: From `metrics.resampling_units`.
-      weights: From `metrics.bootstrap_weights`.
-      confidence: Coverage of the intervals.
-    """
-    label, n_units = test[LABEL].to_numpy(), weights.shape[1]
-
-    def of(rows: np.ndarray) -> dict[str, Any]:
-        counts = metrics.unit_counts(label[rows], flag[rows], units[rows], n_units)
-        tp, fp, fn, tn = (int(value) for value in counts.sum(axis=0))
-        hit, events = metrics.event_recall(label[rows], flag[rows], code[rows])
-        named = {name: value.to_json() for name, value in metrics.rates(counts, weights, confidence).items()}
-        area = metrics.pr_auc(label[rows], score[rows]).to_json()
-        return {
-            **named,
-            "pr_auc": area,
-            "confusion": {"tp": tp, "fp": fp, "fn": fn, "tn": tn},
-            "events": {"detected": hit, "total": events},
-        }
-
-    locale, kind = test[LOCALE].to_numpy(), test[KIND].to_numpy()
-    kinds = {}
-    for name in sorted(set(kind[label == 1])):
-        rows = (kind == name) & (label == 1)
-        counts = metrics.unit_counts(label[rows], flag[rows], units[rows], n_units)
-        hit, events = metrics.event_recall(label * (kind == name), flag, code)
-        recall = metrics.rates(counts, weights, confidence)["tpr"].to_json()
-        kinds[name or "unnamed"] = {"recall": recall, "events": {"detected": hit, "total": events}}
-    return {
-        "overall": of(np.ones(len(test), bool)),
-        "per_locale": {name: of(locale == name) for name in sorted(set(locale))},
-        "per_kind": kinds,
-        "per_event": _events(test, code, flag, score),
-    }
-
-
-def _events(test: pd.DataFrame, code: np.ndarray, flag: np.ndarray, score: np.ndarray) -> list[dict[str, Any]]:
-    """One entry per event of the test set."""
-    event = metrics.event_ids(test[LABEL].to_numpy(), code)
-    chosen = event >= 0
-    rows = pd.DataFrame(
-        {
-            "event": event[chosen],
-            "locale": test[LOCALE].to_numpy()[chosen],
-            "series": test[SERIES].to_numpy()[chosen],
-            "kind": test[KIND].to_numpy()[chosen],
-            "t": test[TIMESTAMP].to_numpy()[chosen],
-            "flag": np.asarray(flag)[chosen],
-            "score": np.asarray(score, float)[chosen],
-        }
-    )
-    grouped = rows.groupby("event")
-    table = grouped.agg(
-        locale=("locale", "first"), series=("series", "first"), kind=("kind", "first"), start=("t", "min"),
-        end=("t", "max"), rows=("t", "size"), flagged=("flag", "sum"), score=("score", "max"),
-    )
-    return [
-        {
-            "locale": row.locale,
-            "series": row.series,
-            "kind": row.kind,
-            "start_us": int(row.start),
-            "end_us": int(row.end),
-            "rows": int(row.rows),
-            "flagged_rows": int(row.flagged),
-            "detected": bool(row.flagged),
-            "max_score": float(row.score) if np.isfinite(row.score) else None,
-        }
-        for row in table.itertuples()
-    ]

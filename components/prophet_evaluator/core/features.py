@@ -6,7 +6,7 @@ statistic), so that what is learned on one series, or on a synthetic session, ho
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -155,8 +155,11 @@ def window_features(
             columns[f"{target}:run"] = runs
             columns[f"{target}:run_excess"] = runs - typical(runs, group, n_groups, 0.95)[group]
         # The second difference is large for noise and oscillation, nil for drift and level.
-        bend = np.abs(windows.shift(z, -1 if config.centred else 0) - 2 * windows.shift(z, 0 if config.centred else 1)
-                      + windows.shift(z, 1 if config.centred else 2))
+        bend = np.abs(
+            windows.shift(z, -1 if config.centred else 0)
+            - 2 * windows.shift(z, 0 if config.centred else 1)
+            + windows.shift(z, 1 if config.centred else 2)
+        )
         for rows in config.window_rows:
             mean = windows.roll(r, rows, "mean")
             std = windows.roll(z, rows, "std")
@@ -174,19 +177,26 @@ def window_features(
                 same = np.where(np.isfinite(step), np.abs(step) < 1e-9, np.nan)
                 columns[f"{target}:unchanged_{rows}"] = windows.roll(same, rows, "mean")
             half = max(rows // 2, 1)
-            columns[f"{target}:slope_{rows}"] = (
-                windows.shift(windows.roll(r, half, "mean"), -half // 2 if config.centred else 0)
-                - windows.shift(windows.roll(r, half, "mean"), half // 2 if config.centred else half)
-            )
+            columns[f"{target}:slope_{rows}"] = windows.shift(
+                windows.roll(r, half, "mean"), -half // 2 if config.centred else 0
+            ) - windows.shift(windows.roll(r, half, "mean"), half // 2 if config.centred else half)
             lagged = windows.roll(r * windows.shift(r, 1), rows, "mean") - mean**2
             spread = np.maximum(windows.roll(r, rows, "std") ** 2, 1e-6)
             columns[f"{target}:autocorrelation_{rows}"] = np.clip(lagged / spread, -1, 1)
-    _companions(columns, frame, aligned, residual, windows, relative, dataset, config)
+    _companions(columns, aligned, residual, windows, relative, dataset, config)
     names = list(columns)
     return np.column_stack([columns[name] for name in names]).astype(np.float32), names
 
 
-def _companions(columns, frame, aligned, residual, windows, relative, dataset, config) -> None:  # noqa: ANN001
+def _companions(
+    columns: dict[str, np.ndarray],
+    aligned: dict[str, np.ndarray],
+    residual: dict[str, np.ndarray],
+    windows: Windows,
+    relative: Callable[[np.ndarray], np.ndarray],
+    dataset: DatasetConfig,
+    config: ClassifierConfig,
+) -> None:
     """Adds the features beside the targets, and how they move with the targets' residuals."""
     rows = config.window_rows[len(config.window_rows) // 2]
     for name in companions(dataset):

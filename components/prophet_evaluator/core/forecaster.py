@@ -87,12 +87,12 @@ def fit_prophet(
     from prophet import Prophet
 
     if len(y) < 2:
-        raise DataError(f"Prophet needs at least 2 rows with a value, found {len(y)}. Give the pool more rows.")
+        raise DataError(
+            f"Prophet needs at least 2 rows with a value, found {len(y)}. Give the pool more rows."
+        )
     history = pd.DataFrame({"ds": to_ds(timestamp_us), "y": np.asarray(y, np.float64)})
     if config.mode == "tutorial":
-        model = Prophet(
-            daily_seasonality=True, interval_width=config.interval_width, uncertainty_samples=0
-        )
+        model = Prophet(daily_seasonality=True, interval_width=config.interval_width, uncertainty_samples=0)
     else:
         span_days = (history["ds"].max() - history["ds"].min()).total_seconds() / _DAY_S
         model = Prophet(
@@ -171,7 +171,11 @@ def from_json(text: str) -> Prophet:
 
 
 def detect_cycle(
-    timestamp_us: np.ndarray, values: np.ndarray, series: np.ndarray, interval_s: float, min_share: float = 0.1
+    timestamp_us: np.ndarray,
+    values: np.ndarray,
+    series: np.ndarray,
+    interval_s: float,
+    min_share: float = 0.1,
 ) -> float | None:
     """The strongest cycle shorter than a day that no harmonic of the day explains.
 

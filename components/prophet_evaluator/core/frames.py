@@ -18,7 +18,9 @@ LOCALE, SERIES, SEGMENT, LABEL, KIND, ROW = "_locale", "_series", "_segment", "_
 MAX_GAP_INTERVALS = 10
 
 
-def prepare(table: pa.Table, dataset: DatasetConfig, locale: str | None, locale_column: str = "") -> pd.DataFrame:
+def prepare(
+    table: pa.Table, dataset: DatasetConfig, locale: str | None, locale_column: str = ""
+) -> pd.DataFrame:
     """One table in the shape that detectors read.
 
     Args:
@@ -123,5 +125,3 @@ def robust_scale(values: np.ndarray) -> tuple[float, float]:
     if spread < 0.1 * deviation:
         spread = deviation
     return float(middle), float(spread) if spread > 1e-9 * max(1.0, abs(middle)) else 1.0
-
-

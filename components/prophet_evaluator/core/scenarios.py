@@ -66,7 +66,8 @@ def marginal_noise(
             drawn = rng.normal(known.mean(), known.std(), n)
             drawn = np.round(drawn) if feature.kind == "integer" else drawn
         gone = rng.random(n) < source.isna().mean()
-        noise[feature.name] = np.where(gone, None if feature.kind == "categorical" else np.nan, drawn)
+        drawn[gone] = None if feature.kind == "categorical" else np.nan
+        noise[feature.name] = drawn
     label = marginals[LABEL].to_numpy()
     if np.isfinite(label).any():
         noise[LABEL] = (rng.random(n) < np.nanmean(label)).astype(float)
@@ -94,23 +95,28 @@ def training_pool(
       dataset: The columns.
       seed: Of the noise.
     """
-    frames, tags = dict(open_frames), {locale: "open" for locale in open_frames}
+    frames, tags = dict(open_frames), dict.fromkeys(open_frames, "open")
     if name == "No sharing":
         reason = "" if frames else "no open locale has rows"
         return Pool(frames if not reason else {}, tags, reason, "rows of the open locales only")
     if name == "Ideal":
         if not ideal:
             return Pool({}, {}, "the raw rows of restricted locales are not here", "open and raw rows")
-        tags |= {locale: "raw" for locale in ideal}
+        tags |= dict.fromkeys(ideal, "raw")
         return Pool(frames | dict(ideal), tags, "", "open locales and the raw rows of restricted ones")
     if not released:
         return Pool({}, {}, "no restricted locale has released rows", "open and released rows")
     if name == "Isthmus":
-        tags |= {locale: "release" for locale in released}
+        tags |= dict.fromkeys(released, "release")
         return Pool(frames | dict(released), tags, "", "open locales and the releases of restricted ones")
     origin = "raw rows'" if ideal else "release's own"
     for i, (locale, release) in enumerate(sorted(released.items())):
         source = (ideal or {}).get(locale, release)
         frames[locale] = marginal_noise(release, source, dataset, np.random.default_rng([seed, 7, i]))
         tags[locale] = "noise"
-    return Pool(frames, tags, "", f"open locales and per-column noise of the {origin} marginals at the released timestamps")
+    return Pool(
+        frames,
+        tags,
+        "",
+        f"open locales and per-column noise of the {origin} marginals at the released timestamps",
+    )

@@ -102,7 +102,9 @@ def load_detector(path: str | Path) -> Detector:
     try:
         content = json.loads((folder / DETECTOR_FILE).read_text())
     except (OSError, ValueError) as error:
-        raise ReleaseError(f"{folder.name}/{DETECTOR_FILE}: {type(error).__name__}. Not a detector.") from error
+        raise ReleaseError(
+            f"{folder.name}/{DETECTOR_FILE}: {type(error).__name__}. Not a detector."
+        ) from error
     if content.get("format") != FORMAT:
         raise ReleaseError(
             f"{DETECTOR_FILE}: format {content.get('format')}, this version reads {FORMAT}. Train it anew."
@@ -111,7 +113,9 @@ def load_detector(path: str | Path) -> Detector:
         if not (folder / name).is_file():
             raise ReleaseError(f"{name}: named in {DETECTOR_FILE} and not there. Fetch the detector anew.")
         if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
-            raise ReleaseError(f"{name}: altered, its SHA-256 is not the one in {DETECTOR_FILE}. Do not use it.")
+            raise ReleaseError(
+                f"{name}: altered, its SHA-256 is not the one in {DETECTOR_FILE}. Do not use it."
+            )
     models: dict[Key, ForecastModel] = {}
     thresholds: dict[Key, float] = {}
     for entry in content["models"]:
@@ -156,7 +160,10 @@ def predict(detector: Detector, table: pa.Table, locale: str | None = None) -> p
     columns: dict[str, np.ndarray] = {"timestamp": frame["timestamp"].to_numpy()}
     for name, target in judged.targets.items():
         columns |= {f"{name}_yhat": target.yhat, f"{name}_lower": target.lower, f"{name}_upper": target.upper}
-    columns |= {"interval_score": judged.interval_score, "interval_flag": judged.interval_flag.astype(np.int64)}
+    columns |= {
+        "interval_score": judged.interval_score,
+        "interval_flag": judged.interval_flag.astype(np.int64),
+    }
     if judged.classifier_score is not None and judged.classifier_flag is not None:
         columns |= {
             "classifier_score": judged.classifier_score,

@@ -7,7 +7,11 @@ import pyarrow as pa
 import pytest
 
 from components.dataset import DatasetConfig, FeatureConfig
-from components.prophet_evaluator.config import ClassifierConfig, IntervalDetectorConfig, ProphetEvaluatorConfig
+from components.prophet_evaluator.config import (
+    ClassifierConfig,
+    IntervalDetectorConfig,
+    ProphetEvaluatorConfig,
+)
 
 INTERVAL_S = 900
 DATASET = DatasetConfig(
@@ -25,8 +29,15 @@ DATASET = DatasetConfig(
 )
 
 
-def make_table(seed: int, days: int = 8, devices: int = 2, phase: float = 0.0, shifts: int = 4, start_day: int = 0,
-               sign: float = 1.0) -> pa.Table:
+def make_table(
+    seed: int,
+    days: int = 8,
+    devices: int = 2,
+    phase: float = 0.0,
+    shifts: int = 4,
+    start_day: int = 0,
+    sign: float = 1.0,
+) -> pa.Table:
     """`shifts` level shifts of two hours per device in a daily sine; phase in days."""
     rng = np.random.default_rng(seed)
     n = days * 86_400 // INTERVAL_S
@@ -35,7 +46,7 @@ def make_table(seed: int, days: int = 8, devices: int = 2, phase: float = 0.0, s
         seconds = (np.arange(n) * INTERVAL_S) + start_day * 86_400
         temp = 20 + 3 * device + 2 * np.sin(2 * np.pi * (seconds / 86_400 + phase)) + rng.normal(0, 0.1, n)
         label = np.zeros(n, np.int64)
-        for start in rng.choice(np.arange(8, n - 16, 24), shifts, replace=False):
+        for start in rng.choice(np.arange(8, n - 16, 24), min(shifts, n // 48), replace=False):
             temp[start : start + 8] += sign * 1.5
             label[start : start + 8] = 1
         parts.append(

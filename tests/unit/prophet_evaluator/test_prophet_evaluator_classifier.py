@@ -61,7 +61,7 @@ def test_few_events_fall_back_and_a_given_threshold_wins():
 
 
 def test_unlabelled_rows_are_left_out():
-    features, label, segment, block = _rows()
+    _, label, _segment, _block = _rows()
     unknown = label.copy()
     unknown[::2] = np.nan
     rows = classifiers._thin(unknown, np.ones(len(label), bool), 10_000)
@@ -98,7 +98,7 @@ def test_refuses_types_that_no_classifier_has(tmp_path):
 
     path = tmp_path / "classifier.skops"
     path.write_bytes(skops.io.dumps({"own": Strange()}))
-    with pytest.raises(ReleaseError, match="never has: .*Strange"):
+    with pytest.raises(ReleaseError, match=r"never has: .*Strange"):
         classifiers.load_estimators(path)
 
 

@@ -59,7 +59,18 @@ def test_f1_is_zero_where_anomalies_are_all_missed():
 
 def test_event_ids_end_at_the_series():
     # Row 9 follows anomalous row 8 but belongs to another series: a fourth event.
-    assert metrics.event_ids(np.array(LABEL), np.array(SERIES)).tolist() == [-1, 0, 0, -1, -1, 1, -1, -1, 2, 3]
+    assert metrics.event_ids(np.array(LABEL), np.array(SERIES)).tolist() == [
+        -1,
+        0,
+        0,
+        -1,
+        -1,
+        1,
+        -1,
+        -1,
+        2,
+        3,
+    ]
     assert metrics.event_ids(np.zeros(0), np.zeros(0)).tolist() == []
 
 
