@@ -260,7 +260,7 @@ class MadeUpRun:
             {
                 "detector": "classifier",
                 "scenario": "Isthmus",
-                "locales": {locale: self._forecast(locale) for locale in locales},
+                "series": [self._forecast(locale) for locale in locales],
             },
         )
         _dump(
@@ -313,10 +313,11 @@ class MadeUpRun:
         flag = (np.abs(y - yhat) > 0.65).astype(int)
         flag[700:725] = 0
         return {
+            "locale": locale,
             "series": f"{locale}/satellite-2",
             "target": "bus_voltage",
             "unit": "V",
-            "ds_us": [1_790_000_000_000_000 + int(i) * 900_000_000 for i in t],
+            "timestamp_us": [1_790_000_000_000_000 + int(i) * 900_000_000 for i in t],
             "y": [None if i == 50 else round(float(v), 4) for i, v in enumerate(y)],
             "yhat": yhat.round(4).tolist(),
             "lower": (yhat - 0.6).round(4).tolist(),

@@ -95,7 +95,14 @@ def test_a_check_without_its_metric_is_shown_as_failed(make_run: MakeRun) -> Non
 def test_marks_of_the_forecast_follow_label_and_flag(make_run: MakeRun) -> None:
     run = make_run()
     path = run.file("central", "ProphetEvaluator", "evaluation", "forecast.json")
-    curve = {"series": "s", "target": "t", "unit": "V", "ds_us": [0, 1, 2, 3], "y": [1, None, 3, 4]}
+    curve = {
+        "locale": "eu",
+        "series": "s",
+        "target": "t",
+        "unit": "V",
+        "timestamp_us": [0, 1, 2, 3],
+        "y": [1, None, 3, 4],
+    }
     curve |= {
         "yhat": [1, 1, 1, 1],
         "lower": [0] * 4,
