@@ -95,24 +95,11 @@ def test_a_check_without_its_metric_is_shown_as_failed(make_run: MakeRun) -> Non
 def test_marks_of_the_forecast_follow_label_and_flag(make_run: MakeRun) -> None:
     run = make_run()
     path = run.file("central", "ProphetEvaluator", "evaluation", "forecast.json")
-    curve = {
-        "locale": "eu",
-        "series": "s",
-        "target": "t",
-        "unit": "V",
-        "timestamp_us": [0, 1, 2, 3],
-        "y": [1, None, 3, 4],
-    }
-    curve |= {
-        "yhat": [1, 1, 1, 1],
-        "lower": [0] * 4,
-        "upper": [2] * 4,
-        "label": [0, 1, 1, 0],
-        "flag": [1, 1, 0, 0],
-    }
-    path.write_text(
-        json.dumps({"detector": "interval", "scenario": "Isthmus", "locales": {"eu-west": curve}})
-    )
+    curve = {"locale": "eu", "series": "s", "target": "t", "unit": "V", "timestamp_us": [0, 1, 2, 3]}
+    curve |= {"y": [1, None, 3, 4], "yhat": [1] * 4, "lower": [0] * 4, "upper": [2] * 4}
+    curve |= {"label": [0, 1, 1, 0], "flag": [1, 1, 0, 0]}
+    short = {**curve, "yhat": [1, 1]}
+    path.write_text(json.dumps({"detector": "interval", "scenario": "Isthmus", "series": [curve, short]}))
     forecasts = collect(run.run_dir).central.forecasts.content
     assert forecasts is not None
     (panel,) = forecasts.panels
