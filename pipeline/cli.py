@@ -6,6 +6,7 @@ Heavy packages are imported inside the commands that need them: `validate` answe
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
 from enum import Enum
@@ -54,26 +55,36 @@ class FleetSize(str, Enum):
 
 def main() -> None:
     """Entry point: turns our errors into one line and an exit status."""
+    exit_status = _run_app()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Native libraries (Arrow's reader threads among them) now and then abort in their destructors when
+    # the interpreter is torn down, which would turn a clean refusal into a crash. All files are closed.
+    os._exit(exit_status)
+
+
+def _run_app() -> int:
     try:
         app(standalone_mode=False)
     except IsthmusError as error:
-        _fail(str(error), error.exit_status)
+        return _fail(str(error), error.exit_status)
     except (typer.Abort, KeyboardInterrupt):
-        _fail("interrupted; the next run goes on where this one stopped", 130)
+        return _fail("interrupted; the next run goes on where this one stopped", 130)
     except typer.Exit as stop:
-        sys.exit(stop.exit_code)
+        return stop.exit_code
     except Exception as error:
         # click's usage errors know how to show themselves, and that they are bad input.
         if hasattr(error, "show") and hasattr(error, "exit_code"):
             error.show()
-            sys.exit(2)
+            return 2
         traceback.print_exc()
-        _fail(f"{type(error).__name__}: {error} (our fault; the traceback is above)", 3)
+        return _fail(f"{type(error).__name__}: {error} (our fault; the traceback is above)", 3)
+    return 0
 
 
-def _fail(message: str, exit_status: int) -> None:
+def _fail(message: str, exit_status: int) -> int:
     print(f"isthmus: {message}", file=sys.stderr)
-    sys.exit(exit_status)
+    return exit_status
 
 
 def _version(value: bool) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
-from scipy import stats
 
 Status = Literal["OK", "UNDEFINED", "NOT_APPLICABLE"]
 Direction = Literal["higher", "lower"]
@@ -119,7 +119,7 @@ def percentile_interval(draws: np.ndarray, confidence: float, method: str) -> In
 
 def normal_interval(value: float, standard_error: float, confidence: float, method: str) -> Interval:
     """value ± z · standard error."""
-    z = float(stats.norm.ppf(0.5 + confidence / 2))
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
     return Interval(float(value - z * standard_error), float(value + z * standard_error), confidence, method)
 
 
@@ -133,7 +133,7 @@ def wilson_interval(successes: float, n: int, confidence: float) -> Interval:
 
     Source: Wilson (1927), J. Am. Stat. Assoc. 22(158).
     """
-    z = float(stats.norm.ppf(0.5 + confidence / 2))
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
     share = successes / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
