@@ -50,7 +50,7 @@ def make_fleet(folder: Path, **changes) -> Path:
 
 
 GATE = {
-    "metric": "exact_copy_rate_excess",
+    "metric": "exact_copy_excess_rows",
     "of": "value",
     "rule": "max",
     "threshold": 0.2,
