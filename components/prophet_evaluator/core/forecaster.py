@@ -25,11 +25,12 @@ MIN_RELATIVE_SIGMA = 1e-3
 
 def silence() -> None:
     """Keeps Prophet's and cmdstan's progress lines from the log."""
-    for name in ("prophet", "prophet.plot"):
+    for name in ("prophet", "prophet.plot", "cmdstanpy"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    import cmdstanpy  # noqa: F401  (its import sets its own level, so ours comes after)
-
-    logging.getLogger("cmdstanpy").setLevel(logging.CRITICAL)
+    # At its first word cmdstanpy gives itself a level and a handler, unless it has a handler.
+    stan = logging.getLogger("cmdstanpy")
+    if not stan.handlers:
+        stan.addHandler(logging.NullHandler())
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -45,6 +48,18 @@ def test_closed_form_interval_is_prophets_own_sampled_one():
     assert found.half_width[-1] > found.half_width[0]
 
 
+def test_interval_widens_with_the_cube_of_the_horizon():
+    stamps, _ = _history()
+    days = stamps / 86_400e6
+    # A trend that turns twice leaves slopes whose uncertainty outgrows the noise.
+    y = np.abs(days - 3) - 2 * np.maximum(days - 6, 0) + np.random.default_rng(0).normal(0, 0.01, len(days))
+    model = forecaster.fit_prophet(stamps, y, IntervalDetectorConfig(mode="tutorial"))
+    span = stamps[-1]
+    half = forecaster.forecast(model, np.array([span, 2 * span, 3 * span])).half_width
+    growth = (half[2] ** 2 - half[0] ** 2) / (half[1] ** 2 - half[0] ** 2)
+    assert half[1] > 3 * half[0] and growth == pytest.approx(2**3, rel=1e-6)
+
+
 def test_interval_covers_its_nominal_share():
     stamps, y = _history(days=20)
     found = forecaster.forecast(
@@ -61,6 +76,17 @@ def test_json_round_trip_forecasts_the_same_and_holds_no_rows():
     assert (again.yhat == forecaster.forecast(model, stamps).yhat).all()
     assert len(text) < 12_000  # 240 rows of history would take more
     assert forecaster.forecast(model, np.zeros(0)).yhat.shape == (0,)
+
+
+def test_fitting_says_nothing():
+    code = (
+        "import numpy as np\n"
+        "from components.prophet_evaluator.config import IntervalDetectorConfig\n"
+        "from components.prophet_evaluator.core.forecaster import fit_prophet\n"
+        "fit_prophet(np.arange(300) * 3_600_000_000, np.sin(np.arange(300.0)), IntervalDetectorConfig())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout + done.stderr == ""
 
 
 def test_refuses_text_that_is_no_model_and_a_pool_without_rows():

@@ -41,6 +41,11 @@ def test_sharing_pays_where_the_kind_is_known_elsewhere_only(result):
     assert result.detector_scenario == "Isthmus"
 
 
+def test_strangers_are_judged_without_forecast_features(result):
+    own, foreign = result.detector.classifier.feature_names, result.detector.foreign.feature_names
+    assert "temp:residual" in own and "temp:residual" not in foreign and "temp:std_8" in foreign
+
+
 def test_report_is_json_and_adds_up(result, toy_test):
     report = json.loads(json.dumps(result.report, allow_nan=False))
     assert report["test"]["rows"] == toy_test.num_rows and report["test"]["events"] == 8
@@ -52,6 +57,7 @@ def test_report_is_json_and_adds_up(result, toy_test):
                 parts = [one["confusion"][cell] for one in found["per_locale"].values()]
                 assert sum(parts) == found["overall"]["confusion"][cell]
             assert found["per_kind"]["shift"]["recall"]["value"] == found["overall"]["tpr"]["value"]
+            assert found["per_kind"]["shift"]["events"] == found["overall"]["events"]
             assert len(found["per_event"]) == 8
             assert sum(e["detected"] for e in found["per_event"]) == found["overall"]["events"]["detected"]
     assert {(d["scenario"], d["detector"]) for d in report["differences"]} == {
