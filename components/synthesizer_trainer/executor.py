@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -108,7 +107,7 @@ def _save(trained: Any, target: Path, facts: dict[str, Any]) -> None:
             found = target / item.name
             if found.is_dir():
                 shutil.rmtree(found)
-            os.replace(item, found)
+            item.replace(found)
     config = facts.pop("config")
     report = {
         **trained.report,

@@ -127,11 +127,13 @@ def analyse(table: pa.Table, dataset: DatasetConfig, quantiles: int, place: str)
     adapter = tensor_adapter.TensorAdapterConfig(batch.schema, representations)
     with tempfile.TemporaryDirectory() as folder:
         target = str(Path(folder) / "transform")
-        with tft_beam.Context(temp_dir=folder):
-            with beam.Pipeline(runner="DirectRunner", options=_direct_options()) as pipeline:
-                data = pipeline | beam.Create([batch], reshuffle=False)
-                function = (data, adapter) | tft_beam.AnalyzeDataset(preprocessing_fn)
-                _ = function | tft_beam.WriteTransformFn(target)
+        with (
+            tft_beam.Context(temp_dir=folder),
+            beam.Pipeline(runner="DirectRunner", options=_direct_options()) as pipeline,
+        ):
+            data = pipeline | beam.Create([batch], reshuffle=False)
+            function = (data, adapter) | tft_beam.AnalyzeDataset(preprocessing_fn)
+            _ = function | tft_beam.WriteTransformFn(target)
         output = tft.TFTransformOutput(target)
         one_row = {
             name: tf.fill([1, len(numeric)], np.float32(0))

@@ -31,7 +31,7 @@ def load_synthesizer(path: str) -> Any:
     Returns:
       A `Synthesizer`.
     """
-    return _load(path, os.stat(Path(path) / "saved_model.pb").st_mtime_ns)
+    return _load(path, (Path(path) / "saved_model.pb").stat().st_mtime_ns)
 
 
 @beam.typehints.with_input_types(tuple)
@@ -72,7 +72,7 @@ class SampleShard(beam.DoFn):
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table)
-        os.replace(temporary, path)
+        temporary.replace(path)
         yield str(path)
 
 

@@ -58,4 +58,4 @@ class SyntheticGenConfig(ComponentConfig):
         factors = self.label_amplification
         if isinstance(factors, dict):
             return {kind: factors.get(kind, 1.0) for kind in kinds}
-        return {kind: factors for kind in kinds}
+        return dict.fromkeys(kinds, factors)

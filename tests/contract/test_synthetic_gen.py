@@ -131,8 +131,9 @@ def test_the_real_grid_with_synthetic_ids(inputs: dict[str, list[Any]], tmp_path
 
 def test_workers_do_not_change_the_rows_seeds_do(inputs: dict[str, list[Any]], tmp_path: Path) -> None:
     digests = [
-        _do(inputs, tmp_path / name, workers=workers, seed=seed, rows_per_shard=ROWS)[0]
-        .get_string_custom_property("data_digest")
+        _do(inputs, tmp_path / name, workers=workers, seed=seed, rows_per_shard=ROWS)[
+            0
+        ].get_string_custom_property("data_digest")
         for name, workers, seed in (("a", 1, 9), ("b", 2, 9), ("c", 1, 10))
     ]
     assert digests[0] == digests[1] != digests[2]

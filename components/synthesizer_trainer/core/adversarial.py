@@ -105,10 +105,9 @@ class Adversary(tf.Module):
         """Trainable weights of generator and critics."""
         return sum(int(np.prod(v.shape)) for v in self.generator_variables + self.critic_variables)
 
-    def _fake(
-        self, scores: tf.Tensor, condition: tf.Tensor, held: tf.Tensor, shift: tf.Tensor, seed: tf.Tensor
-    ) -> tf.Tensor:
+    def _fake(self, parts: list[tf.Tensor], seed: tf.Tensor) -> tf.Tensor:
         """A window of the generator, as real latent windows look: on the atoms, with holds."""
+        scores, condition, held, shift = parts
         shape = tf.shape(scores)
         noise = tf.random.stateless_normal([shape[0], shape[1], self.config.noise_channels], seed)
         z = scores + self.generator(scores, condition, noise)
@@ -138,7 +137,7 @@ class Adversary(tf.Module):
             tf.concat([4.0 * change, condition], -1)
         )
 
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=True, autograph=False)
     def train_critics(self, real: list[tf.Tensor], fake: list[tf.Tensor], seed: tf.Tensor) -> tf.Tensor:
         """`critic_steps` updates of both critics; returns the last Wasserstein estimate.
 
@@ -151,7 +150,7 @@ class Adversary(tf.Module):
         inner = slice(HALO, HALO + self.config.window_steps)
         for index in range(self.config.critic_steps):
             own = seed + tf.constant([0, index + 1], tf.int64)
-            made = tf.stop_gradient(self._fake(*[part[index] for part in fake], own))
+            made = tf.stop_gradient(self._fake([part[index] for part in fake], own))
             made_condition = fake[1][index][:, inner]
             seen, seen_condition = real[0][index], real[1][index]
             share = tf.random.stateless_uniform([tf.shape(seen)[0], 1, 1], own + 7)
@@ -174,12 +173,12 @@ class Adversary(tf.Module):
             self.critic_adam.apply(tape.gradient(loss, self.critic_variables), self.critic_variables)
         return distance
 
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=True, autograph=False)
     def train_generator(self, fake: list[tf.Tensor], seed: tf.Tensor) -> tf.Tensor:
         """One update of the generator and its moving average; returns its loss."""
         inner = slice(HALO, HALO + self.config.window_steps)
         with tf.GradientTape() as tape:
-            made = self._fake(*fake, seed)
+            made = self._fake(fake, seed)
             loss = -tf.reduce_mean(self._judge(made, fake[1][:, inner]))
         gradients = tape.gradient(loss, self.generator_variables)
         self.generator_adam.apply(gradients, self.generator_variables)
@@ -275,7 +274,10 @@ def train(
         now = time.monotonic()
         if now - last_word > PROGRESS_S:
             last_word = now
-            words = {"distance": float(distance), "score": state["log"][-1]["score"] if state["log"] else baseline}
+            words = {
+                "distance": float(distance),
+                "score": state["log"][-1]["score"] if state["log"] else baseline,
+            }
             _LOG.info("step %d of %d: critic distance %.4f", step, config.max_steps, words["distance"])
             if progress is not None:
                 progress(step, config.max_steps, words)

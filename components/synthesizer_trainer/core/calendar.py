@@ -72,9 +72,7 @@ class Calendar:
         return np.minimum(stacked, PHASE_BINS - 1).astype(np.int32)
 
 
-def fit_calendar(
-    panel: Panel, latent: np.ndarray, interval_s: float, max_periods: int
-) -> Calendar:
+def fit_calendar(panel: Panel, latent: np.ndarray, interval_s: float, max_periods: int) -> Calendar:
     """Chooses the cycles and the trend's knots.
 
     A day needs two days of data, a week two weeks; other cycles are found in the periodogram of the
@@ -221,7 +219,11 @@ def _predicts(panel: Panel, residual: np.ndarray, period_s: float) -> bool:
 
 def _refine(peak: int, strength: np.ndarray, length: int) -> float:
     """A peak's period in steps, between the grid's frequencies (parabola through three points)."""
-    left, middle, right = strength[max(peak - 1, 0)], strength[peak], strength[min(peak + 1, len(strength) - 1)]
+    left, middle, right = (
+        strength[max(peak - 1, 0)],
+        strength[peak],
+        strength[min(peak + 1, len(strength) - 1)],
+    )
     bend = left - 2 * middle + right
     shift = 0.5 * (left - right) / bend if bend < 0 else 0.0
     return length / (peak + float(np.clip(shift, -0.5, 0.5)))

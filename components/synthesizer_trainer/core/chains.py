@@ -16,7 +16,7 @@ import numpy as np
 from components.synthesizer_trainer.core.calendar import PHASE_BINS
 
 #: Lower edges of the dwell-time bins, in rows.
-DWELL_EDGES = np.array([1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40, 50, 64, 90, 128, 200, 320])
+DWELL_EDGES = np.array([*range(1, 17), *range(18, 33, 2), *range(36, 65, 4), 80, 96, 128, 192, 256, 320, 480])
 #: Bins of a numeric covariate, equally likely.
 LEVEL_BINS = 20
 #: Weight of the parent distribution, in rows (Dirichlet prior).
@@ -104,7 +104,7 @@ def group_variables(variables: list[Variable], limit: int, min_count: int) -> li
     for a in range(len(variables)):
         for b in range(a):
             strength[b, a] = cramers_v(changes[a].astype(int), changes[b].astype(int))
-    member = {index: (index,) for index in range(len(variables))}
+    member: dict[int, tuple[int, ...]] = {index: (index,) for index in range(len(variables))}
     for (a, b), value in sorted(strength.items(), key=lambda item: -item[1]):
         if value < 0.15:
             break
@@ -117,7 +117,8 @@ def group_variables(variables: list[Variable], limit: int, min_count: int) -> li
         if (counts >= min_count).sum() > limit:
             continue
         groups = [group for group in groups if group not in (first, second)] + [merged]
-        member.update({index: merged for index in merged})
+        for index in merged:
+            member[index] = merged
     return sorted(groups)
 
 
@@ -143,7 +144,12 @@ def dwell_bins(codes: np.ndarray, segment: np.ndarray) -> np.ndarray:
 
 
 def transition_probabilities(
-    bins: list[np.ndarray], sizes: list[int], before: np.ndarray, after: np.ndarray, states: int
+    bins: list[np.ndarray],
+    sizes: list[int],
+    before: np.ndarray,
+    after: np.ndarray,
+    states: int,
+    dwell: int | None = None,
 ) -> np.ndarray:
     """Smoothed P(after | bin1, bin2, before), each depth shrunk to the one above it.
 
@@ -153,6 +159,8 @@ def transition_probabilities(
       before: State before. Shape [n].
       after: State after. Shape [n].
       states: Number of states.
+      dwell: Which covariate is the dwell time: a bin that was never reached takes after the one before
+        it, because a state that outlasts all that were seen should end, not start over.
 
     Returns:
       Shape [prod(sizes), states, states], float64.
@@ -161,24 +169,38 @@ def transition_probabilities(
     stay = 0.98 * np.eye(states) + 0.02 / states
     parent = (counts + PRIOR_ROWS * 0.05 * stay) / (counts.sum(1, keepdims=True) + PRIOR_ROWS * 0.05)
     parent, width, index = parent[None], 1, np.zeros(len(before), np.int64)
-    for values, size in zip(bins, sizes):
+    for depth, (values, size) in enumerate(zip(bins, sizes)):
         index, width = index * size + values, width * size
         flat = (index * states + before) * states + after
         counts = np.bincount(flat, minlength=width * states * states).reshape(width, states, states)
         parent = np.repeat(parent, size, axis=0)
         parent = (counts + PRIOR_ROWS * parent) / (counts.sum(2, keepdims=True) + PRIOR_ROWS)
+        if depth == dwell:
+            seen = counts.sum(2).reshape(-1, size, states) > 0
+            table = parent.reshape(-1, size, states, states)
+            for place in range(1, size):
+                empty = ~seen[:, place]
+                table[:, place][empty] = table[:, place - 1][empty]
+            parent = table.reshape(width, states, states)
     return parent
 
 
 def _held_out(
-    bins: list[np.ndarray], sizes: list[int], before: np.ndarray, after: np.ndarray, states: int
+    bins: list[np.ndarray],
+    sizes: list[int],
+    before: np.ndarray,
+    after: np.ndarray,
+    states: int,
+    dwell: int | None,
 ) -> float:
     """Two-fold log-likelihood (nats) over alternating tenths of the rows."""
     fold = (np.arange(len(before)) * 10 // max(len(before), 1)) % 2
     total = 0.0
     for side in (0, 1):
         fit, test = fold == side, fold != side
-        table = transition_probabilities([b[fit] for b in bins], sizes, before[fit], after[fit], states)
+        table = transition_probabilities(
+            [b[fit] for b in bins], sizes, before[fit], after[fit], states, dwell
+        )
         index = np.zeros(int(test.sum()), np.int64)
         for values, size in zip(bins, sizes):
             index = index * size + values[test]
@@ -194,6 +216,7 @@ def fit_chain(
     pairs: np.ndarray,
     kind: np.ndarray,
     kinds: int,
+    dwell: int | None = None,
     max_table: int = 400_000,
 ) -> Chain:
     """Fits a chain's transitions.
@@ -206,18 +229,19 @@ def fit_chain(
       pairs: Rows t whose predecessor t - 1 is a neighbour. Shape [n], int.
       kind: Kind of every row, 0 is normal. Shape [N].
       kinds: Number of anomaly kinds.
+      dwell: The column that is the chain's own dwell time.
       max_table: Largest number of table entries of the normal block.
     """
     count = len(states)
     normal = pairs[(kind[pairs] == 0) & (kind[pairs - 1] == 0)]
     before, after = codes[normal - 1], codes[normal]
     chosen: list[int] = []
-    score = _held_out([], [], before, after, count)
+    score = _held_out([], [], before, after, count, None)
     changes = int((before != after).sum())
     while len(chosen) < 2 and count > 1 and changes > 10:
         width = int(np.prod([candidates[c][1] for c in chosen], initial=1))
         gains = {}
-        for column, (values, size) in candidates.items():
+        for column, (_, size) in candidates.items():
             if column in chosen or width * size * count * count > max_table:
                 continue
             # A covariate's value is the one before the step, except the phase, which is known ahead.
@@ -229,6 +253,7 @@ def fit_chain(
                     before,
                     after,
                     count,
+                    use.index(dwell) if dwell in use else None,
                 )
                 - score
             )
@@ -238,23 +263,27 @@ def fit_chain(
         chosen.append(best)
         score += gains[best]
     sizes = [candidates[c][1] for c in chosen]
-    table = transition_probabilities([candidates[c][0][normal] for c in chosen], sizes, before, after, count)
+    place = chosen.index(dwell) if dwell in chosen else None
+    bins = [candidates[c][0][normal] for c in chosen]
+    table = transition_probabilities(bins, sizes, before, after, count, place)
     blocks, block = [table], np.zeros(kinds + 1, np.int32)
     for index in range(1, kinds + 1):
         inside = pairs[kind[pairs] == index]
         if not len(inside) or len(blocks) * table.size > 2 * max_table:
             continue
         was, now = codes[inside - 1], codes[inside]
-        bins = np.zeros(len(inside), np.int64)
+        cell = np.zeros(len(inside), np.int64)
         for column, size in zip(chosen, sizes):
-            bins = bins * size + candidates[column][0][inside]
+            cell = cell * size + candidates[column][0][inside]
         counts = np.bincount(was * count + now, minlength=count * count).reshape(count, count)
-        expected = table[bins, was, now]
+        expected = table[cell, was, now]
         own = (counts + KIND_PRIOR_ROWS * table.mean(0)) / (counts.sum(1, keepdims=True) + KIND_PRIOR_ROWS)
         if float(np.log(own[was, now] / np.maximum(expected, 1e-9)).sum()) < MIN_GAIN:
             continue
         block[index] = len(blocks)
-        blocks.append((counts[None] + KIND_PRIOR_ROWS * table) / (counts.sum(1)[None, :, None] + KIND_PRIOR_ROWS))
+        blocks.append(
+            (counts[None] + KIND_PRIOR_ROWS * table) / (counts.sum(1)[None, :, None] + KIND_PRIOR_ROWS)
+        )
     cumulative = np.cumsum(np.stack(blocks), axis=-1)
     cumulative /= cumulative[..., -1:]
     frequency = np.bincount(codes[kind == 0], minlength=count) / max((kind == 0).sum(), 1)

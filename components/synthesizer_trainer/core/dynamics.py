@@ -10,6 +10,7 @@ Source: Corsi (2009), HAR; Biller and Nelson (2003), VARTA; the averages make lo
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,7 +79,7 @@ def memories(y: np.ndarray, segment: np.ndarray, decay: np.ndarray) -> np.ndarra
     """
     out = np.empty((len(y), len(decay), y.shape[1]))
     edges = np.flatnonzero(np.r_[True, segment[1:] != segment[:-1], True])
-    for begin, end in zip(edges[:-1], edges[1:]):
+    for begin, end in itertools.pairwise(edges):
         part = y[begin:end]
         for k, rate in enumerate(decay):
             head = part[: max(3, int(1 / (1 - rate)) // 4)].mean(0)

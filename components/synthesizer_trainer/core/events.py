@@ -8,6 +8,7 @@ them (a smoothed bootstrap over parameters, not over rows).
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,12 +52,10 @@ class EventTable:
 
 def find_events(kind: np.ndarray, segment: np.ndarray) -> list[tuple[int, int, int]]:
     """Runs of one anomaly kind inside a segment: (kind, first row, row after the last)."""
-    edges = np.flatnonzero(
-        np.r_[True, (kind[1:] != kind[:-1]) | (segment[1:] != segment[:-1]), True]
-    )
+    edges = np.flatnonzero(np.r_[True, (kind[1:] != kind[:-1]) | (segment[1:] != segment[:-1]), True])
     return [
         (int(kind[begin]), int(begin), int(end))
-        for begin, end in zip(edges[:-1], edges[1:])
+        for begin, end in itertools.pairwise(edges)
         if kind[begin] > 0
     ]
 

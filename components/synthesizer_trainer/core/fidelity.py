@@ -85,7 +85,9 @@ def compare(
         left, right = _correlation(real[:, moving]), _correlation(synthetic[:, moving])
         upper = np.triu_indices(len(moving), 1)
         out["pair"] = float(1 - np.abs(left - right)[upper].mean())
-    parts = [out[k] for k in ("marginal", "step", "pair") if k in out] + [1 - out[k] for k in ("acf",) if k in out]
+    parts = [out[k] for k in ("marginal", "step", "pair") if k in out] + [
+        1 - out[k] for k in ("acf",) if k in out
+    ]
     out["score"] = float(np.mean(parts)) if parts else 0.0
     return out
 

@@ -10,12 +10,21 @@ from components.dataset import DatasetConfig
 from components.synthesizer_trainer.core import chains as chain_lib
 from components.synthesizer_trainer.core import events as event_lib
 from components.synthesizer_trainer.core.calendar import PHASE_BINS, Calendar, fit_calendar, ridge
-from components.synthesizer_trainer.core.columns import ColumnTable, build_table, decode, lattice_step, limit_table
-from components.synthesizer_trainer.core.dynamics import Dynamics, fit_dynamics, memories
-from components.synthesizer_trainer.core.panel import MICROSECONDS, Panel
+from components.synthesizer_trainer.core.columns import (
+    ColumnTable,
+    build_table,
+    lattice_step,
+    limit_table,
+)
+from components.synthesizer_trainer.core.dynamics import Dynamics, fit_dynamics
+from components.synthesizer_trainer.core.event_fit import fit_events
+from components.synthesizer_trainer.core.panel import Panel
 
 #: A numeric feature with at most this many values is a chain's level rather than a latent series.
 MAX_LEVELS = 12
+#: So is one with up to this many, where a move is as large as the whole swing: it jumps, it does not run.
+MAX_JUMP_LEVELS = 40
+MIN_JUMP = 0.8
 #: A numeric feature that repeats its value in more than this share of its steps gets a hold chain.
 MIN_HOLD = 0.4
 #: Series whose own calendar is kept; more are averaged into this many.
@@ -24,7 +33,6 @@ MAX_STYLES = 64
 STYLE_SHRINKAGE = 0.02
 #: Indicators of one categorical variable in the recurrence.
 MAX_INDICATORS = 8
-CONTROLS = 16
 
 
 @dataclass(frozen=True)
@@ -97,6 +105,16 @@ def hold_mask(values: np.ndarray, segment: np.ndarray) -> np.ndarray:
     return out
 
 
+def jumps(values: np.ndarray, segment: np.ndarray) -> bool:
+    """Whether a series mostly holds, and moves by `MIN_JUMP` of its spread (rms) when it moves. Shape [N]."""
+    step = np.diff(values)[segment[1:] == segment[:-1]]
+    step = step[~np.isnan(step)]
+    if not len(step) or (step == 0).mean() < MIN_HOLD:
+        return False
+    step = step[step != 0]
+    return bool(len(step)) and float(np.sqrt(np.mean(step**2))) > MIN_JUMP * float(np.nanstd(values))
+
+
 def fit_linear_core(
     panel: Panel,
     dataset: DatasetConfig,
@@ -154,8 +172,10 @@ def fit_linear_core(
 
     calm = np.where(normal[:, None], raw, np.nan)
     interval_s = dataset.interval_s
-    calendar = fit_calendar(panel, calm, interval_s, max_periods) if numeric else fit_calendar(
-        panel, np.zeros((len(panel), 0)), interval_s, 0
+    calendar = (
+        fit_calendar(panel, calm, interval_s, max_periods)
+        if numeric
+        else fit_calendar(panel, np.zeros((len(panel), 0)), interval_s, 0)
     )
     design = calendar.design(panel.time_us)
     own_styles = _fit_styles(design, calm, panel.series, panel.n_series)
@@ -170,9 +190,7 @@ def fit_linear_core(
     for index, own in enumerate(edges):
         level_bins[:, index] = np.searchsorted(own, both[:, index], side="left")
     frozen = _frozen_rows(panel, held, holds, pairs)
-    chains = _fit_chains(
-        panel, variables, frozen, calendar, level_bins, pairs, chain_states, min_state_count
-    )
+    chains = _fit_chains(panel, variables, frozen, calendar, level_bins, pairs, chain_states, min_state_count)
 
     indicators = tuple(
         (index, code)
@@ -202,7 +220,7 @@ def fit_linear_core(
     )
     # A null inside a run of one value does not end it.
     still = hold_mask(latent, panel.segment)
-    events = _fit_events(panel, variables, tables, latent, y, mean, values, inputs, dynamics, still, generator)
+    events = fit_events(panel, variables, tables, latent, y, mean, values, inputs, dynamics, still, generator)
     counts = np.bincount(events.kind, minlength=len(panel.kinds) + 1)[1:]
     styles, offsets_of_styles = _cluster(own_styles, offsets, generator)
     return LinearCore(
@@ -245,7 +263,11 @@ def _sort_features(
             continue
         if len(unique) == 1:
             constants[index] = float(unique[0])
-        elif feature.kind in ("binary", "categorical") or len(unique) <= MAX_LEVELS:
+        elif (
+            feature.kind in ("binary", "categorical")
+            or len(unique) <= MAX_LEVELS
+            or (len(unique) <= MAX_JUMP_LEVELS and jumps(column, panel.segment))
+        ):
             filled = forward_fill(column, panel.segment, unique[0])
             codes = np.searchsorted(unique, filled).astype(np.int32)
             variables.append(chain_lib.Variable(index, "level", unique, codes))
@@ -269,9 +291,7 @@ def _null_variables(panel: Panel, features: list[int]) -> list[chain_lib.Variabl
     for index in features:
         missing = np.isnan(panel.values[:, index])
         if missing.any():
-            found.append(
-                chain_lib.Variable(index, "null", np.array([0.0, 1.0]), missing.astype(np.int32))
-            )
+            found.append(chain_lib.Variable(index, "null", np.array([0.0, 1.0]), missing.astype(np.int32)))
     return found
 
 
@@ -376,147 +396,7 @@ def _fit_chains(
                 usable = usable[~rows[usable]]
         out.append(
             chain_lib.fit_chain(
-                group, states, codes, candidates, usable, panel.kind, len(panel.kinds)
+                group, states, codes, candidates, usable, panel.kind, len(panel.kinds), offset + index
             )
         )
     return tuple(out)
-
-
-def free_run(
-    y: np.ndarray, memory: np.ndarray, inputs: np.ndarray, starts: np.ndarray, rows: int, dynamics: Dynamics,
-    segment: np.ndarray,
-) -> np.ndarray:
-    """Expected deviations over windows, from the row before each, without innovations.
-
-    Args:
-      y: Deviations. Shape [N, F].
-      memory: Their averages. Shape [N, K, F].
-      inputs: Centred indicators. Shape [N, D].
-      starts: First rows of the windows. Shape [B].
-      rows: Length of every window.
-      dynamics: The recurrence.
-      segment: Shape [N]; a window at its segment's start begins at the calendar.
-
-    Returns:
-      Shape [B, rows, F].
-    """
-    order = len(dynamics.lags)
-    out = np.empty((len(starts), rows, y.shape[1]))
-
-    def at(offset: int) -> tuple[np.ndarray, np.ndarray]:
-        row = np.maximum(starts - offset, 0)
-        inside = (starts - offset >= 0) & (segment[row] == segment[starts])
-        return row, inside[:, None]
-
-    lags = [np.where(at(lag)[1], y[at(lag)[0]], 0.0) for lag in range(1, order + 1)]
-    row, inside = at(1)
-    state = np.where(inside[:, None], memory[row], 0.0)
-    for step in range(rows):
-        here = np.minimum(starts + step, len(y) - 1)
-        parts = [*lags, *(state[:, k] for k in range(state.shape[1]))]
-        parts += [inputs[here], inputs[np.maximum(here - 1, 0)], np.ones((len(starts), 1))]
-        now = np.concatenate(parts, axis=1) @ dynamics.matrix.T
-        out[:, step] = now
-        lags = [now, *lags[:-1]]
-        state = dynamics.decay[:, None] * state + (1 - dynamics.decay[:, None]) * now[:, None, :]
-    return out
-
-
-def _fit_events(
-    panel: Panel,
-    variables: list[chain_lib.Variable],
-    tables: list[ColumnTable],
-    latent: np.ndarray,
-    y: np.ndarray,
-    mean: np.ndarray,
-    values: np.ndarray,
-    inputs: np.ndarray,
-    dynamics: Dynamics,
-    held: np.ndarray,
-    generator: np.random.Generator,
-) -> event_lib.EventTable:
-    """Measures every event against a free run from before it and against normal windows."""
-    found = event_lib.find_events(panel.kind, panel.segment)
-    count, features = len(found), latent.shape[1]
-    course = np.zeros((count, features, event_lib.DEGREES))
-    wave, noise = np.zeros((count, features, 2)), np.zeros((count, features))
-    wave[..., 1] = 4.0
-    hold = np.tile(np.array([1.0, 0.0]), (count, features, 1))
-    forced = np.full((count, len(variables)), -1, np.int32)
-    memory = memories(y, panel.segment, dynamics.decay) if features else np.zeros((len(y), 0, 0))
-    centred = inputs - dynamics.centre
-    table = np.stack([t.table for t in tables]) if tables else np.zeros((0, 2001))
-    scale = np.array([t.scale for t in tables])
-    bad = np.concatenate([[0], np.cumsum(panel.kind > 0)])
-    normal = np.flatnonzero(panel.kind == 0)
-    longest = event_lib.longest_run(held & (panel.kind == 0)[:, None])[0]
-    for index, (_, begin, end) in enumerate(found):
-        rows = end - begin
-        length, controls = rows, np.zeros(0, int)
-        while length >= 1:
-            starts = normal[(normal > 0) & (normal + length <= len(y))]
-            inside = panel.segment[starts - 1] == panel.segment[starts + length - 1]
-            starts = starts[inside & (bad[starts + length] == bad[starts - 1])]
-            if len(starts):
-                controls = generator.choice(starts, CONTROLS, replace=len(starts) < CONTROLS)
-                break
-            length //= 2
-        if features:
-            own = _deviation(
-                np.array([begin]), rows, values, mean, y, memory, centred, dynamics, panel.segment, table
-            )
-            usual = (
-                _deviation(controls, length, values, mean, y, memory, centred, dynamics, panel.segment, table)
-                if len(controls)
-                else np.zeros((1, rows, features))
-            )
-            still, first = event_lib.longest_run(held[begin + 1 : end])
-            usually = [event_lib.longest_run(held[c + 1 : c + length])[0] for c in controls]
-            course[index], wave[index], noise[index], stuck = event_lib.measure_event(
-                own[0] / scale,
-                usual / scale,
-                still,
-                np.array(usually) if usually else np.zeros((1, features)),
-                longest,
-            )
-            ends = np.stack([first, first + still], axis=1) / max(rows - 1, 1)
-            hold[index] = np.where(stuck[:, None], ends, hold[index])
-        for column, variable in enumerate(variables):
-            if variable.role != "level" or rows < 4:
-                continue
-            inside_codes = variable.codes[begin:end]
-            if (inside_codes == inside_codes[0]).all() and len(controls):
-                steps = np.minimum(controls[:, None] + np.arange(length), len(y) - 1)
-                usual_codes = variable.codes[steps]
-                same = (usual_codes == inside_codes[0]).all(1)
-                if same.mean() < 0.1:
-                    forced[index, column] = inside_codes[0]
-    hours = np.array([panel.time_us[b] / MICROSECONDS % 86_400 / 3600 for _, b, _ in found])
-    return event_lib.EventTable(
-        kind=np.array([k for k, _, _ in found], np.int32),
-        duration=np.array([e - b for _, b, e in found], np.int32),
-        hour=hours.reshape(count),
-        course=course,
-        wave=wave,
-        noise=noise,
-        hold=hold,
-        forced=forced,
-    )
-
-
-def _deviation(
-    starts: np.ndarray,
-    rows: int,
-    values: np.ndarray,
-    mean: np.ndarray,
-    y: np.ndarray,
-    memory: np.ndarray,
-    inputs: np.ndarray,
-    dynamics: Dynamics,
-    segment: np.ndarray,
-    table: np.ndarray,
-) -> np.ndarray:
-    """Observed minus expected over windows, in source units. Shape [B, rows, F]."""
-    expected = free_run(y, memory, inputs, starts, rows, dynamics, segment)
-    here = np.minimum(starts[:, None] + np.arange(rows), len(y) - 1)
-    return values[here] - decode(table, expected + mean[here])

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from components.synthesizer_trainer.core.chains import DWELL_EDGES
-from components.synthesizer_trainer.core.columns import GRID_LIMIT, GRID_SIZE, snap_cells
+from components.synthesizer_trainer.core.columns import GRID_LIMIT, GRID_SIZE
 from components.synthesizer_trainer.core.dynamics import WARP_LIMIT, WARP_SIZE
 from components.synthesizer_trainer.core.linear_core import LinearCore
 from components.synthesizer_trainer.core.network import Generator
+from components.synthesizer_trainer.core.tables import tables
 
 #: Latent values are kept inside this range in the loop.
 LATENT_LIMIT = 4.8
@@ -47,7 +47,7 @@ class SynthesizerModule(tf.Module):
         self.n_kinds = len(core.event_rows)
         self.metadata = tf.Variable(json.dumps(metadata, sort_keys=True), trainable=False, name="metadata")
         self.store = {
-            name: tf.Variable(value, trainable=False, name=name) for name, value in _tables(core).items()
+            name: tf.Variable(value, trainable=False, name=name) for name, value in tables(core).items()
         }
         self.calibration = tf.Variable(calibration.astype(np.float32), trainable=False, name="calibration")
 
@@ -70,7 +70,9 @@ class SynthesizerModule(tf.Module):
             "state": rows(chains, dtype=tf.int32),
             "dwell": rows(chains, dtype=tf.int32),
         }
-        self.start = tf.function(self._start, input_signature=[seed, rows()], jit_compile=True)
+        self.start = tf.function(
+            self._start, input_signature=[seed, rows()], jit_compile=True, autograph=False
+        )
         self.simulate = tf.function(
             self._simulate,
             input_signature=[
@@ -81,9 +83,14 @@ class SynthesizerModule(tf.Module):
                 carry,
             ],
             jit_compile=True,
+            autograph=False,
         )
-        self.refine = tf.function(self._refine, input_signature=[scores, rows(None, condition), seed])
-        self.emit = tf.function(self._emit, input_signature=[scores, scores], jit_compile=True)
+        self.refine = tf.function(
+            self._refine, input_signature=[scores, rows(None, condition), seed], autograph=False
+        )
+        self.emit = tf.function(
+            self._emit, input_signature=[scores, scores], jit_compile=True, autograph=False
+        )
 
     def set_calibration(self, calibration: np.ndarray) -> None:
         """Replaces the calibration. Shape [F, GRID_SIZE]."""
@@ -135,7 +142,7 @@ class SynthesizerModule(tf.Module):
         sessions, steps = shape[0], shape[1]
         seeds = tf.random.experimental.stateless_split(seed, 2)
         normal = tf.random.stateless_normal([steps, sessions, features], seeds[0])
-        innovation = self._warp(tf.einsum("tsf,gf->tsg", normal, store["factor"]))
+        innovation = self._warp(tf.einsum("tsf,gf->tsg", normal, store["factor"])) if features else normal
         uniform = tf.random.stateless_uniform([steps, sessions, chains, 1], seeds[1])
         means = tf.transpose(mean, [1, 0, 2])
         phase_steps = tf.transpose(phases, [1, 0, 2])
@@ -153,20 +160,10 @@ class SynthesizerModule(tf.Module):
             states: tf.TensorArray,
         ) -> tuple[Any, ...]:
             before = state
-            relative = latent - carry["offset"]
-            levels = tf.reduce_sum(
-                tf.cast(
-                    tf.concat([latent, relative], 1)[:, :, None] > store["level_edges"][None], tf.int32
-                ),
-                axis=-1,
-            )
-            cell = levels[:, :features] * store["local_phases"]
-            if self.main_cycle >= 0:
-                cell += phase_steps[t][:, self.main_cycle, None]
-            cell += store["local_rows"]
-            shift, spread = tf.gather(store["shift"], cell), tf.gather(store["spread"], cell)
+            levels, cell = self._levels(latent, carry["offset"], phase_steps[t])
             stay = (
-                tf.reduce_sum(tf.cast(dwell[:, :, None] >= store["dwell_edges"][None, None], tf.int32), -1) - 1
+                tf.reduce_sum(tf.cast(dwell[:, :, None] >= store["dwell_edges"][None, None], tf.int32), -1)
+                - 1
             )
             covariates = tf.concat([phase_steps[t], levels, stay, state, tf.zeros_like(state[:, :1])], 1)
             first = tf.gather(covariates, store["covariates"][:, 0], axis=1)
@@ -180,20 +177,18 @@ class SynthesizerModule(tf.Module):
             state = tf.reduce_sum(tf.cast(uniform[t] > probabilities, tf.int32), axis=-1)
             state = tf.minimum(state, store["last_state"])
             dwell = tf.where(state == before, dwell + 1, 1)
-            now = self._indicators(state)
-            was = self._indicators(before)
-            y = (
-                tf.matmul(history, store["lag_rows"])
-                + tf.matmul(now, store["now"])
-                + tf.matmul(was, store["before"])
-                + store["constant"]
-                + shift
-                + spread * innovation[t]
-            )
-            proposed = tf.clip_by_value(means[t] + y, -LATENT_LIMIT, LATENT_LIMIT)
-            latent = tf.where(self._holds(state), latent, proposed)
-            y = latent - means[t]
-            history = self._remember(history, y)
+            if features:
+                y = (
+                    tf.matmul(history, store["lag_rows"])
+                    + tf.matmul(self._indicators(state), store["now"])
+                    + tf.matmul(self._indicators(before), store["before"])
+                    + store["constant"]
+                    + tf.gather(store["shift"], cell)
+                    + tf.gather(store["spread"], cell) * innovation[t]
+                )
+                proposed = tf.clip_by_value(means[t] + y, -LATENT_LIMIT, LATENT_LIMIT)
+                latent = tf.where(self._holds(state), latent, proposed)
+                history = self._remember(history, latent - means[t])
             return t + 1, history, latent, state, dwell, latents.write(t, latent), states.write(t, state)
 
         _, history, latent, state, dwell, latents, states = tf.while_loop(
@@ -209,7 +204,9 @@ class SynthesizerModule(tf.Module):
             "state": state,
             "dwell": dwell,
         }
-        return self._lookup(self.calibration, scores), tf.transpose(states.stack(), [1, 0, 2]), after
+        if features:
+            scores = self._lookup(self.calibration, scores)
+        return scores, tf.transpose(states.stack(), [1, 0, 2]), after
 
     def _refine(self, scores: tf.Tensor, condition: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Adds the learned residual.
@@ -239,11 +236,25 @@ class SynthesizerModule(tf.Module):
           Values in source units. Shape [S, T, F], float32.
         """
         store = self.store
+        if not self.n_numeric:
+            return scores
         value = self._lookup(store["table"], scores, store["snap"]) + effect * store["scale"]
         lattice = store["step"] > 0
         step = tf.where(lattice, store["step"], 1.0)
         snapped = store["origin"] + tf.round((value - store["origin"]) / step) * step
         return tf.clip_by_value(tf.where(lattice, snapped, value), store["low"], store["high"])
+
+    def _levels(self, latent: tf.Tensor, offset: tf.Tensor, phases: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Bins of the scores (absolute, then against the series' offset), and cells of the local tables."""
+        features, store = self.n_numeric, self.store
+        if not features:
+            return tf.zeros([tf.shape(latent)[0], 0], tf.int32), tf.zeros([0], tf.int32)
+        both = tf.concat([latent, latent - offset], 1)
+        levels = tf.reduce_sum(tf.cast(both[:, :, None] > store["level_edges"][None], tf.int32), axis=-1)
+        cell = levels[:, :features] * store["local_phases"] + store["local_rows"]
+        if self.main_cycle >= 0:
+            cell += phases[:, self.main_cycle, None]
+        return levels, cell
 
     def _indicators(self, state: tf.Tensor) -> tf.Tensor:
         rows = tf.gather(self.store["indicator"], state + self.store["state_offset"])
@@ -287,98 +298,3 @@ def _interpolate(table: tf.Tensor, position: tf.Tensor, size: int, snap: tf.Tens
         nearer = tf.where(share > 0.5, right, left)
         return tf.where(stepped, nearer, left + share * (right - left))
     return left + share * (right - left)
-
-
-def _tables(core: LinearCore) -> dict[str, np.ndarray]:
-    """All constants, as float32 and int32."""
-    dynamics, features = core.dynamics, len(core.numeric)
-    table = core.table
-    # A padding column keeps every cell's row of flags as long as the table's.
-    snap = np.zeros(table.shape, bool)
-    if features:
-        snap[:, :-1] = snap_cells(table)
-    out: dict[str, np.ndarray] = {
-        "lag_rows": np.concatenate([*dynamics.lags, *dynamics.memory], axis=1).T
-        if features
-        else np.zeros((0, 0)),
-        "now": dynamics.now.T,
-        "before": dynamics.before.T,
-        "constant": dynamics.constant,
-        "centre": dynamics.centre,
-        "factor": dynamics.factor,
-        "warp": dynamics.warp,
-        "decay": dynamics.decay,
-        "level_edges": core.level_edges,
-        "table": table,
-        "styles": core.styles,
-        "offsets": core.offsets,
-        "shift": dynamics.shift.ravel(),
-        "spread": dynamics.spread.ravel(),
-    }
-    for name in ("scale", "step", "origin", "low", "high"):
-        out[name] = np.array([getattr(t, name) for t in core.tables])
-    out = {name: np.asarray(value, np.float32) for name, value in out.items()}
-    out["snap"] = snap
-    cells = int(np.prod(dynamics.shift.shape[1:]))
-    out["local_rows"] = np.arange(features, dtype=np.int32) * cells
-    out["local_phases"] = np.int32(dynamics.shift.shape[2])
-    out["dwell_edges"] = DWELL_EDGES.astype(np.int32)
-    out.update(_chain_tables(core))
-    events = core.events
-    for name in ("course", "wave", "noise", "hour", "hold"):
-        out[f"event_{name}"] = np.asarray(getattr(events, name), np.float32)
-    for name in ("kind", "duration", "forced"):
-        out[f"event_{name}"] = np.asarray(getattr(events, name), np.int32)
-    out["event_rows"] = core.event_rows.astype(np.float32)
-    return out
-
-
-def _chain_tables(core: LinearCore) -> dict[str, np.ndarray]:
-    """Chains padded to one width and laid one behind the other."""
-    chains = core.chains
-    count, kinds = max(len(chains), 1), len(core.chains[0].block) if chains else 1
-    widest = max([len(c.states) for c in chains], default=1)
-    phases, features = len(core.calendar.periods_s), len(core.numeric)
-    # The last column of the covariate vector is always 0: no covariate.
-    nothing = phases + 2 * features + 2 * count
-    out = {
-        "covariates": np.full((count, 2), nothing, np.int32),
-        "sizes": np.ones((count, 2), np.int32),
-        "block": np.zeros((count, kinds), np.int32),
-        "width": np.ones(count, np.int32),
-        "states": np.ones(count, np.int32),
-        "last_state": np.zeros(count, np.int32),
-        "offset": np.zeros(count, np.int32),
-        "state_offset": np.zeros(count, np.int32),
-        "frequency": np.ones((count, max(widest - 1, 1)), np.float32),
-    }
-    rows, offset, states = [], 0, 0
-    state_codes = np.zeros((max(sum(len(c.states) for c in chains), 1), len(core.variables)), np.int32)
-    indicator = np.zeros((max(sum(len(c.states) for c in chains), 1), len(core.indicators)), np.float32)
-    hold = np.zeros((len(indicator), features), np.float32)
-    for index, chain in enumerate(chains):
-        size = len(chain.states)
-        for place, (column, bins) in enumerate(zip(chain.covariates, chain.sizes)):
-            out["covariates"][index, place] = column
-            out["sizes"][index, place] = bins
-        out["block"][index] = chain.block
-        out["width"][index] = chain.cumulative.shape[1]
-        out["states"][index], out["last_state"][index] = size, size - 1
-        out["offset"][index], out["state_offset"][index] = offset, states
-        out["frequency"][index, : max(size - 1, 0)] = np.cumsum(chain.frequency)[: max(size - 1, 0)]
-        flat = np.ones((chain.cumulative.size // size, max(widest - 1, 1)), np.float32)
-        flat[:, : size - 1] = chain.cumulative.reshape(-1, size)[:, : size - 1]
-        rows.append(flat)
-        for place, variable in enumerate(chain.variables):
-            codes = chain.states[:, place]
-            state_codes[states : states + size, variable] = codes
-            for column, (wanted, code) in enumerate(core.indicators):
-                if wanted == variable:
-                    indicator[states : states + size, column] = codes == code
-            if core.variables[variable].role == "hold":
-                feature = core.numeric.index(core.variables[variable].feature)
-                hold[states : states + size, feature] = codes == 1
-        offset, states = offset + len(flat), states + size
-    out["cumulative"] = np.concatenate(rows) if rows else np.ones((1, 1), np.float32)
-    out["indicator"], out["hold"], out["state_codes"] = indicator, hold, state_codes
-    return out

@@ -74,7 +74,7 @@ def real_grid(time_us: np.ndarray, series: np.ndarray, interval_s: float, first:
       interval_s: Cadence.
       first: Number of the first session.
     """
-    sessions = []
+    sessions: list[Session] = []
     for index in np.unique(series):
         own = time_us[series == index]
         keep = np.rint((own - own[0]) / (interval_s * MICROSECONDS)).astype(np.int64)
@@ -252,7 +252,7 @@ class Synthesizer:
         for index in range(blocks):
             part = slice(index * block, (index + 1) * block)
             z, state, carry = self.module.simulate(
-                tf.constant(base + [0, index + 1]),
+                tf.constant(base + np.array([0, index + 1])),
                 tf.constant(np.ascontiguousarray(mean[:, part])),
                 tf.constant(np.ascontiguousarray(phases[:, part])),
                 tf.constant(np.ascontiguousarray(padded_kind[:, part])),
@@ -299,7 +299,9 @@ class Synthesizer:
             column += 2 * count
         hot = (kind[..., None] == np.arange(1, len(self.kinds) + 1)).astype(np.float32)
         indicator = self.store["indicator"][states + self.store["state_offset"]].sum(-2)
-        return np.concatenate([design[..., columns], hot, indicator[..., :MAX_CONDITION_INDICATORS]], axis=-1).astype(np.float32)
+        return np.concatenate(
+            [design[..., columns], hot, indicator[..., :MAX_CONDITION_INDICATORS]], axis=-1
+        ).astype(np.float32)
 
     def effects(self, sessions: list[Session], steps: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Additive effects (scale units) and holds of the sessions' anomalies. Shapes [S, T, F]."""
@@ -350,8 +352,8 @@ class Synthesizer:
         held = (self.store["hold"][rows].sum(-2) > 0) | frozen
         held[:, 0] = False
         if held.any():
-            index = np.where(held, 0, np.arange(steps)[None, :, None])
-            numeric = np.take_along_axis(numeric, np.maximum.accumulate(index, axis=1), axis=1)
+            last = np.maximum.accumulate(np.where(held, 0, np.arange(steps)[None, :, None]), axis=1)
+            numeric = np.take_along_axis(numeric, last, axis=1)
         values = np.full((*scores.shape[:2], self.metadata["features"]), np.nan)
         values[..., self.numeric] = numeric
         for feature, value in self.metadata["constants"].items():
@@ -367,9 +369,7 @@ class Synthesizer:
                 missing.append((variable["feature"], code == 1))
         for feature, mask in missing:
             values[..., feature][mask] = np.nan
-        return [
-            {"values": values[i, s.keep], "kind": kind[i, s.keep]} for i, s in enumerate(sessions)
-        ]
+        return [{"values": values[i, s.keep], "kind": kind[i, s.keep]} for i, s in enumerate(sessions)]
 
     def _forced(self, sessions: list[Session], variable: int, steps: int) -> np.ndarray:
         out = np.full((len(sessions), steps), -1, np.int32)

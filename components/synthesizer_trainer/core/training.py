@@ -46,7 +46,9 @@ class Trained:
         tf.saved_model.save(self.module, path)
 
 
-def describe_core(core: LinearCore, config: SynthesizerTrainerConfig, panel: Panel, residual: bool) -> dict[str, Any]:
+def describe_core(
+    core: LinearCore, config: SynthesizerTrainerConfig, panel: Panel, residual: bool
+) -> dict[str, Any]:
     """What the sampler's host side needs to know, as JSON."""
     member = {v: index for index, chain in enumerate(core.chains) for v in chain.variables}
     return {
@@ -86,7 +88,9 @@ def _pool(panel: Panel, interval_s: float) -> list[Session]:
         for session in one[:LANES]:
             if len(sessions) < LANES:
                 sessions.append(
-                    Session(repeat * len(one) + session.number, session.start_us, session.keep, session.time_us)
+                    Session(
+                        repeat * len(one) + session.number, session.start_us, session.keep, session.time_us
+                    )
                 )
     return sessions
 

@@ -87,9 +87,7 @@ def limit_rows(sessions: list[Session], rows: int | None) -> list[Session]:
     spare = rows - int(kept.sum())
     for index in np.flatnonzero(lengths > kept)[:spare]:
         kept[index] += 1
-    return [
-        Session(s.number, s.start_us, s.keep[:n], s.time_us[:n]) for s, n in zip(sessions, kept) if n > 0
-    ]
+    return [Session(s.number, s.start_us, s.keep[:n], s.time_us[:n]) for s, n in zip(sessions, kept) if n > 0]
 
 
 def shards(sessions: list[Session], rows_per_shard: int) -> list[list[Session]]:

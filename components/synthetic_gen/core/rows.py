@@ -37,7 +37,7 @@ def to_table(
     counts = [len(session.keep) for session in sessions]
     names = pa.array(np.repeat([synthetic_name(s.number) for s in sessions], counts), pa.string())
     columns: dict[str, pa.Array] = {TIMESTAMP: pa.array(np.concatenate([s.time_us for s in sessions]))}
-    columns.update({name: names for name in dataset.series})
+    columns.update(dict.fromkeys(dataset.series, names))
     for index, feature in enumerate(dataset.features):
         column = values[:, index]
         missing = np.isnan(column)

@@ -13,7 +13,10 @@ from components.synthesizer_trainer.core import columns
 def _table(values: np.ndarray, **options: object) -> columns.ColumnTable:
     quantiles = np.quantile(values, np.linspace(0, 1, 201), method="nearest")
     return columns.build_table(
-        quantiles, (float(values.min()), float(values.max())), len(values), **options  # type: ignore[arg-type]
+        quantiles,
+        (float(values.min()), float(values.max())),
+        len(values),
+        **options,  # type: ignore[arg-type]
     )
 
 

@@ -87,7 +87,8 @@ def test_sampled_effects_vary_around_the_template() -> None:
     course[0, 0] = 4.0
     wave, noise = np.array([[0.0, 4.0]]), np.zeros(1)
     means = [
-        events.event_effect(course, wave, noise, 25, np.random.default_rng(seed)).mean() for seed in range(200)
+        events.event_effect(course, wave, noise, 25, np.random.default_rng(seed)).mean()
+        for seed in range(200)
     ]
     # JITTER is the standard deviation of the size.
     assert np.mean(means) == pytest.approx(4, abs=0.2)

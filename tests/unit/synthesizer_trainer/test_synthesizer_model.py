@@ -95,7 +95,7 @@ def quantiles_of(panel: Panel) -> tuple[dict[str, np.ndarray], dict[str, tuple[f
 def train(panel: Panel, **changes: object) -> Trained:
     """A small training run."""
     options = {key: changes.pop(key) for key in ("checkpoint_dir", "progress") if key in changes}
-    config = SynthesizerTrainerConfig.small(DATASET, **{"max_steps": 0, **changes})
+    config = SynthesizerTrainerConfig.small(DATASET, **{"max_steps": 0, "critic_steps": 1, **changes})
     return train_synthesizer(panel, None, config, *quantiles_of(panel), 7, "locale=xx", **options)  # type: ignore[arg-type]
 
 
@@ -109,9 +109,11 @@ def trained(panel: Panel) -> Trained:
     return train(panel)
 
 
-def _sample(synthesizer: Synthesizer, panel: Panel, factor: float = 1.0, seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
+def _sample(
+    synthesizer: Synthesizer, panel: Panel, factor: float = 1.0, seed: int = 3
+) -> tuple[np.ndarray, np.ndarray]:
     grid = real_grid(panel.time_us, panel.series, DATASET.interval_s)
-    sessions = synthesizer.plan_events(grid, {kind: factor for kind in KINDS}, seed)
+    sessions = synthesizer.plan_events(grid, dict.fromkeys(KINDS, factor), seed)
     parts = synthesizer.sample(sessions, seed)
     return np.concatenate([p["values"] for p in parts]), np.concatenate([p["kind"] for p in parts])
 
@@ -122,7 +124,9 @@ def test_the_panel_is_sorted_and_cut_at_gaps(panel: Panel) -> None:
     again = build_panel(shuffled, DATASET, VOCABULARIES, KINDS, "x")
     assert np.array_equal(again.values, panel.values, equal_nan=True)
     assert panel.n_series == 3 and panel.segment.max() == 2
-    holed = build_panel(table.filter(pa.array(np.arange(table.num_rows) != 50)), DATASET, VOCABULARIES, KINDS, "x")
+    holed = build_panel(
+        table.filter(pa.array(np.arange(table.num_rows) != 50)), DATASET, VOCABULARIES, KINDS, "x"
+    )
     assert holed.segment.max() == 3
 
 
@@ -231,7 +235,9 @@ def test_adversarial_training_never_ends_below_the_core(panel: Panel) -> None:
     assert report["network_parameters"] > 1000 and report["kinds"] == {"shift": 8, "stuck": 8}
 
 
-def test_a_killed_training_resumes_and_ends_alike(panel: Panel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_training_resumes_and_ends_alike(
+    panel: Panel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = train(panel, max_steps=4, evaluate_every=2, checkpoint_dir=tmp_path / "whole").report["training"]
 
     def die(*_: object, **__: object) -> None:
@@ -250,18 +256,22 @@ def test_a_killed_training_resumes_and_ends_alike(panel: Panel, tmp_path: Path, 
     monkeypatch.setattr(adversarial, "write_json", real_write)
     resumed = train(panel, max_steps=4, evaluate_every=2, checkpoint_dir=tmp_path / "part").report["training"]
     assert resumed["resumed_at"] == 2 and whole["resumed_at"] == 0
-    assert [line["score"] for line in resumed["log"]] == pytest.approx([line["score"] for line in whole["log"]])
+    assert [line["score"] for line in resumed["log"]] == pytest.approx(
+        [line["score"] for line in whole["log"]]
+    )
 
 
-def test_minutes_are_kept(panel: Panel) -> None:
-    report = train(panel, max_steps=100_000, evaluate_every=50_000, max_minutes=0.02).report
-    assert report["training"]["stopped"] == "max_minutes"
-
-
-def test_progress_is_told(panel: Panel) -> None:
+def test_minutes_are_kept_and_progress_is_told(panel: Panel) -> None:
     heard: list[tuple[int, int]] = []
-    train(panel, max_steps=2, evaluate_every=1, progress=lambda step, steps, words: heard.append((step, steps)))
-    assert heard[-1] == (2, 2)
+    report = train(
+        panel,
+        max_steps=100_000,
+        evaluate_every=50_000,
+        max_minutes=0.01,
+        progress=lambda step, steps, words: heard.append((step, steps)),
+    ).report
+    assert report["training"]["stopped"] == "max_minutes"
+    assert heard[0] == (1, 100_000)
 
 
 def test_too_few_rows_are_refused_at_the_start(panel: Panel) -> None:
@@ -282,7 +292,10 @@ def test_a_missing_column_is_named() -> None:
 
 def test_discrete_columns_alone_make_a_synthesizer(panel: Panel) -> None:
     dataset = DATASET.model_copy(
-        update={"features": tuple(f for f in DATASET.features if f.name in ("constant", "heater", "mode")), "targets": ("constant",)}
+        update={
+            "features": tuple(f for f in DATASET.features if f.name in ("constant", "heater", "mode")),
+            "targets": ("constant",),
+        }
     )
     own = build_panel(make_table(), dataset, VOCABULARIES, KINDS, "x")
     config = SynthesizerTrainerConfig.small(dataset, max_steps=3)

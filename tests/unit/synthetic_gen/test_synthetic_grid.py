@@ -12,10 +12,11 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from components.dataset import DatasetConfig, FeatureConfig
 from components.errors import ConfigError, DataError, InsufficientDataError
+from components.split_io import arrow_schema
 from components.synthesizer_trainer.core.sampling import Session
 from components.synthetic_gen.config import SyntheticGenConfig
 from components.synthetic_gen.core import grid
-from components.synthetic_gen.core.rows import check_conforms, synthetic_name
+from components.synthetic_gen.core.rows import check_conforms, synthetic_name, to_table
 
 DATASET = DatasetConfig(
     series=("asset",),
@@ -83,6 +84,47 @@ def test_shards_follow_the_plan_alone() -> None:
     assert max(len(p) for p in grid.shards([_session(n, 1) for n in range(100)], 10**6)) == grid.LANES
 
 
+def test_rows_become_a_flat_table() -> None:
+    dataset = DatasetConfig(
+        series=("site", "asset"),
+        label="label",
+        label_kind="kind",
+        features=(
+            FeatureConfig(name="temp"),
+            FeatureConfig(name="count", kind="integer"),
+            FeatureConfig(name="mode", kind="categorical"),
+            FeatureConfig(name="void", kind="categorical"),
+        ),
+        targets=("temp",),
+        interval_s=60,
+    )
+
+    class Model:
+        metadata = {"vocabularies": {"mode": ["a", "b"], "void": []}}
+        kinds = ("spike",)
+
+    nan = np.nan
+    values = np.array([[1.5, 2.0, 1.0, nan], [nan, nan, nan, nan], [0.5, 3.0, 0.0, nan]])
+    sessions = [_session(0, 2), _session(4, 1)]
+    parts = [
+        {"values": values[:2], "kind": np.array([0, 1])},
+        {"values": values[2:], "kind": np.array([0])},
+    ]
+    table = to_table(Model(), dataset, sessions, parts)  # type: ignore[arg-type]
+    assert table.schema.types == arrow_schema(dataset).types
+    assert table.to_pydict() == {
+        "timestamp": [0, MINUTE_US, 0],
+        "site": ["syn-0001", "syn-0001", "syn-0005"],
+        "asset": ["syn-0001", "syn-0001", "syn-0005"],
+        "temp": [1.5, None, 0.5],
+        "count": [2, None, 3],
+        "mode": ["b", None, "a"],
+        "void": [None, None, None],
+        "label": [0, 1, 0],
+        "kind": ["", "spike", ""],
+    }
+
+
 def test_names_are_synthetic() -> None:
     assert synthetic_name(0) == "syn-0001"
 
@@ -115,7 +157,11 @@ def _schema() -> schema_pb2.Schema:
 
 def _rows(temp: list[float | None], mode: list[str], label: int = 0) -> pa.Table:
     return pa.table(
-        {"temp": pa.array(temp, pa.float32()), "mode": mode, "label": pa.array([label] * len(temp), pa.int64())}
+        {
+            "temp": pa.array(temp, pa.float32()),
+            "mode": mode,
+            "label": pa.array([label] * len(temp), pa.int64()),
+        }
     )
 
 

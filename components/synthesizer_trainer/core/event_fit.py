@@ -1,0 +1,159 @@
+"""Measures every event of the training rows against a free run of the linear core."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from components.synthesizer_trainer.core import chains as chain_lib
+from components.synthesizer_trainer.core import events as event_lib
+from components.synthesizer_trainer.core.columns import ColumnTable, decode
+from components.synthesizer_trainer.core.dynamics import Dynamics, memories
+from components.synthesizer_trainer.core.panel import MICROSECONDS, Panel
+
+#: Normal windows of an event's length that it is compared with.
+CONTROLS = 16
+
+
+def free_run(
+    y: np.ndarray,
+    memory: np.ndarray,
+    inputs: np.ndarray,
+    starts: np.ndarray,
+    rows: int,
+    dynamics: Dynamics,
+    segment: np.ndarray,
+) -> np.ndarray:
+    """Expected deviations over windows, from the row before each, without innovations.
+
+    Args:
+      y: Deviations. Shape [N, F].
+      memory: Their averages. Shape [N, K, F].
+      inputs: Centred indicators. Shape [N, D].
+      starts: First rows of the windows. Shape [B].
+      rows: Length of every window.
+      dynamics: The recurrence.
+      segment: Shape [N]; a window at its segment's start begins at the calendar.
+
+    Returns:
+      Shape [B, rows, F].
+    """
+    order = len(dynamics.lags)
+    out = np.empty((len(starts), rows, y.shape[1]))
+
+    def at(offset: int) -> tuple[np.ndarray, np.ndarray]:
+        row = np.maximum(starts - offset, 0)
+        inside = (starts - offset >= 0) & (segment[row] == segment[starts])
+        return row, inside[:, None]
+
+    lags = [np.where(at(lag)[1], y[at(lag)[0]], 0.0) for lag in range(1, order + 1)]
+    row, inside = at(1)
+    state = np.where(inside[:, None], memory[row], 0.0)
+    for step in range(rows):
+        here = np.minimum(starts + step, len(y) - 1)
+        parts = [*lags, *(state[:, k] for k in range(state.shape[1]))]
+        parts += [inputs[here], inputs[np.maximum(here - 1, 0)], np.ones((len(starts), 1))]
+        now = np.concatenate(parts, axis=1) @ dynamics.matrix.T
+        out[:, step] = now
+        lags = [now, *lags[:-1]]
+        state = dynamics.decay[:, None] * state + (1 - dynamics.decay[:, None]) * now[:, None, :]
+    return out
+
+
+def fit_events(
+    panel: Panel,
+    variables: list[chain_lib.Variable],
+    tables: list[ColumnTable],
+    latent: np.ndarray,
+    y: np.ndarray,
+    mean: np.ndarray,
+    values: np.ndarray,
+    inputs: np.ndarray,
+    dynamics: Dynamics,
+    held: np.ndarray,
+    generator: np.random.Generator,
+) -> event_lib.EventTable:
+    """Measures every event against a free run from before it and against normal windows."""
+    found = event_lib.find_events(panel.kind, panel.segment)
+    count, features = len(found), latent.shape[1]
+    course = np.zeros((count, features, event_lib.DEGREES))
+    wave, noise = np.zeros((count, features, 2)), np.zeros((count, features))
+    wave[..., 1] = 4.0
+    hold = np.tile(np.array([1.0, 0.0]), (count, features, 1))
+    forced = np.full((count, len(variables)), -1, np.int32)
+    memory = memories(y, panel.segment, dynamics.decay) if features else np.zeros((len(y), 0, 0))
+    centred = inputs - dynamics.centre
+    table = np.stack([t.table for t in tables]) if tables else np.zeros((0, 2001))
+    scale = np.array([t.scale for t in tables])
+    bad = np.concatenate([[0], np.cumsum(panel.kind > 0)])
+    normal = np.flatnonzero(panel.kind == 0)
+    longest = event_lib.longest_run(held & (panel.kind == 0)[:, None])[0]
+    for index, (_, begin, end) in enumerate(found):
+        rows = end - begin
+        length, controls = rows, np.zeros(0, int)
+        while length >= 1:
+            starts = normal[(normal > 0) & (normal + length <= len(y))]
+            inside = panel.segment[starts - 1] == panel.segment[starts + length - 1]
+            starts = starts[inside & (bad[starts + length] == bad[starts - 1])]
+            if len(starts):
+                controls = generator.choice(starts, CONTROLS, replace=len(starts) < CONTROLS)
+                break
+            length //= 2
+        if features:
+            own = _deviation(
+                np.array([begin]), rows, values, mean, y, memory, centred, dynamics, panel.segment, table
+            )
+            usual = (
+                _deviation(controls, length, values, mean, y, memory, centred, dynamics, panel.segment, table)
+                if len(controls)
+                else np.zeros((1, rows, features))
+            )
+            still, first = event_lib.longest_run(held[begin + 1 : end])
+            usually = [event_lib.longest_run(held[c + 1 : c + length])[0] for c in controls]
+            course[index], wave[index], noise[index], stuck = event_lib.measure_event(
+                own[0] / scale,
+                usual / scale,
+                still,
+                np.array(usually) if usually else np.zeros((1, features)),
+                longest,
+            )
+            ends = np.stack([first, first + still], axis=1) / max(rows - 1, 1)
+            hold[index] = np.where(stuck[:, None], ends, hold[index])
+        for column, variable in enumerate(variables):
+            if variable.role != "level" or rows < 4:
+                continue
+            inside_codes = variable.codes[begin:end]
+            if (inside_codes == inside_codes[0]).all() and len(controls):
+                steps = np.minimum(controls[:, None] + np.arange(length), len(y) - 1)
+                usual_codes = variable.codes[steps]
+                same = (usual_codes == inside_codes[0]).all(1)
+                if same.mean() < 0.1:
+                    forced[index, column] = inside_codes[0]
+    hours = np.array([panel.time_us[b] / MICROSECONDS % 86_400 / 3600 for _, b, _ in found])
+    return event_lib.EventTable(
+        kind=np.array([k for k, _, _ in found], np.int32),
+        duration=np.array([e - b for _, b, e in found], np.int32),
+        hour=hours.reshape(count),
+        course=course,
+        wave=wave,
+        noise=noise,
+        hold=hold,
+        forced=forced,
+    )
+
+
+def _deviation(
+    starts: np.ndarray,
+    rows: int,
+    values: np.ndarray,
+    mean: np.ndarray,
+    y: np.ndarray,
+    memory: np.ndarray,
+    inputs: np.ndarray,
+    dynamics: Dynamics,
+    segment: np.ndarray,
+    table: np.ndarray,
+) -> np.ndarray:
+    """Observed minus expected over windows, in source units. Shape [B, rows, F]."""
+    expected = free_run(y, memory, inputs, starts, rows, dynamics, segment)
+    here = np.minimum(starts[:, None] + np.arange(rows), len(y) - 1)
+    return values[here] - decode(table, expected + mean[here])

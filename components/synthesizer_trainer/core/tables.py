@@ -1,0 +1,104 @@
+"""The fitted core as the flat arrays that the SavedModel holds."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from components.synthesizer_trainer.core.chains import DWELL_EDGES
+from components.synthesizer_trainer.core.columns import snap_cells
+from components.synthesizer_trainer.core.linear_core import LinearCore
+
+
+def tables(core: LinearCore) -> dict[str, np.ndarray]:
+    """All constants, as float32 and int32."""
+    dynamics, features = core.dynamics, len(core.numeric)
+    table = core.table
+    # A padding column keeps every cell's row of flags as long as the table's.
+    snap = np.zeros(table.shape, bool)
+    if features:
+        snap[:, :-1] = snap_cells(table)
+    out: dict[str, np.ndarray] = {
+        "lag_rows": np.concatenate([*dynamics.lags, *dynamics.memory], axis=1).T
+        if features
+        else np.zeros((0, 0)),
+        "now": dynamics.now.T,
+        "before": dynamics.before.T,
+        "constant": dynamics.constant,
+        "centre": dynamics.centre,
+        "factor": dynamics.factor,
+        "warp": dynamics.warp,
+        "decay": dynamics.decay,
+        "level_edges": core.level_edges,
+        "table": table,
+        "styles": core.styles,
+        "offsets": core.offsets,
+        "shift": dynamics.shift.ravel(),
+        "spread": dynamics.spread.ravel(),
+    }
+    for name in ("scale", "step", "origin", "low", "high"):
+        out[name] = np.array([getattr(t, name) for t in core.tables])
+    out = {name: np.asarray(value, np.float32) for name, value in out.items()}
+    out["snap"] = snap
+    cells = int(np.prod(dynamics.shift.shape[1:]))
+    out["local_rows"] = np.arange(features, dtype=np.int32) * cells
+    out["local_phases"] = np.array(dynamics.shift.shape[2], np.int32)
+    out["dwell_edges"] = DWELL_EDGES.astype(np.int32)
+    out.update(_chain_tables(core))
+    events = core.events
+    for name in ("course", "wave", "noise", "hour", "hold"):
+        out[f"event_{name}"] = np.asarray(getattr(events, name), np.float32)
+    for name in ("kind", "duration", "forced"):
+        out[f"event_{name}"] = np.asarray(getattr(events, name), np.int32)
+    out["event_rows"] = core.event_rows.astype(np.float32)
+    return out
+
+
+def _chain_tables(core: LinearCore) -> dict[str, np.ndarray]:
+    """Chains padded to one width and laid one behind the other."""
+    chains = core.chains
+    count, kinds = max(len(chains), 1), len(core.chains[0].block) if chains else 1
+    widest = max([len(c.states) for c in chains], default=1)
+    phases, features = len(core.calendar.periods_s), len(core.numeric)
+    # The last column of the covariate vector is always 0: no covariate.
+    nothing = phases + 2 * features + 2 * count
+    out = {
+        "covariates": np.full((count, 2), nothing, np.int32),
+        "sizes": np.ones((count, 2), np.int32),
+        "block": np.zeros((count, kinds), np.int32),
+        "width": np.ones(count, np.int32),
+        "states": np.ones(count, np.int32),
+        "last_state": np.zeros(count, np.int32),
+        "offset": np.zeros(count, np.int32),
+        "state_offset": np.zeros(count, np.int32),
+        "frequency": np.ones((count, max(widest - 1, 1)), np.float32),
+    }
+    rows, offset, states = [], 0, 0
+    state_codes = np.zeros((max(sum(len(c.states) for c in chains), 1), len(core.variables)), np.int32)
+    indicator = np.zeros((max(sum(len(c.states) for c in chains), 1), len(core.indicators)), np.float32)
+    hold = np.zeros((len(indicator), features), np.float32)
+    for index, chain in enumerate(chains):
+        size = len(chain.states)
+        for place, (column, bins) in enumerate(zip(chain.covariates, chain.sizes)):
+            out["covariates"][index, place] = column
+            out["sizes"][index, place] = bins
+        out["block"][index] = chain.block
+        out["width"][index] = chain.cumulative.shape[1]
+        out["states"][index], out["last_state"][index] = size, size - 1
+        out["offset"][index], out["state_offset"][index] = offset, states
+        out["frequency"][index, : max(size - 1, 0)] = np.cumsum(chain.frequency)[: max(size - 1, 0)]
+        flat = np.ones((chain.cumulative.size // size, max(widest - 1, 1)), np.float32)
+        flat[:, : size - 1] = chain.cumulative.reshape(-1, size)[:, : size - 1]
+        rows.append(flat)
+        for place, variable in enumerate(chain.variables):
+            codes = chain.states[:, place]
+            state_codes[states : states + size, variable] = codes
+            for column, (wanted, code) in enumerate(core.indicators):
+                if wanted == variable:
+                    indicator[states : states + size, column] = codes == code
+            if core.variables[variable].role == "hold":
+                feature = core.numeric.index(core.variables[variable].feature)
+                hold[states : states + size, feature] = codes == 1
+        offset, states = offset + len(flat), states + size
+    out["cumulative"] = np.concatenate(rows) if rows else np.ones((1, 1), np.float32)
+    out["indicator"], out["hold"], out["state_codes"] = indicator, hold, state_codes
+    return out
