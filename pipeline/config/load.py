@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import typing
 from pathlib import Path
 from typing import Any
@@ -200,7 +201,8 @@ def _absolute_at(data: Any, keys: tuple[str, ...], folder: Path) -> None:
         # A key given inline (base64 or PEM) is no path, and neither is a URI.
         if isinstance(value, str) and value and "://" not in value and not _is_inline_key(keys, value):
             path = Path(value).expanduser()
-            data[keys[-1]] = str(path if path.is_absolute() else folder / path)
+            # Without `..`: the same file has one name in messages, caches and fingerprints.
+            data[keys[-1]] = os.path.normpath(path if path.is_absolute() else folder / path)
 
 
 def _is_inline_key(keys: tuple[str, ...], value: str) -> bool:
