@@ -87,7 +87,7 @@ def describe(
     """One line for a validation error: file, line, key, found, allowed, and how many more there are."""
     problems = error.errors(include_url=False)
     first = problems[0]
-    where: Location = (*prefix, *_without_union_tags(first["loc"], model))
+    where: Location = (*prefix, *_without_union_tags(first["loc"]))
     line = _line_of(root, where)
     kind, context = first["type"], first.get("ctx", {})
     key = _dotted(where)
@@ -107,16 +107,10 @@ def describe(
     return ConfigError(f"{place}: {key + ': ' if key else ''}{rule}{more}")
 
 
-def _without_union_tags(location: Location, model: type[pydantic.BaseModel]) -> Location:
-    # pydantic adds the branch of a union (`int`, `literal[...]`) to the location; no such key exists.
-    tags = ("int", "float", "str", "bool", "function-", "literal[", "tuple[", "dict[", "constrained-")
-    return tuple(
-        part
-        for i, part in enumerate(location)
-        if i == 0
-        or not (isinstance(part, str) and part.startswith(tags) and "[" in part + "[")
-        or (isinstance(part, str) and part in model.model_fields)
-    )
+def _without_union_tags(location: Location) -> Location:
+    # pydantic adds the branch of a union (`int`, `literal['latest']`) to the location; no such key exists.
+    branches = ("int", "float", "str", "bool")
+    return tuple(part for part in location if isinstance(part, int) or not (part in branches or "[" in part))
 
 
 def _known_keys(model: type[pydantic.BaseModel], location: Location) -> list[str]:

@@ -20,7 +20,7 @@ dataset:
   series: [asset]
   label: label
   interval_s: 60
-  features: [{name: temp_c}, {name: on, kind: binary}]
+  features: [{name: temp_c}, {name: heater_on, kind: binary}]
   targets: [temp_c]
 locales:
   - name: eu-west
@@ -114,7 +114,7 @@ def test_a_message_names_the_line(tmp_path):
         (lambda d: d["locales"][1].update(name="central"), "'central' is the centre's own name"),
         (
             lambda d: d["locales"][0]["privacy"].update(target_epsilon=-1),
-            "locales[0].privacy.target_epsilon: found -1; allowed: be greater than 0",
+            "locales[0].privacy.target_epsilon: found -1; allowed: greater than 0",
         ),
         (
             lambda d: d["locales"][0]["privacy"].update(target_epsilon=3),
@@ -123,7 +123,7 @@ def test_a_message_names_the_line(tmp_path):
         (lambda d: d["central"].update(quorum=3), "central.quorum: found 3; allowed: 1 to 2"),
         (lambda d: d["central"].update(quorum=0), "central.quorum: found 0"),
         (lambda d: d["dataset"].pop("label"), "dataset.label: found none"),
-        (lambda d: d["dataset"].update(targets=["on"]), "target 'on' is binary"),
+        (lambda d: d["dataset"].update(targets=["heater_on"]), "target 'heater_on' is binary"),
         (lambda d: d["dataset"].update(targets=["speed"]), "target 'speed' is not a feature"),
         (lambda d: d["dataset"].update(interval_s=-5), "dataset.interval_s: found -5"),
         (lambda d: d.update(version=2), "version: found 2"),
