@@ -99,3 +99,13 @@ def test_a_kind_with_its_own_transitions_gets_its_own_block() -> None:
     stays = 1 - chain.cumulative[1, 0, 1, 0]
     # 99 of 99 steps stay, shrunk by 15 rows towards 0.1: (99 + 1.5) / 114 = 0.88.
     assert stays == pytest.approx(0.88, abs=0.02)
+
+
+def test_a_state_that_outlasts_all_seen_ends_as_the_longest_did() -> None:
+    # State 0 stays in dwell bins 0 and 1 and leaves in bin 2; bins 3 and 4 were never reached.
+    dwell, before = np.tile([0, 1, 2], 100), np.zeros(300, int)
+    after = np.tile([0, 0, 1], 100)
+    table = chains.transition_probabilities([dwell], [5], before, after, 2, dwell=0)
+    assert table[1, 0, 1] < 0.05 and table[2, 0, 1] > 0.95
+    assert table[3, 0, 1] == table[4, 0, 1] == table[2, 0, 1]
+    assert chains.transition_probabilities([dwell], [5], before, after, 2)[4, 0, 1] < 0.5

@@ -112,3 +112,21 @@ def test_ridge_passes_over_unknown_rows() -> None:
     target[::3, 0] = np.nan
     fitted = calendar.ridge(design, target, 1e-9)
     assert fitted == pytest.approx(np.array([[2, 3], [1, -1], [0, 0]]), abs=1e-3)
+
+
+def test_one_extreme_residual_is_not_emitted_as_it_is() -> None:
+    residual = np.random.default_rng(4).normal(size=(1000, 1))
+    residual[0] = 100.0
+    _, warp = dynamics.fit_innovations(residual)
+    # It is averaged with its four neighbours.
+    assert np.abs(warp).max() < 60
+
+
+def test_a_cycle_that_one_half_does_not_have_is_no_cycle() -> None:
+    panel = _panel(2000, 60.0)
+    wave = np.sin(2 * np.pi * np.arange(2000) / 90)[:, None]
+    assert calendar._predicts(panel, wave, 5400.0)
+    wave[1000:] = np.random.default_rng(5).normal(size=(1000, 1))
+    assert not calendar._predicts(panel, wave, 5400.0)
+    base = calendar.Calendar((), (), 0.0, ())
+    assert calendar.find_periods(panel, wave, base, 60.0, 3) == []

@@ -322,3 +322,18 @@ def test_ks_and_autocorrelation_by_hand() -> None:
     values = np.tile([1.0, -1.0], 50)
     assert autocorrelation(values, np.zeros(100), 2) == pytest.approx([-1, 1])
     assert np.isnan(autocorrelation(values, np.arange(100), 2)).all()
+
+
+def test_a_generator_that_held_out_rows_dislike_is_thrown_away() -> None:
+    config = SynthesizerTrainerConfig.small(
+        DATASET, window_steps=8, max_steps=3, evaluate_every=1, critic_steps=1, batch_size=4
+    )
+    rows = np.random.default_rng(0).normal(size=(200, 1)).astype(np.float32)
+    paths = adversarial.Paths(rows, rows, np.zeros((200, 1), bool), np.zeros_like(rows), np.arange(100))
+    middles = np.linspace(-5, 5, 2001)[None]
+    fresh = adversarial.Adversary(config, 1, 1, middles, False, 1)
+    worse = adversarial.train(fresh, paths, paths, lambda _: 0.4, 0.5, None, 1)
+    assert worse["best_step"] == 0 and worse["best_score"] == 0.5 and worse["stopped"] == "patience"
+    assert all(not np.any(v.numpy()) for v in fresh.average.last.trainable_variables)
+    better = adversarial.train(fresh, paths, paths, lambda _: 0.6, 0.5, None, 1)
+    assert better["best_step"] == 3 and better["best_score"] == 0.6
