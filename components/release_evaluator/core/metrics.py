@@ -137,4 +137,7 @@ def wilson_interval(successes: float, n: int, confidence: float) -> Interval:
     share = successes / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return Interval(max(0.0, centre - half), min(1.0, centre + half), confidence, "Wilson score")
+    # At the ends the bound is exact; rounding would leave it a hair off.
+    low = 0.0 if successes <= 0 else max(0.0, centre - half)
+    high = 1.0 if successes >= n else min(1.0, centre + half)
+    return Interval(low, high, confidence, "Wilson score")
