@@ -35,6 +35,9 @@ RunOption = Annotated[
     Optional[str], typer.Option("--run", help="Run id; the latest run where none is given.")
 ]
 
+#: What shells and click mean by it: 128 + SIGINT.
+_INTERRUPTED = 130
+
 
 class Stage(str, Enum):
     """Up to where a run goes; what comes before is run, or reused, too."""
@@ -65,13 +68,12 @@ def main() -> None:
 
 def _run_app() -> int:
     try:
-        app(standalone_mode=False)
+        # Outside standalone mode `typer.Exit` is not raised but returned, and Ctrl-C comes back as 130.
+        exit_status = int(app(standalone_mode=False) or 0)
     except IsthmusError as error:
         return _fail(str(error), error.exit_status)
-    except (typer.Abort, KeyboardInterrupt):
-        return _fail("interrupted; the next run goes on where this one stopped", 130)
-    except typer.Exit as stop:
-        return stop.exit_code
+    except typer.Abort:
+        exit_status = _INTERRUPTED
     except Exception as error:
         # click's usage errors know how to show themselves, and that they are bad input.
         if hasattr(error, "show") and hasattr(error, "exit_code"):
@@ -79,7 +81,9 @@ def _run_app() -> int:
             return 2
         traceback.print_exc()
         return _fail(f"{type(error).__name__}: {error} (our fault; the traceback is above)", 3)
-    return 0
+    if exit_status == _INTERRUPTED:
+        return _fail("interrupted; the next run goes on where this one stopped", exit_status)
+    return exit_status
 
 
 def _fail(message: str, exit_status: int) -> int:
