@@ -248,7 +248,7 @@ def _run_all(jobs: list[Job], state: RunState, folder: Path, parallel: int, tell
             job, process, started = active[connection]
             try:
                 event, payload = connection.recv()
-            except EOFError:
+            except (EOFError, OSError):  # OSError: it was killed in the middle of a message
                 process.join()
                 section = _section(state, job.name)
                 if section.status == "running":

@@ -10,8 +10,10 @@ from __future__ import annotations
 import dataclasses
 import faulthandler
 import logging
+import multiprocessing
 import os
 import sys
+import threading
 import time
 import traceback
 from multiprocessing.connection import Connection
@@ -48,6 +50,7 @@ def work(job: Job, pipe: Connection) -> None:
     log = Path(job.log)
     log.parent.mkdir(parents=True, exist_ok=True)
     _redirect_output(log)
+    _end_with_parent()
     faulthandler.enable()
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
@@ -107,6 +110,19 @@ def _own_error(error: BaseException | None) -> IsthmusError | None:
         seen.add(id(error))
         error = error.__cause__ or error.__context__
     return None
+
+
+def _end_with_parent() -> None:
+    # The lock on the root goes with the parent. A worker that outlived it would write beside the next run.
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def wait_for_its_end() -> None:
+        parent.join()
+        os._exit(3)
+
+    threading.Thread(target=wait_for_its_end, name="isthmus-parent", daemon=True).start()
 
 
 def _redirect_output(log: Path) -> None:

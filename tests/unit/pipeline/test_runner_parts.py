@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -124,3 +126,38 @@ def test_elsewhere_than_on_a_terminal_progress_is_timestamped_lines():
         "eu: failed: no such file",
     ]
     assert all(line[:4].isdigit() and "T" in line.split(" ")[0] for line in lines)
+
+
+def test_a_worker_ends_with_its_killed_parent(tmp_path):
+    # Else it would go on writing below a root whose lock is free again.
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import multiprocessing, os, sys, time\n"
+        "from pipeline import worker\n"
+        "def work():\n"
+        "    worker._end_with_parent()\n"
+        "    print(os.getpid(), flush=True)\n"
+        "    time.sleep(60)\n"
+        "if __name__ == '__main__':\n"
+        "    multiprocessing.get_context('forkserver').Process(target=work).start()\n"
+        "    time.sleep(60)\n"
+    )
+    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    try:
+        worker = int(parent.stdout.readline())
+    finally:
+        parent.kill()
+        parent.wait()
+    deadline = time.monotonic() + 10
+    while is_running(worker):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def is_running(process_id):
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0]
+    return state != "Z"  # ended, and nobody has asked yet
