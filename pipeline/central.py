@@ -7,12 +7,14 @@ restricted locales. No artifact of a region reaches it.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from tfx.orchestration.pipeline import Pipeline
 
 from components.example_gen.component import ExampleGen
 from components.example_gen.config import ExampleGenConfig
 from components.example_gen.core.spans import resolve_sources
+from components.example_gen.executor import NEWEST_SPAN
 from components.merge_gen.component import MergeGen
 from components.merge_gen.resolution import Resolution, resolve_releases
 from components.prophet_evaluator.component import ProphetEvaluator
@@ -23,7 +25,7 @@ from components.skew_validator.component import SkewValidator
 from components.statistics_gen.component import StatisticsGen
 from components.tfx_shim import BaseComponent
 from pipeline.config.model import Deployment
-from pipeline.config.resolve import CentralConfigs, central_configs
+from pipeline.config.resolve import CentralConfigs, central_configs, ideal_span
 from pipeline.history import previous_pushes
 from pipeline.regional import local_pipeline
 
@@ -37,7 +39,8 @@ def build(deployment: Deployment) -> Pipeline:
       DataError: the test set does not exist.
     """
     configs = central_configs(deployment)
-    ideal = _fingerprint(configs.ideal) if configs.ideal else ""
+    pinned = ideal_span(deployment) if configs.ideal else "latest"
+    ideal = _fingerprint(configs.ideal, pinned) if configs.ideal else ""
     built = nodes(
         configs,
         releases=resolve_releases(
@@ -45,14 +48,15 @@ def build(deployment: Deployment) -> Pipeline:
         ),
         test_fingerprint=_fingerprint(configs.test),
         ideal_fingerprint=ideal,
+        ideal_span=NEWEST_SPAN if pinned == "latest" else pinned,
         seed=deployment.seed,
         push_fingerprint=push_fingerprint(previous_pushes(Path(deployment.root), NAME)),
     )
     return local_pipeline(deployment, NAME, built)
 
 
-def _fingerprint(config: ExampleGenConfig) -> str:
-    return resolve_sources([source.pattern for source in config.sources])[2]
+def _fingerprint(config: ExampleGenConfig, span: int | Literal["latest"] = "latest") -> str:
+    return resolve_sources([source.pattern for source in config.sources], span)[2]
 
 
 def nodes(
@@ -61,6 +65,7 @@ def nodes(
     releases: Resolution | None,
     test_fingerprint: str,
     ideal_fingerprint: str,
+    ideal_span: int = NEWEST_SPAN,
     seed: int,
     push_fingerprint: str = "",
 ) -> list[BaseComponent]:
@@ -71,19 +76,20 @@ def nodes(
       releases: The releases that there are; None leaves finding them to the executor.
       test_fingerprint: Digest of the test set's files.
       ideal_fingerprint: Digest of the raw files behind *Ideal*, or "".
+      ideal_span: Which span *Ideal* reads; a number or `NEWEST_SPAN`.
       seed: Seed of training and bootstrap.
       push_fingerprint: Changes when an earlier detector has gone from the registry.
     """
     merge = MergeGen(configs.merge_gen, releases).with_id("MergeGen")
     merged = merge.outputs["examples"]
-    test = ExampleGen(configs.test, locale=NAME, span=0, seed=seed, fingerprint=test_fingerprint).with_id(
-        "TestExampleGen"
-    )
+    test = ExampleGen(
+        configs.test, locale=NAME, span=NEWEST_SPAN, seed=seed, fingerprint=test_fingerprint
+    ).with_id("TestExampleGen")
     built: list[BaseComponent] = [merge, test]
     ideal = None
     if configs.ideal is not None:
         ideal = ExampleGen(
-            configs.ideal, locale=NAME, span=0, seed=seed, fingerprint=ideal_fingerprint
+            configs.ideal, locale=NAME, span=ideal_span, seed=seed, fingerprint=ideal_fingerprint
         ).with_id("IdealExampleGen")
         built.append(ideal)
     statistics = StatisticsGen(configs.statistics_gen, examples=merged).with_id("StatisticsGen")

@@ -60,7 +60,8 @@ class ExampleGen(BaseComponent):
         Args:
           config: What to read, and how.
           locale: Whose data.
-          span: Which span; resolve it with `core.spans.resolve_sources` when the pipeline is built.
+          span: Which span; resolve it with `core.spans.resolve_sources` when the pipeline is built, or
+            `NEWEST_SPAN`.
           seed: Of the splits.
           fingerprint: Of the span's files, from the same function: a cached run can then never serve
             other data. "" reads what there is.

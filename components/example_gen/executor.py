@@ -11,6 +11,8 @@ from components.tfx_shim import BaseExecutor, artifact_utils
 
 EXAMPLES_KEY = "examples"
 QUARANTINE_KEY = "quarantine"
+#: In place of a span's number: the newest there is (a test set belongs to no locale's span).
+NEWEST_SPAN = -1
 
 
 class Executor(BaseExecutor):
@@ -36,14 +38,12 @@ class Executor(BaseExecutor):
         examples = executor_base.single_artifact(output_dict, EXAMPLES_KEY)
         quarantine = executor_base.single_artifact(output_dict, QUARANTINE_KEY)
         span = int(exec_properties["span"])
-        # A test set or an ideal one is no locale's span: its 0 stands for the newest there is.
-        fixed = config.splits.mode == "interleaved" or span
         report = ingest(
             config,
             examples.uri,
             quarantine.uri,
             locale=exec_properties["locale"],
-            span=span if fixed else "latest",
+            span="latest" if span == NEWEST_SPAN else span,
             seed=int(exec_properties["seed"]),
             fingerprint=exec_properties["fingerprint"],
         )

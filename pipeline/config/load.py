@@ -109,7 +109,7 @@ def describe(
 
 def _without_union_tags(location: Location) -> Location:
     # pydantic adds the branch of a union (`int`, `literal['latest']`) to the location; no such key exists.
-    branches = ("int", "float", "str", "bool")
+    branches = ("int", "constrained-int", "float", "str", "bool")
     return tuple(part for part in location if isinstance(part, int) or not (part in branches or "[" in part))
 
 

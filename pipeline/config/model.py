@@ -9,7 +9,7 @@ set, the seed); `pipeline.config.resolve` puts the two together.
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 
@@ -96,7 +96,7 @@ class LocaleSection(ComponentConfig):
     name: str
     sharing: Literal["restricted", "open"]
     source: SourceConfig
-    span: int | Literal["latest"] = "latest"
+    span: Annotated[int, pydantic.Field(ge=0)] | Literal["latest"] = "latest"
     pii: tuple[Section, ...] = ()
     privacy: PrivacySection | None = None
     signing_key: SecretRef
@@ -261,6 +261,11 @@ class Deployment(ComponentConfig):
             raise ValueError(
                 f"central.quorum: found {self.central.quorum}; allowed: 1 to {len(self.locales)}, "
                 "the number of locales"
+            )
+        if self.central.ideal and all(locale.sharing == "open" for locale in self.locales):
+            raise ValueError(
+                "central.ideal: every locale is open, so what is released is all there is; "
+                "allowed: ideal: false, or a restricted locale"
             )
         if self.dataset.label is None:
             raise ValueError("dataset.label: found none; allowed: the label column, which the test set needs")

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import pydantic
 
 from components.config_base import ComponentConfig
+from components.errors import ConfigError
 from components.example_gen.config import ExampleGenConfig, PiiRule, SourceConfig, SplitConfig
 from components.example_validator.config import ExampleValidatorConfig
 from components.merge_gen.config import MergeGenConfig, MergeLocale
@@ -124,6 +125,8 @@ def central_configs(deployment: Deployment) -> CentralConfigs:
                 for locale in deployment.locales
             ),
             quorum=central.quorum,
+            # A locale that is set to a span is merged with that one, whatever else the exchange holds.
+            spans={x.name: x.span for x in deployment.locales if isinstance(x.span, int)} or "latest",
         ),
         test=ExampleGenConfig(
             dataset=dataset,
@@ -155,15 +158,33 @@ def central_configs(deployment: Deployment) -> CentralConfigs:
     )
 
 
+def ideal_span(deployment: Deployment) -> int | Literal["latest"]:
+    """The span that the scenario *Ideal* reads: that of the restricted locales.
+
+    Raises:
+      ConfigError: they are set to different spans.
+    """
+    spans = {locale.span for locale in deployment.locales if locale.sharing == "restricted"}
+    if len(spans) > 1:
+        raise ConfigError(
+            f"central.ideal: found restricted locales at the spans {', '.join(sorted(map(str, spans)))}; "
+            "allowed: the same span for all of them, or ideal: false"
+        )
+    return next(iter(spans), "latest")
+
+
 def check(deployment: Deployment) -> None:
     """Builds every configuration once.
 
     Raises:
       SectionError: a section breaks a rule.
+      ConfigError: sections contradict one another.
     """
     for locale in deployment.locales:
         regional_configs(deployment, locale.name)
     central_configs(deployment)
+    if deployment.central.ideal:
+        ideal_span(deployment)
 
 
 def _typed(model: type[T], prefix: Location, section: Section, **given: Any) -> T:

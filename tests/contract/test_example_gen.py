@@ -19,7 +19,7 @@ from components.errors import DataError  # noqa: E402
 from components.example_gen.component import ExampleGen  # noqa: E402
 from components.example_gen.config import ExampleGenConfig  # noqa: E402
 from components.example_gen.core.spans import resolve_sources  # noqa: E402
-from components.example_gen.executor import Executor  # noqa: E402
+from components.example_gen.executor import NEWEST_SPAN, Executor  # noqa: E402
 from components.version import __version__  # noqa: E402
 
 DATASET = DatasetConfig(
@@ -106,7 +106,7 @@ def test_executor_refuses_other_files_than_planned_and_a_span_that_is_not(
 
 def test_a_test_set_takes_the_newest_span(tmp_path: Path, config: ExampleGenConfig) -> None:
     single = ExampleGenConfig(**{**config.model_dump(), "splits": {"mode": "single", "name": "test"}})
-    examples, _ = do(tmp_path, single, span=0)
+    examples, _ = do(tmp_path, single, span=NEWEST_SPAN)
     assert artifact_utils.decode_split_names(examples.split_names) == ["test"]
     assert examples.get_int_custom_property("span") == 4
 

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from components.errors import ConfigError
+from pipeline.config import resolve
 from pipeline.config.load import load_deployment
 
 VALID = """
@@ -122,6 +123,11 @@ def test_a_message_names_the_line(tmp_path):
         ),
         (lambda d: d["central"].update(quorum=3), "central.quorum: found 3; allowed: 1 to 2"),
         (lambda d: d["central"].update(quorum=0), "central.quorum: found 0"),
+        (lambda d: d["locales"][0].update(span=-1), "locales[0].span: found -1"),
+        (
+            lambda d: (d["central"].update(ideal=True, quorum=1), d["locales"].pop(0)),
+            "central.ideal: every locale is open",
+        ),
         (lambda d: d["dataset"].pop("label"), "dataset.label: found none"),
         (lambda d: d["dataset"].update(targets=["heater_on"]), "target 'heater_on' is binary"),
         (lambda d: d["dataset"].update(targets=["speed"]), "target 'speed' is not a feature"),
@@ -166,3 +172,23 @@ def test_validate_imports_no_tfx(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_locale_that_is_set_to_a_span_is_merged_with_that_one(tmp_path):
+    data = yaml.safe_load(VALID)
+    data["locales"][0]["span"] = 0
+    data["central"]["ideal"] = True
+    deployment = load_deployment(write(tmp_path, yaml.safe_dump(data)))
+    assert resolve.central_configs(deployment).merge_gen.spans == {"eu-west": 0}
+    assert resolve.ideal_span(deployment) == 0
+    plain = load_deployment(write(tmp_path))
+    assert resolve.central_configs(plain).merge_gen.spans == "latest"
+    assert resolve.ideal_span(plain) == "latest"
+
+
+def test_ideal_reads_one_span_of_all_restricted_locales(tmp_path):
+    def edit(data):
+        data["central"]["ideal"] = True
+        data["locales"].append({**data["locales"][0], "name": "ap-south", "span": 3})
+
+    assert "central.ideal: found restricted locales at the spans 3, latest" in refused(tmp_path, edit)
