@@ -48,6 +48,7 @@ def build(deployment: Deployment, locale: str, *, stage: str = "merge", small: b
     statistics_uri, statistics_fingerprint = previous_statistics(root, locale, span)
     built = nodes(
         configs,
+        stage=stage,
         locale=locale,
         span=span,
         fingerprint=fingerprint,
@@ -56,8 +57,7 @@ def build(deployment: Deployment, locale: str, *, stage: str = "merge", small: b
         previous_statistics_fingerprint=statistics_fingerprint,
         push_fingerprint=push_fingerprint(previous_pushes(root, locale)),
     )
-    last = {"onboard": "ExampleValidator", "train": "SynthesizerTrainer"}.get(stage)
-    return local_pipeline(deployment, locale, _up_to(built, last))
+    return local_pipeline(deployment, locale, built)
 
 
 def nodes(
@@ -67,6 +67,7 @@ def nodes(
     span: int,
     fingerprint: str,
     seed: int,
+    stage: str = "merge",
     previous_statistics_uri: str = "",
     previous_statistics_fingerprint: str = "",
     push_fingerprint: str = "",
@@ -79,6 +80,8 @@ def nodes(
       span: The span's number.
       fingerprint: Digest of the source's files, so that a cache never serves old data.
       seed: Seed of splits, training and sampling.
+      stage: As for `build`. TFX refuses a pipeline whose nodes name ones that are not in it, so what
+        comes after the stage is not made at all.
       previous_statistics_uri: ExampleStatistics of the span before, or "" where there is none.
       previous_statistics_fingerprint: Their digest.
       push_fingerprint: Changes when an earlier release has gone from the exchange.
@@ -101,7 +104,11 @@ def nodes(
         fingerprint=previous_statistics_fingerprint,
     ).with_id("ExampleValidator")
     onboarded = [example_gen, statistics_gen, schema_gen, validator]
+    if stage == "onboard":
+        return onboarded
     if configs.synthesizer is None or configs.generation is None or configs.evaluator is None:
+        if stage == "train":
+            return onboarded
         pusher = Pusher(
             configs.pusher,
             examples=examples,
@@ -118,6 +125,8 @@ def nodes(
         configs.synthesizer, examples=examples, statistics=statistics, schema=schema, locale=locale, seed=seed
     ).with_id("SynthesizerTrainer")
     trainer.add_upstream_node(validator)
+    if stage == "train":
+        return [*onboarded, trainer]
     generator = SyntheticGen(
         configs.generation,
         model=trainer.outputs["model"],
@@ -160,8 +169,3 @@ def local_pipeline(deployment: Deployment, name: str, components: list[BaseCompo
         metadata_connection_config=metadata.sqlite_metadata_connection_config(str(root / "metadata.sqlite")),
         beam_pipeline_args=list(deployment.beam.args),
     )
-
-
-def _up_to(components: list[BaseComponent], last: str | None) -> list[BaseComponent]:
-    ids = [component.id for component in components]
-    return components[: ids.index(last) + 1] if last in ids else components

@@ -230,7 +230,9 @@ def test_an_altered_release_is_refused_by_name(finished, tmp_path):
     other = tmp_path / "altered"
     shutil.copytree(config.parent, other, ignore=shutil.ignore_patterns("registry"))
     (shard,) = (other / "exchange" / "eu-west").rglob("Split-*/*.gz")
-    shard.write_bytes(shard.read_bytes()[:-1] + b"\0")
+    raw = bytearray(shard.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    shard.write_bytes(bytes(raw))
     from components.merge_gen.core import merge_releases
     from components.merge_gen.resolution import resolve_releases
     from pipeline.config.load import load_deployment
