@@ -1,0 +1,62 @@
+"""The environment of a peer: a virtual environment of its own, made once from a pinned list."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+REQUIREMENTS = Path(__file__).with_name("ctgan_requirements.txt")
+ENVIRONMENT = ROOT / ".venvs" / "ctgan"
+#: The Python that the list was resolved for.
+PYTHON = "3.11"
+#: Holds the digest of the list that the environment was made from.
+_MADE_FROM = "made_from.txt"
+
+
+def ready(environment: Path, requirements: Path) -> bool:
+    """Whether an environment was made from this very list."""
+    mark = environment / _MADE_FROM
+    return mark.exists() and mark.read_text() == _digest(requirements)
+
+
+def ctgan_python(environment: Path = ENVIRONMENT, requirements: Path = REQUIREMENTS) -> Path:
+    """Python of the CTGAN environment; makes the environment where it is absent or of another list.
+
+    Args:
+      environment: Its folder.
+      requirements: Names and versions.
+
+    Raises:
+      SystemExit: there is neither `python3.11` nor uv, or the packages cannot be installed.
+    """
+    python = environment / "bin" / "python"
+    if ready(environment, requirements):
+        return python
+    print(f"making {environment.relative_to(ROOT)} for CTGAN (once)", file=sys.stderr)
+    interpreter, uv = shutil.which(f"python{PYTHON}"), ROOT / ".tools" / "uv" / "bin" / "uv"
+    if interpreter:
+        commands = [
+            [interpreter, "-m", "venv", str(environment)],
+            [str(python), "-m", "pip", "install", "--quiet", "-r", str(requirements)],
+        ]
+    elif uv.exists():
+        commands = [
+            [str(uv), "venv", "--quiet", "--allow-existing", "--python", PYTHON, str(environment)],
+            [str(uv), "pip", "install", "--quiet", "--python", str(python), "-r", str(requirements)],
+        ]
+    else:
+        raise SystemExit(f"CTGAN needs Python {PYTHON}: found neither python{PYTHON} nor .tools/uv/bin/uv")
+    for command in commands:
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"CTGAN's environment cannot be made:\n{done.stderr[-2000:]}")
+    (environment / _MADE_FROM).write_text(_digest(requirements))
+    return python
+
+
+def _digest(requirements: Path) -> str:
+    return hashlib.sha256(requirements.read_bytes()).hexdigest()
