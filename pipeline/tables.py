@@ -7,6 +7,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
@@ -19,8 +20,9 @@ _VERDICT_STYLE = {"BLESSED": "green", "NOT_BLESSED": "red", "NOT_EVALUATED": "ye
 
 def status_table(status: dict[str, Any]) -> Table:
     """Table of a run's pipelines, from `pipeline.inspect.status`."""
-    table = Table(title=f"run {status['run_id']}", title_justify="left")
-    for column in ("pipeline", "sharing", "status", "components", "cached", "seconds", "verdict", "release"):
+    title = f"run {status['run_id']}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in ("pipeline", "sharing", "status", "cached", "seconds", "verdict", "release"):
         table.add_column(column)
     for name, row in status["pipelines"].items():
         release = row["release"]
@@ -28,11 +30,10 @@ def status_table(status: dict[str, Any]) -> Table:
             name,
             row["sharing"],
             _styled(row["status"], _STATUS_STYLE),
-            str(row["components"]),
-            str(row["cached"]),
+            f"{row['cached']} of {row['components']}",
             f"{row['seconds']:.1f}",
             _styled(row["verdict"] or "", _VERDICT_STYLE),
-            str(release.get("release_id") or release.get("version") or release.get("reason") or ""),
+            escape(str(release.get("release_id") or release.get("version") or release.get("reason") or "")),
         )
     return table
 
@@ -44,15 +45,16 @@ def lineage_tree(lineage: dict[str, Any]) -> Tree:
     pushed = (
         "pushed to " + str(detector.get("uri")) if detector.get("pushed") else detector.get("reason", "none")
     )
-    top = tree.add(f"detector: {pushed}")
+    top = tree.add(escape(f"detector: {pushed}"))
     merge = lineage["merge"]
     for release in merge.get("accepted", []):
         branch = top.add(f"release {release['release_id']} of {release['locale']}, span {release['span']}")
         region = lineage["regions"].get(release["locale"], {})
         for component, outputs in region.get("artifacts", {}).items():
-            branch.add(f"{component}: " + ", ".join(f"{key} {uri}" for key, uri in sorted(outputs.items())))
+            uris = ", ".join(f"{key} {uri}" for key, uri in sorted(outputs.items()))
+            branch.add(escape(f"{component}: {uris}"))
     for refused in merge.get("refused", []):
-        tree.add(f"[red]refused[/] {refused['locale']}: {refused['reason']}")
+        tree.add(f"[red]refused[/] {escape(refused['locale'] + ': ' + refused['reason'])}")
     for missing in merge.get("missing", []):
         tree.add(f"[yellow]missing[/] {missing}")
     return tree
@@ -63,14 +65,19 @@ def print_outcome(folder: Path, console: Console) -> None:
     state = read_json(folder / "run.json")
     for name, section in {**state["locales"], "central": state["central"]}.items():
         if section["status"] == "failed":
-            console.print(f"[red]{name}: {section['error']}[/]", highlight=False, soft_wrap=True)
-            console.print(f"  log: {section['log']}", highlight=False, soft_wrap=True)
+            _print_line(console, f"{name}: {section['error']}", style="red")
+            _print_line(console, f"  log: {section['log']}")
         elif section["status"] == "succeeded":
-            console.print(f"{name}: {_summary(section)}", highlight=False, soft_wrap=True)
+            _print_line(console, f"{name}: {_summary(section)}")
     evaluation = _evaluation(state)
     if evaluation:
         for table in scenario_tables(evaluation):
             console.print(table)
+
+
+def _print_line(console: Console, text: str, style: str | None = None) -> None:
+    # Without markup: a message may hold brackets, such as `locales[0]` or a glob.
+    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def scenario_tables(evaluation: dict[str, Any]) -> list[Table]:
