@@ -162,8 +162,13 @@ def simulate(
     from components.simulator.core.fleet import simulate_fleet
     from components.simulator.presets import default_fleet
 
+    if (out / "fleet.json").exists():
+        raise ConfigError(f"{out}: holds a fleet already; choose another folder, or remove it")
     fleet = default_fleet(size.value, seed)
-    simulate_fleet(fleet, out, spans=spans)
+    try:
+        simulate_fleet(fleet, out, spans=spans)
+    except OSError as error:
+        raise ConfigError(f"{out}: cannot be written ({error.strerror})") from None
     for locale in fleet.locales:
         print(f"{out / locale.name}: {locale.sharing}")
     print(f"{out / 'test'}: labelled test period")

@@ -30,3 +30,15 @@ def test_a_usage_error_is_bad_input(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["isthmus", "run"])
     assert cli._run_app() == 2
     assert "Missing argument" in capsys.readouterr().err
+
+
+def test_a_simulated_fleet_is_not_mixed_with_another(tmp_path, monkeypatch, capsys):
+    out = str(tmp_path / "fleet")
+    monkeypatch.setattr(sys, "argv", ["isthmus", "simulate", out, "--size", "small"])
+    assert cli._run_app() == 0
+    assert cli._run_app() == 2
+    assert "holds a fleet already" in capsys.readouterr().err
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(sys, "argv", ["isthmus", "simulate", str(tmp_path / "file" / "x"), "--size", "small"])
+    assert cli._run_app() == 2
+    assert "cannot be written (Not a directory)" in capsys.readouterr().err
