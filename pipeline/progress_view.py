@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-#: Nodes of a restricted pipeline, for the bar's length; an open one has fewer, which only ends it early.
+#: Training reports many times a second; a log needs a line now and then.
 _LINE_EVERY_S = 10.0
 
 
