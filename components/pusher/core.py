@@ -232,8 +232,8 @@ def privacy_statement(config: PusherConfig, locale: str, span: int) -> PrivacySt
             f"These rows were drawn from a generative model trained on rows of locale {locale}, span {span}.",
             "Training and sampling used no differential privacy: there is no bound that holds against "
             "every attack and for every record.",
-            "Covered: the attacks and copy checks that this manifest's gates name were measured against "
-            "held-out rows that the model never saw, and passed.",
+            "Covered: the attacks and copy checks that this manifest's gates name as passed were measured "
+            "against held-out rows that the model never saw.",
             "Not covered: attacks that are not named, attackers who combine this with other releases or "
             "sources, and what categories and column names reveal by existing.",
         )

@@ -57,7 +57,9 @@ def gate_verdicts(released: Mapping[str, Any]) -> dict[str, str]:
     for check in released["gate"]["checks"]:
         name = str(check.get("metric", check.get("name", "unnamed")))
         passed = check.get("passed")
-        word = words[passed] if isinstance(passed, bool) else "not applicable"
+        # The gate lets a rule pass that has nothing to judge; a manifest must not say that it held.
+        judged = isinstance(passed, bool) and not (passed and check.get("status") == "NOT_APPLICABLE")
+        word = words[passed] if judged else "not applicable"
         if found.get(name) != "failed":  # of two checks of one metric the failed one counts
             found[name] = word
     return found

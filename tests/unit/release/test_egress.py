@@ -83,9 +83,17 @@ def test_gate_verdicts_of_two_checks_of_one_metric_the_failed_one_counts():
         {"metric": "a", "passed": True},
         {"metric": "b", "passed": None},
         {"name": "c", "passed": True},
+        {"metric": "d", "passed": True, "status": "NOT_APPLICABLE"},
+        {"metric": "e", "passed": False, "status": "NOT_APPLICABLE"},
     ]
     released = {"gate": {"checks": checks}}
-    assert gate_verdicts(released) == {"a": "failed", "b": "not applicable", "c": "passed"}
+    assert gate_verdicts(released) == {
+        "a": "failed",
+        "b": "not applicable",
+        "c": "passed",
+        "d": "not applicable",
+        "e": "failed",
+    }
 
 
 def test_schema_loses_its_domains_and_comparators():
