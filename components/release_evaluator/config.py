@@ -38,7 +38,8 @@ class GateCheck(ComponentConfig):
         return value
 
 
-def _privacy_checks() -> tuple[GateCheck, ...]:
+def privacy_checks() -> tuple[GateCheck, ...]:
+    """The default gate's rules on privacy; a restricted locale's gate has a rule on one of their metrics."""
     checks = []
     for unit in ("rows", "windows"):
         checks += [
@@ -120,7 +121,7 @@ class GateConfig(ComponentConfig):
     """
 
     checks: tuple[GateCheck, ...] = pydantic.Field(
-        default_factory=lambda: _fidelity_checks() + _privacy_checks(), min_length=1
+        default_factory=lambda: _fidelity_checks() + privacy_checks(), min_length=1
     )
 
     def with_thresholds(self, thresholds: dict[str, float]) -> GateConfig:

@@ -13,14 +13,14 @@ from typing import Any, Literal, TypeVar
 import pydantic
 
 from components.config_base import ComponentConfig
-from components.errors import ConfigError
+from components.errors import ConfigError, list_briefly
 from components.example_gen.config import ExampleGenConfig, PiiRule, SourceConfig, SplitConfig
 from components.example_validator.config import ExampleValidatorConfig
 from components.merge_gen.config import MergeGenConfig, MergeLocale
 from components.monitoring import MonitoringConfig
 from components.prophet_evaluator.config import ProphetEvaluatorConfig
 from components.pusher.config import ModelPusherConfig, PusherConfig
-from components.release_evaluator.config import GateConfig, ReleaseEvaluatorConfig
+from components.release_evaluator.config import GateConfig, ReleaseEvaluatorConfig, privacy_checks
 from components.schema_gen.config import SchemaGenConfig
 from components.skew_validator.config import SkewValidatorConfig
 from components.statistics_gen.config import StatisticsGenConfig
@@ -259,8 +259,15 @@ def _generation(deployment: Deployment, locale: LocaleSection, at: Location) -> 
 
 def _evaluator(deployment: Deployment, locale: LocaleSection, at: Location) -> ReleaseEvaluatorConfig:
     assert locale.privacy is not None  # the deployment's own rule
+    gate = _typed(GateConfig, (*at, "privacy", "gate"), locale.privacy.gate)
+    known = {check.metric for check in privacy_checks()}
+    if not known & {check.metric for check in gate.checks}:
+        raise ConfigError(
+            f"locale {locale.name}: privacy.gate.checks: found no rule on privacy; allowed: at least one on "
+            f"{list_briefly(sorted(known), limit=20)}"
+        )
     return ReleaseEvaluatorConfig(
         dataset=deployment.dataset,
-        gate=_typed(GateConfig, (*at, "privacy", "gate"), locale.privacy.gate),
+        gate=gate,
         seed=deployment.seed,
     )

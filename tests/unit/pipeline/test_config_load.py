@@ -192,3 +192,12 @@ def test_ideal_reads_one_span_of_all_restricted_locales(tmp_path):
         data["locales"].append({**data["locales"][0], "name": "ap-south", "span": 3})
 
     assert "central.ideal: found restricted locales at the spans 3, latest" in refused(tmp_path, edit)
+
+
+def test_a_gate_without_a_rule_on_privacy_is_no_gate(tmp_path):
+    fidelity = {"metric": "marginal_fidelity", "rule": "min", "threshold": 0.5, "reason": "close enough"}
+
+    def edit(data):
+        data["locales"][0]["privacy"]["gate"] = {"checks": [fidelity]}
+
+    assert "locale eu-west: privacy.gate.checks: found no rule on privacy" in refused(tmp_path, edit)
