@@ -11,7 +11,7 @@ setuptools.setup(
         include=["pipeline", "pipeline.*", "components", "components.*", "schemas", "schemas.*"]
     ),
     package_data={
-        "pipeline": ["templates/*", "report/templates/*", "deployments/*.yaml"],
+        "pipeline": ["templates/*", "report/templates/*"],
         "schemas": ["*/*.pbtxt"],
     },
 )

@@ -272,8 +272,7 @@ def run_and_report(config: Path, locales: list[str], stage: str, small: bool, as
     from pipeline.progress_view import RunView
 
     deployment = _load(config)
-    nodes = {locale.name: 9 if locale.sharing == "restricted" else 5 for locale in deployment.locales}
-    with RunView({**nodes, local_runner.CENTRAL: 8 if deployment.central.ideal else 7}) as view:
+    with RunView(_node_counts(deployment, locales, stage)) as view:
         state, folder = local_runner.run(
             deployment, config.resolve(), locales=locales, stage=stage, small=small, listener=view.listen
         )
@@ -284,6 +283,19 @@ def run_and_report(config: Path, locales: list[str], stage: str, small: bool, as
         tables.print_outcome(folder, Console())
         print(f"report: {page}")
     return int(state.exit_status or 0)
+
+
+def _node_counts(deployment: Any, locales: list[str], stage: str) -> dict[str, int]:
+    """How many nodes each pipeline of a run has: the length of its bar."""
+    from pipeline import local_runner
+
+    restricted = {"onboard": 4, "train": 5}.get(stage, 9)
+    opened = 4 if stage in ("onboard", "train") else 5
+    chosen = [locale for locale in deployment.locales if not locales or locale.name in locales]
+    counts = {locale.name: restricted if locale.sharing == "restricted" else opened for locale in chosen}
+    if local_runner.has_centre(deployment, counts, stage):
+        counts[local_runner.CENTRAL] = 8 if deployment.central.ideal else 7
+    return counts
 
 
 def write_report(folder: Path) -> Path:

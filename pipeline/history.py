@@ -35,9 +35,12 @@ def previous_pushes(root: Path, name: str) -> list[dict[str, Any]]:
 
 
 def previous_statistics(root: Path, locale: str, span: int) -> tuple[str, str]:
-    """URI and digest of the statistics of the nearest earlier span; two empty strings for none."""
+    """URI and digest of the statistics of the nearest earlier span that was not refused; "" for none."""
     best: tuple[int, str] | None = None
     for section in _sections(root, locale):
+        states = {component["id"]: component.get("state") for component in section["components"]}
+        if states.get("ExampleValidator") not in ("executed", "cached"):
+            continue
         components = {component["id"]: component.get("outputs", {}) for component in section["components"]}
         uri = components.get("StatisticsGen", {}).get("statistics")
         ingest = Path(components.get("ExampleGen", {}).get("quarantine", "")) / "ingest.json"

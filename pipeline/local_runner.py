@@ -21,7 +21,7 @@ from typing import Any
 
 import portalocker
 
-from components.errors import BusyError, ConfigError, nearest_name
+from components.errors import BusyError, ConfigError, IsthmusError, nearest_name
 from components.executor_base import read_json, write_json
 from components.version import __version__
 from pipeline.config.model import Deployment
@@ -150,22 +150,48 @@ def run(
             versions=versions(),
         )
         state.save(folder)
-        os.environ.update(environment())
-        tell = listener or (lambda name, event, payload: None)
-        healthy = _preflight(deployment, chosen, stage, state, tell)
-        jobs = [Job(str(config), name, stage, state.locales[name].log, small) for name in healthy]
-        _run_all(jobs, state, folder, _parallelism(deployment, len(jobs)), tell)
-        if stage == "merge" and set(chosen) == {locale.name for locale in deployment.locales}:
-            _run_all([Job(str(config), CENTRAL, stage, state.central.log)], state, folder, 1, tell)
-        state.finished_at = _now()
-        state.exit_status = _exit_status(state, chosen, stage)
-        state.save(folder)
+        # Pointed to from the start: `status` then shows a run that goes on, or was killed, as what it is.
         write_json(root / "runs" / "latest.json", {"run_id": run_id})
+        os.environ.update(environment())
+        try:
+            _run_pipelines(deployment, config, chosen, state, folder, small, listener)
+            state.exit_status = _exit_status(state, chosen)
+        except IsthmusError as error:
+            state.exit_status = error.exit_status
+            if not any(section.error for section in state.locales.values()):
+                _fail(state.central, str(error))
+            raise
+        finally:
+            state.finished_at = _now()
+            state.exit_status = 3 if state.exit_status is None else state.exit_status
+            state.save(folder)
         return state, folder
 
 
+def _run_pipelines(
+    deployment: Deployment,
+    config: Path,
+    chosen: list[str],
+    state: RunState,
+    folder: Path,
+    small: bool,
+    listener: Listener | None,
+) -> None:
+    tell = listener or (lambda name, event, payload: None)
+    healthy = _preflight(deployment, chosen, state.stage, state, tell)
+    jobs = [Job(str(config), name, state.stage, state.locales[name].log, small) for name in healthy]
+    _run_all(jobs, state, folder, _parallelism(deployment, len(jobs)), tell)
+    if has_centre(deployment, chosen, state.stage):
+        _run_all([Job(str(config), CENTRAL, state.stage, state.central.log)], state, folder, 1, tell)
+
+
+def has_centre(deployment: Deployment, chosen: Iterable[str], stage: str) -> bool:
+    """Whether a run of these locales up to this stage ends with the merge."""
+    return stage == "merge" and set(chosen) == {locale.name for locale in deployment.locales}
+
+
 def latest_run(root: Path) -> Path | None:
-    """Folder of the latest finished run under a root, or None."""
+    """Folder of the latest run under a root, finished or not; None where there was none."""
     pointer = root / "runs" / "latest.json"
     return root / "runs" / read_json(pointer)["run_id"] if pointer.exists() else None
 
@@ -289,7 +315,7 @@ def _section(state: RunState, name: str) -> PipelineState:
     return state.central if name == CENTRAL else state.locales[name]
 
 
-def _exit_status(state: RunState, chosen: list[str], stage: str) -> int:
+def _exit_status(state: RunState, chosen: list[str]) -> int:
     """0 done; 1 a verdict was negative; 2 bad input; 3 our fault. The worst one counts, ours first."""
     sections = [state.locales[name] for name in chosen] + [state.central]
     failed = [section.exit_status for section in sections if section.status == "failed"]

@@ -24,8 +24,13 @@ def examine_locale(deployment: Deployment, name: str) -> IsthmusError | None:
     locale = deployment.locale(name)
     try:
         _examine_source(regional_configs(deployment, name).example_gen, locale.span)
-        keys.load_private_key(locale.signing_key)
-        keys.load_public_key(locale.trusted_key)
+        signing = keys.load_private_key(locale.signing_key)
+        trusted = keys.load_public_key(locale.trusted_key)
+        if signing.public.key_id != trusted.key_id:
+            return ConfigError(
+                f"locale {name}: signing_key has key id {signing.public.key_id}, trusted_key {trusted.key_id}; "
+                "allowed: the two halves of one pair"
+            )
     except IsthmusError as error:
         return error
     return None

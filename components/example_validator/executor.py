@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,7 @@ class Executor(BaseExecutor):
             config.monitoring.min_count,
         )
         executor_base.write_json(Path(drift.uri) / DRIFT_FILE, report.to_json())
+        _keep_for_the_region(report, exec_properties)
         for output in (anomalies, drift):
             executor_base.copy_lineage(statistics, output)
         _stop_if_refused(report, config, exec_properties)
@@ -87,6 +89,14 @@ def _read_previous(
     if not splits:
         return {}, f"no statistics under {root}, which should hold the previous span's"
     return {split: read_statistics(root, split) for split in splits}, ""
+
+
+def _keep_for_the_region(report: core.DriftReport, exec_properties: dict[str, Any]) -> None:
+    # TFX deletes the outputs of an execution that raises; the reasons must outlast the refusal.
+    work = os.environ.get("ISTHMUS_WORK_DIR")
+    if work:
+        name = f"span-{exec_properties.get('span', 0)}"
+        executor_base.write_json(Path(work) / "ExampleValidator" / name / DRIFT_FILE, report.to_json())
 
 
 def _stop_if_refused(

@@ -225,14 +225,23 @@ def _regional_source(deployment: Deployment, locale: LocaleSection, at: Location
 
 
 def _ideal(deployment: Deployment) -> ExampleGenConfig:
-    """All raw rows of the restricted locales, one split per locale, under each locale's PII policy."""
+    """All raw rows of the restricted locales, one split per locale, under their common PII policy."""
     restricted = [
         (i, locale) for i, locale in enumerate(deployment.locales) if locale.sharing == "restricted"
     ]
+    rules: dict[str, PiiRule] = {}
+    for i, locale in restricted:
+        for rule in _pii(locale, ("locales", i)):
+            if rules.setdefault(rule.column, rule) != rule:
+                # One locale's milder rule must not be applied to another's rows.
+                raise ConfigError(
+                    f"central.ideal: the restricted locales have different pii rules for '{rule.column}'; "
+                    "allowed: the same rule in each, or ideal: false"
+                )
     return ExampleGenConfig(
         dataset=deployment.dataset,
         sources=tuple(_named(x.source, x.name) for _, x in restricted),
-        pii=tuple({rule.column: rule for i, x in restricted for rule in _pii(x, ("locales", i))}.values()),
+        pii=tuple(rules.values()),
         splits=SplitConfig(mode="per_source"),
         max_bad_fraction=max((x.max_bad_fraction for _, x in restricted), default=0.0),
     )

@@ -68,11 +68,11 @@ def test_exit_status_is_the_worst_of_all(tmp_path):
     good = PipelineState(status="succeeded")
     bad_input = PipelineState(status="failed", exit_status=2)
     our_fault = PipelineState(status="failed", exit_status=3)
-    assert _exit_status(make_state(a=good), ["a"], "merge") == 0
-    assert _exit_status(make_state(a=good, b=bad_input), ["a", "b"], "merge") == 2
-    assert _exit_status(make_state(a=our_fault, b=bad_input), ["a", "b"], "merge") == 3
+    assert _exit_status(make_state(a=good), ["a"]) == 0
+    assert _exit_status(make_state(a=good, b=bad_input), ["a", "b"]) == 2
+    assert _exit_status(make_state(a=our_fault, b=bad_input), ["a", "b"]) == 3
     # A locale that was not asked for does not count.
-    assert _exit_status(make_state(a=good, b=bad_input), ["a"], "merge") == 0
+    assert _exit_status(make_state(a=good, b=bad_input), ["a"]) == 0
 
 
 def test_a_negative_verdict_is_exit_status_1(tmp_path):
@@ -80,9 +80,9 @@ def test_a_negative_verdict_is_exit_status_1(tmp_path):
     judged = PipelineState(
         status="succeeded", components=[{"id": "E", "outputs": {"blessing": str(tmp_path)}}]
     )
-    assert _exit_status(make_state(a=judged), ["a"], "merge") == 1
+    assert _exit_status(make_state(a=judged), ["a"]) == 1
     write_json(tmp_path / "verdict.json", {"verdict": "BLESSED", "reasons": []})
-    assert _exit_status(make_state(a=judged), ["a"], "merge") == 0
+    assert _exit_status(make_state(a=judged), ["a"]) == 0
 
 
 def test_a_failure_is_booked_to_the_component_that_was_running():
@@ -102,13 +102,15 @@ def test_previous_statistics_are_those_of_the_nearest_earlier_span(tmp_path):
         components = [
             {"id": "ExampleGen", "outputs": {"quarantine": str(base / "q")}},
             {"id": "StatisticsGen", "outputs": {"statistics": str(base / "stats")}},
+            {"id": "ExampleValidator", "state": "failed" if span == 4 else "executed", "outputs": {}},
         ]
         write_json(
             tmp_path / "runs" / f"r{number}" / "run.json",
             {"locales": {"eu": {"components": components}}, "central": {"components": []}},
         )
-    assert history.previous_statistics(tmp_path, "eu", 4)[0] == str(tmp_path / "eu" / "2" / "stats")
-    assert history.previous_statistics(tmp_path, "eu", 9)[0] == str(tmp_path / "eu" / "4" / "stats")
+    assert history.previous_statistics(tmp_path, "eu", 3)[0] == str(tmp_path / "eu" / "2" / "stats")
+    # Span 4 was refused: what was wrong with it must not become what is normal.
+    assert history.previous_statistics(tmp_path, "eu", 9)[0] == str(tmp_path / "eu" / "2" / "stats")
     assert history.previous_statistics(tmp_path, "eu", 1) == ("", "")
     assert history.previous_statistics(tmp_path, "us", 4) == ("", "")
 
