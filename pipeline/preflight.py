@@ -28,7 +28,8 @@ def examine_locale(deployment: Deployment, name: str) -> IsthmusError | None:
         trusted = keys.load_public_key(locale.trusted_key)
         if signing.public.key_id != trusted.key_id:
             return ConfigError(
-                f"locale {name}: signing_key has key id {signing.public.key_id}, trusted_key {trusted.key_id}; "
+                f"locale {name}: signing_key has key id {signing.public.key_id}, "
+                f"trusted_key {trusted.key_id}; "
                 "allowed: the two halves of one pair"
             )
     except IsthmusError as error:
