@@ -11,10 +11,12 @@ import dataclasses
 import multiprocessing
 import os
 import secrets
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -153,6 +155,7 @@ def run(
         # Pointed to from the start: `status` then shows a run that goes on, or was killed, as what it is.
         write_json(root / "runs" / "latest.json", {"run_id": run_id})
         os.environ.update(environment())
+        _start_fork_server(folder / "startup.log")
         try:
             _run_pipelines(deployment, config, chosen, state, folder, small, listener)
             state.exit_status = _exit_status(state, chosen)
@@ -253,9 +256,26 @@ def _parallelism(deployment: Deployment, jobs: int) -> int:
     return max(1, min(deployment.run.parallel_locales or min(cores, 4), jobs))
 
 
+def _start_fork_server(log: Path) -> None:
+    """Lets the fork server import the heavy modules while sources are looked at.
+
+    What TensorFlow prints at its start goes to a log: the server inherits the error stream that this
+    process has at that moment.
+    """
+    multiprocessing.get_context("forkserver").set_forkserver_preload(list(PRELOAD))
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with log.open("a") as file:
+            os.dup2(file.fileno(), 2)
+        forkserver.ensure_running()
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 def _run_all(jobs: list[Job], state: RunState, folder: Path, parallel: int, tell: Listener) -> None:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(PRELOAD))
     waiting, active = list(jobs), {}  # type: list[Job], dict[Connection, tuple[Job, Any, float]]
     while waiting or active:
         while waiting and len(active) < parallel:
