@@ -165,6 +165,7 @@ def transition_probabilities(
     Returns:
       Shape [prod(sizes), states, states], float64.
     """
+    bins, before, after = _with_censored_exits(bins, before, after, states)
     counts = np.bincount(before * states + after, minlength=states * states).reshape(states, states)
     stay = 0.98 * np.eye(states) + 0.02 / states
     parent = (counts + PRIOR_ROWS * 0.05 * stay) / (counts.sum(1, keepdims=True) + PRIOR_ROWS * 0.05)
@@ -183,6 +184,29 @@ def transition_probabilities(
                 table[:, place][empty] = table[:, place - 1][empty]
             parent = table.reshape(width, states, states)
     return parent
+
+
+def _with_censored_exits(
+    bins: list[np.ndarray], before: np.ndarray, after: np.ndarray, states: int
+) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+    """Lets a state end that was entered but never seen to end.
+
+    Where a gap or a split's border cuts a state's only run, its end is censored. Without one, P(stay) is
+    close to 1, other states still enter it, and samples end up in it for good (seen: a mode of 0.5 % of the
+    rows became 90 %). One exit from its last row, to where it was entered from, bounds its stay by what
+    was seen.
+    """
+    moves = before != after
+    exits = np.bincount(before[moves], minlength=states)
+    entries = np.bincount(after[moves], minlength=states)
+    for state in np.flatnonzero((exits == 0) & (entries > 0)):
+        rows = np.flatnonzero(before == state)
+        sources = np.bincount(before[moves & (after == state)], minlength=states)
+        last = rows[-1] if len(rows) else np.flatnonzero(after == state)[-1]
+        bins = [np.append(values, values[last]) for values in bins]
+        before, after = np.append(before, state), np.append(after, np.argmax(sources))
+        moves = np.append(moves, True)
+    return bins, before, after
 
 
 def _held_out(

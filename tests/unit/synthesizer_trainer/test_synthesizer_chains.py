@@ -109,3 +109,21 @@ def test_a_state_that_outlasts_all_seen_ends_as_the_longest_did() -> None:
     assert table[1, 0, 1] < 0.05 and table[2, 0, 1] > 0.95
     assert table[3, 0, 1] == table[4, 0, 1] == table[2, 0, 1]
     assert chains.transition_probabilities([dwell], [5], before, after, 2)[4, 0, 1] < 0.5
+
+
+def test_a_state_whose_only_run_was_cut_off_does_not_absorb() -> None:
+    # 1,000 rows of state 0, then one run of 38 rows of state 1 that a gap cuts off: no exit is seen.
+    before = np.concatenate([np.zeros(1000, int), np.ones(37, int)])
+    after = np.concatenate([np.zeros(999, int), np.ones(38, int)])
+    table = chains.transition_probabilities([], [], before, after, 2)[0]
+    assert table[1, 0] > 1 / 60
+    # Entered about once in 1,000 rows and left after about 38: its share is a few per cent, as seen.
+    share = table[0, 1] / (table[0, 1] + table[1, 0])
+    assert share < 0.15
+
+
+def test_a_state_that_was_never_entered_may_last() -> None:
+    # Two devices, each in its own state for good: an attribute, not an episode.
+    before = np.repeat([0, 1], 500)
+    table = chains.transition_probabilities([], [], before, before, 2)[0]
+    assert table[1, 0] < 0.001
