@@ -96,7 +96,9 @@ SOURCE_FAULTS = {
     "wrong delimiter": (_semicolons, "semicolon"),
     "no timestamp column": (_no_timestamp, "no timestamp column 'timestamp'"),
     "a span that does not exist": (
-        lambda folder: edit(folder, lambda d: d["locales"][1].update(span=5)),
+        lambda folder: edit(
+            folder, lambda d: (d["locales"][1].update(span=5), d["central"].update(ideal=False))
+        ),
         "span 5 does not exist",
     ),
 }

@@ -239,8 +239,11 @@ def test_an_altered_release_is_refused_by_name(finished, tmp_path):
     from pipeline.config.resolve import central_configs
 
     merge = central_configs(load_deployment(other / "isthmus.yaml")).merge_gen
-    from components.errors import DataError
-
     found = resolve_releases(merge.exchange_uri, merge.locales, merge.spans)
-    with pytest.raises(DataError, match=r"eu-west"):
-        merge_releases(merge, found, tmp_path / "out")
+    result = merge_releases(merge, found, tmp_path / "out")
+    (refused,) = result.refused
+    assert refused["locale"] == "eu-west" and shard.name in refused["reason"]
+    assert "\n" not in refused["reason"]
+    assert result.verdict == "quorum not met"
+    assert {release.locale for release in result.accepted} == {"us-east", "ap-south"}
+    assert not (tmp_path / "out" / "Split-eu-west").exists()
