@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from components import progress, split_io
+from components.blessing import write_blessing
 from components.errors import DataError
 from components.executor_base import (
     copy_lineage,
@@ -99,10 +100,7 @@ class Executor(BaseExecutor):
             },
         )
 
-        write_json(
-            Path(blessing.uri) / "verdict.json", {"verdict": result.verdict, "reasons": result.reasons}
-        )
-        write_atomically(Path(blessing.uri) / result.verdict, b"")
+        write_blessing(blessing.uri, result.verdict, result.reasons)
         blessing.set_string_custom_property("verdict", result.verdict)
         for artifact in (model, evaluation, blessing):
             copy_lineage(examples, artifact)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-VERDICTS = ("BLESSED", "NOT_BLESSED", "NOT_EVALUATED")
+from components.blessing import VERDICT_FILE, VERDICTS
 
 
 def read_verdict(blessing: Path | None) -> tuple[str, str]:
@@ -21,7 +21,7 @@ def read_verdict(blessing: Path | None) -> tuple[str, str]:
     markers = [name for name in VERDICTS if (blessing / name).exists()]
     if len(markers) != 1:
         return "NOT_EVALUATED", f"the blessing holds {len(markers)} verdicts, expected exactly 1"
-    path = blessing / "verdict.json"
+    path = blessing / VERDICT_FILE
     if path.exists():
         try:
             stated = json.loads(path.read_text())["verdict"]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from components import executor_base, split_io
+from components.blessing import write_blessing
 from components.release_evaluator.config import ReleaseEvaluatorConfig
 from components.release_evaluator.core.evaluate import Evaluation, evaluate
 from components.tfx_shim import BaseExecutor
@@ -18,8 +19,6 @@ BLESSING_KEY = "blessing"
 
 EVALUATION_FILE = "evaluation.json"
 PLOTS_FILE = "plots.json"
-VERDICT_FILE = "verdict.json"
-VERDICTS = ("BLESSED", "NOT_BLESSED", "NOT_EVALUATED")
 
 
 class Executor(BaseExecutor):
@@ -54,7 +53,7 @@ class Executor(BaseExecutor):
         released = split_io.read_table(synthetic.uri, "train", dataset=config.dataset)
         found = evaluate(tables["train"], tables["holdout"], released, config)
         write_evaluation(evaluation.uri, found)
-        write_blessing(blessing.uri, found)
+        write_blessing(blessing.uri, found.gate.verdict, found.gate.reasons)
         for output in (evaluation, blessing):
             executor_base.copy_lineage(synthetic, output)
         blessing.set_string_custom_property("verdict", found.gate.verdict)
@@ -66,13 +65,3 @@ def write_evaluation(root: str, found: Evaluation) -> None:
     """Writes `evaluation.json` and `plots.json`."""
     executor_base.write_json(Path(root) / PLOTS_FILE, found.plots)
     executor_base.write_json(Path(root) / EVALUATION_FILE, found.to_json())
-
-
-def write_blessing(root: str, found: Evaluation) -> None:
-    """Writes `verdict.json`, then the one empty marker file: a crash in between blesses nothing."""
-    folder = Path(root)
-    for name in VERDICTS:
-        (folder / name).unlink(missing_ok=True)
-    verdict = {"verdict": found.gate.verdict, "reasons": list(found.gate.reasons)}
-    executor_base.write_json(folder / VERDICT_FILE, verdict)
-    executor_base.write_atomically(folder / found.gate.verdict, b"")
