@@ -5,19 +5,27 @@ Heavy packages are imported inside the commands that need them: `validate` answe
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import traceback
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Optional
 
 import typer
 from rich.console import Console
 
 from components.errors import ConfigError, IsthmusError
 from components.version import __version__
+from pipeline.commands.run import run_and_report, write_report
+from pipeline.commands.shared import (
+    ConfigArgument,
+    JsonOption,
+    load,
+    print_error,
+    print_json,
+    print_usage_error,
+)
 
 app = typer.Typer(
     name="isthmus",
@@ -29,8 +37,6 @@ app = typer.Typer(
 keys_app = typer.Typer(help="Signing keys of the locales.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 
-ConfigArgument = Annotated[Path, typer.Argument(help="Deployment file (YAML).", show_default=False)]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 RunOption = Annotated[
     Optional[str], typer.Option("--run", help="Run id; the latest run where none is given.")
 ]
@@ -67,27 +73,24 @@ def main() -> None:
 
 
 def _run_app() -> int:
+    arguments = sys.argv[1:]
     try:
         # Outside standalone mode `typer.Exit` is not raised but returned, and Ctrl-C comes back as 130.
         exit_status = int(app(standalone_mode=False) or 0)
     except IsthmusError as error:
-        return _fail(str(error), error.exit_status)
+        return print_error(str(error), error.exit_status, arguments)
     except typer.Abort:
         exit_status = _INTERRUPTED
     except Exception as error:
         # click's usage errors know how to show themselves, and that they are bad input.
         if hasattr(error, "show") and hasattr(error, "exit_code"):
-            error.show()
-            return 2
+            return print_usage_error(error, arguments)
         traceback.print_exc()
-        return _fail(f"{type(error).__name__}: {error} (our fault; the traceback is above)", 3)
+        message = f"{type(error).__name__}: {error} (our fault; the traceback is above)"
+        return print_error(message, 3, arguments)
     if exit_status == _INTERRUPTED:
-        return _fail("interrupted; the next run goes on where this one stopped", exit_status)
-    return exit_status
-
-
-def _fail(message: str, exit_status: int) -> int:
-    print(f"isthmus: {message}", file=sys.stderr)
+        message = "interrupted; the next run goes on where this one stopped"
+        return print_error(message, exit_status, arguments)
     return exit_status
 
 
@@ -107,12 +110,18 @@ def _options(
 
 
 @app.command()
-def init(folder: Annotated[Path, typer.Argument(help="Folder to make.", show_default=False)]) -> None:
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder to make.", show_default=False)],
+    as_json: JsonOption = False,
+) -> None:
     """Write a commented deployment with simulated data that runs as it stands."""
     from pipeline import starter
 
     config = starter.write(folder)
-    print(f"wrote {config}\nnext:  isthmus run {config}")
+    if as_json:
+        print_json({"config": str(config)})
+    else:
+        print(f"wrote {config}\nnext:  isthmus run {config}")
 
 
 @app.command()
@@ -124,7 +133,7 @@ def doctor(as_json: JsonOption = False) -> None:
 
     checks = examination.examine()
     if as_json:
-        _print_json([dataclasses.asdict(check) for check in checks])
+        print_json([dataclasses.asdict(check) for check in checks])
     else:
         from rich.table import Table
 
@@ -140,15 +149,27 @@ def doctor(as_json: JsonOption = False) -> None:
 @app.command()
 def validate(
     configs: Annotated[list[Path], typer.Argument(help="Deployment files.", show_default=False)],
+    as_json: JsonOption = False,
 ) -> None:
     """Check deployment files: types, names, units, combinations. Reads no data."""
+    valid = []
     for config in configs:
-        deployment = _load(config)
-        restricted = sum(locale.sharing == "restricted" for locale in deployment.locales)
-        print(
-            f"{config}: valid; {len(deployment.locales)} locales ({restricted} restricted), "
-            f"quorum {deployment.central.quorum}, config digest {deployment.file_digest[:12]}"
-        )
+        deployment = load(config)
+        found = {
+            "config": str(config),
+            "locales": len(deployment.locales),
+            "restricted": sum(locale.sharing == "restricted" for locale in deployment.locales),
+            "quorum": deployment.central.quorum,
+            "config_digest": deployment.file_digest,
+        }
+        valid.append(found)
+        if not as_json:
+            print(
+                f"{config}: valid; {found['locales']} locales ({found['restricted']} restricted), "
+                f"quorum {found['quorum']}, config digest {deployment.file_digest[:12]}"
+            )
+    if as_json:
+        print_json({"status": "valid", "deployments": valid})
 
 
 @app.command()
@@ -157,6 +178,7 @@ def simulate(
     size: Annotated[FleetSize, typer.Option(help="How large a fleet.")] = FleetSize.demo,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 7,
     spans: Annotated[int, typer.Option(min=1, help="Consecutive spans per locale.")] = 1,
+    as_json: JsonOption = False,
 ) -> None:
     """Simulate a fleet: thermal, battery and pump telemetry of three regions with labelled anomalies."""
     from components.simulator.core.fleet import simulate_fleet
@@ -169,6 +191,10 @@ def simulate(
         simulate_fleet(fleet, out, spans=spans)
     except OSError as error:
         raise ConfigError(f"{out}: cannot be written ({error.strerror})") from None
+    if as_json:
+        sharing = {locale.name: locale.sharing for locale in fleet.locales}
+        print_json({"folder": str(out), "locales": sharing, "test": str(out / "test"), "seed": seed})
+        return
     for locale in fleet.locales:
         print(f"{out / locale.name}: {locale.sharing}")
     print(f"{out / 'test'}: labelled test period")
@@ -191,6 +217,7 @@ def run(
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for data, runs and the report.")] = Path("demo"),
     seed: Annotated[int, typer.Option(min=0, help="Seed of the fleet and of everything after it.")] = 7,
+    as_json: JsonOption = False,
 ) -> None:
     """Simulate three regions, run everything, and write a report."""
     from pipeline import starter
@@ -198,7 +225,7 @@ def demo(
     config = out / "isthmus.yaml"
     if not config.exists():
         starter.write(out, seed=seed)
-    raise typer.Exit(run_and_report(config, [], "merge", False, False))
+    raise typer.Exit(run_and_report(config, [], "merge", False, as_json))
 
 
 @app.command()
@@ -206,8 +233,8 @@ def status(config: ConfigArgument, run_id: RunOption = None, as_json: JsonOption
     """Show what became of each locale and of the centre."""
     from pipeline import inspect, tables
 
-    found = inspect.status(_load(config), run_id)
-    _print_json(found) if as_json else Console().print(tables.status_table(found))
+    found = inspect.status(load(config), run_id)
+    print_json(found) if as_json else Console().print(tables.status_table(found))
 
 
 @app.command()
@@ -215,8 +242,8 @@ def lineage(config: ConfigArgument, run_id: RunOption = None, as_json: JsonOptio
     """Show which data fed which release, and which releases fed the detector."""
     from pipeline import inspect, tables
 
-    found = inspect.lineage(_load(config), run_id)
-    _print_json(found) if as_json else Console().print(tables.lineage_tree(found))
+    found = inspect.lineage(load(config), run_id)
+    print_json(found) if as_json else Console().print(tables.lineage_tree(found))
 
 
 @app.command()
@@ -224,7 +251,7 @@ def report(config: ConfigArgument, run_id: RunOption = None, as_json: JsonOption
     """Write the HTML report of a run again, and name it."""
     from pipeline import inspect
 
-    folder = inspect.run_folder(_load(config), run_id)
+    folder = inspect.run_folder(load(config), run_id)
     page = write_report(folder)
     if as_json:
         print(page.with_suffix(".json").read_text())
@@ -244,7 +271,7 @@ def verify(
 
     verified = verify_copy(release, [keys.load_public_key(key)])
     if as_json:
-        _print_json({"release": release, "verified": True, "checked": list(verified.checks)})
+        print_json({"release": release, "verified": True, "checked": list(verified.checks)})
     else:
         for sentence in verified.checks:
             print(f"- {sentence}")
@@ -254,6 +281,7 @@ def verify(
 @keys_app.command("new")
 def new_key(
     private: Annotated[Path, typer.Argument(help="File for the private key.", show_default=False)],
+    as_json: JsonOption = False,
 ) -> None:
     """Make a locale's Ed25519 key pair: PRIVATE and PRIVATE.pub."""
     from components.release import keys
@@ -261,62 +289,10 @@ def new_key(
     if private.exists():
         raise ConfigError(f"{private}: exists already; choose another file, or remove it")
     key = keys.ensure_key_pair(private)
-    print(f"private key: {private} (stays in the locale)")
-    print(f"public key:  {keys.public_key_path(private)} (give it to the centre)")
-    print(f"key id:      {key.public.key_id}")
-
-
-def run_and_report(config: Path, locales: list[str], stage: str, small: bool, as_json: bool) -> int:
-    """Runs a deployment, writes its report, prints the outcome; returns the exit status."""
-    from pipeline import local_runner, tables
-    from pipeline.progress_view import RunView
-
-    deployment = _load(config)
-    with RunView(_node_counts(deployment, locales, stage)) as view:
-        state, folder = local_runner.run(
-            deployment, config.resolve(), locales=locales, stage=stage, small=small, listener=view.listen
-        )
-    page = write_report(folder)
+    public = keys.public_key_path(private)
     if as_json:
-        print((folder / "run.json").read_text())
-    else:
-        tables.print_outcome(folder, Console())
-        print(f"report: {page}")
-    return int(state.exit_status or 0)
-
-
-def _node_counts(deployment: Any, locales: list[str], stage: str) -> dict[str, int]:
-    """How many nodes each pipeline of a run has: the length of its bar."""
-    from pipeline import local_runner
-
-    restricted = {"onboard": 4, "train": 5}.get(stage, 9)
-    opened = 4 if stage in ("onboard", "train") else 5
-    chosen = [locale for locale in deployment.locales if not locales or locale.name in locales]
-    counts = {locale.name: restricted if locale.sharing == "restricted" else opened for locale in chosen}
-    if local_runner.has_centre(deployment, counts, stage):
-        counts[local_runner.CENTRAL] = 8 if deployment.central.ideal else 7
-    return counts
-
-
-def write_report(folder: Path) -> Path:
-    """Writes `report.html` and `report.json` into a run's folder; returns the page's path."""
-    from pipeline.report.collect import collect
-    from pipeline.report.render import render
-
-    page = folder / "report.html"
-    render(collect(folder), page)
-    return page
-
-
-def _load(config: Path) -> Any:
-    from pipeline.config.load import load_deployment
-
-    if config.is_dir():
-        raise ConfigError(
-            f"{config}: a folder; allowed: a deployment file, such as {config / 'isthmus.yaml'}"
-        )
-    return load_deployment(config)
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=1, sort_keys=True))
+        print_json({"private_key": str(private), "public_key": str(public), "key_id": key.public.key_id})
+        return
+    print(f"private key: {private} (stays in the locale)")
+    print(f"public key:  {public} (give it to the centre)")
+    print(f"key id:      {key.public.key_id}")

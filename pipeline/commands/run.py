@@ -1,0 +1,52 @@
+"""Running a deployment from the command line: progress, report, outcome."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from pipeline.commands.shared import load
+
+
+def run_and_report(config: Path, locales: list[str], stage: str, small: bool, as_json: bool) -> int:
+    """Runs a deployment, writes its report, prints the outcome; returns the exit status."""
+    from pipeline import local_runner, tables
+    from pipeline.progress_view import RunView
+
+    deployment = load(config)
+    with RunView(_node_counts(deployment, locales, stage)) as view:
+        state, folder = local_runner.run(
+            deployment, config.resolve(), locales=locales, stage=stage, small=small, listener=view.listen
+        )
+    page = write_report(folder)
+    if as_json:
+        print((folder / "run.json").read_text())
+    else:
+        tables.print_outcome(folder, Console())
+        print(f"report: {page}")
+    return int(state.exit_status or 0)
+
+
+def _node_counts(deployment: Any, locales: list[str], stage: str) -> dict[str, int]:
+    """How many nodes each pipeline of a run has: the length of its bar."""
+    from pipeline import local_runner
+
+    restricted = {"onboard": 4, "train": 5}.get(stage, 9)
+    opened = 4 if stage in ("onboard", "train") else 5
+    chosen = [locale for locale in deployment.locales if not locales or locale.name in locales]
+    counts = {locale.name: restricted if locale.sharing == "restricted" else opened for locale in chosen}
+    if local_runner.has_centre(deployment, counts, stage):
+        counts[local_runner.CENTRAL] = 8 if deployment.central.ideal else 7
+    return counts
+
+
+def write_report(folder: Path) -> Path:
+    """Writes `report.html` and `report.json` into a run's folder; returns the page's path."""
+    from pipeline.report.collect import collect
+    from pipeline.report.render import render
+
+    page = folder / "report.html"
+    render(collect(folder), page)
+    return page

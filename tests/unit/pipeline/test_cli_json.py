@@ -1,0 +1,110 @@
+"""`--json`: one JSON value on stdout, also when the input is bad."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from pipeline import cli, starter
+
+
+@pytest.fixture
+def isthmus(monkeypatch, capsys):
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["isthmus", *map(str, arguments)])
+        exit_status = cli._run_app()
+        captured = capsys.readouterr()
+        return exit_status, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory):
+    return starter.write(tmp_path_factory.mktemp("json") / "fleet", size="small")
+
+
+@pytest.mark.parametrize("command", ["run", "validate", "status", "lineage", "report"])
+def test_bad_input_is_one_json_object_on_stdout_and_the_line_on_stderr(isthmus, tmp_path, command):
+    missing = tmp_path / "nowhere.yaml"
+    exit_status, out, err = isthmus(command, missing, "--json")
+    found = json.loads(out)
+    assert exit_status == 2
+    assert (found["status"], found["exit"]) == ("error", 2)
+    assert str(missing) in found["message"]
+    assert err == f"isthmus: {found['message']}\n"
+
+
+def test_without_json_stdout_stays_empty(isthmus, tmp_path):
+    exit_status, out, err = isthmus("run", tmp_path / "nowhere.yaml")
+    assert (exit_status, out) == (2, "") and "no such file" in err
+
+
+def test_a_usage_error_is_a_json_object_too(isthmus):
+    exit_status, out, err = isthmus("run", "x.yaml", "--stage", "never", "--json")
+    assert exit_status == 2
+    assert json.loads(out)["exit"] == 2 and "never" in json.loads(out)["message"]
+    assert "never" in err
+
+
+def test_an_argument_after_two_dashes_is_no_option(isthmus):
+    exit_status, out, _ = isthmus("validate", "--", "--json")
+    assert (exit_status, out) == (2, "")
+
+
+def test_a_negative_verdict_and_our_fault_have_their_own_status(isthmus, monkeypatch):
+    from components.errors import VerdictError
+
+    def refuse(*given):
+        raise VerdictError("locale=eu: drift")
+
+    monkeypatch.setattr(cli, "run_and_report", refuse)
+    assert json.loads(isthmus("run", "x.yaml", "--json")[1])["exit"] == 1
+
+    def fail(*given):
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(cli, "run_and_report", fail)
+    exit_status, out, err = isthmus("run", "x.yaml", "--json")
+    assert exit_status == 3 and json.loads(out)["exit"] == 3
+    assert "Traceback" in err and "Traceback" not in out
+
+
+def test_validate_lists_each_deployment(isthmus, deployment):
+    exit_status, out, _ = isthmus("validate", deployment, "--json")
+    found = json.loads(out)
+    assert (exit_status, found["status"]) == (0, "valid")
+    (one,) = found["deployments"]
+    assert one["config"] == str(deployment)
+    assert (one["locales"], one["restricted"]) == (3, 2)
+    assert len(one["config_digest"]) == 64
+
+
+def test_of_two_files_the_bad_one_is_the_answer(isthmus, deployment, tmp_path):
+    exit_status, out, _ = isthmus("validate", deployment, tmp_path / "nowhere.yaml", "--json")
+    assert exit_status == 2
+    assert json.loads(out)["status"] == "error"
+
+
+def test_what_was_made_is_named(isthmus, monkeypatch, tmp_path):
+    monkeypatch.setattr(starter, "simulate_fleet", lambda fleet, out: None)
+    assert json.loads(isthmus("init", tmp_path / "fleet", "--json")[1]) == {
+        "config": str(tmp_path / "fleet" / "isthmus.yaml")
+    }
+    key = tmp_path / "k.pem"
+    made = json.loads(isthmus("keys", "new", key, "--json")[1])
+    assert made["private_key"] == str(key) and made["public_key"] == f"{key}.pub" and made["key_id"]
+    assert key.exists()
+    # A second time it is there: an error, as JSON.
+    assert json.loads(isthmus("keys", "new", key, "--json")[1])["exit"] == 2
+
+
+def test_simulate_names_the_folders(isthmus, monkeypatch, tmp_path):
+    from components.simulator.core import fleet
+
+    monkeypatch.setattr(fleet, "simulate_fleet", lambda made, out, spans: None)
+    found = json.loads(isthmus("simulate", tmp_path / "x", "--size", "small", "--json")[1])
+    assert found["locales"] == {"us-east": "open", "eu-west": "restricted", "ap-south": "restricted"}
+    assert found["folder"] == str(tmp_path / "x") and found["seed"] == 7
