@@ -48,11 +48,15 @@ class PublicKey:
         """Whether the manifest's signature is this key's."""
         if manifest.signature is None or manifest.signature.key_id != self.key_id:
             return False
+        return self.verifies_bytes(manifest.signed_bytes(), manifest.signature.value)
+
+    def verifies_bytes(self, data: bytes, signature: str) -> bool:
+        """Whether `signature` (base64) is this key's over `data`, which names its own purpose."""
         try:
-            value = base64.b64decode(manifest.signature.value, validate=True)
-            if base64.b64encode(value).decode() != manifest.signature.value:
+            value = base64.b64decode(signature, validate=True)
+            if base64.b64encode(value).decode() != signature:
                 return False  # the last character of base64 has spare bits: one signature, one form
-            Ed25519PublicKey.from_public_bytes(self.raw).verify(value, manifest.signed_bytes())
+            Ed25519PublicKey.from_public_bytes(self.raw).verify(value, data)
         except (InvalidSignature, binascii.Error, ValueError):
             return False
         return True
@@ -76,8 +80,15 @@ class PrivateKey:
     def sign(self, manifest: Manifest) -> Manifest:
         """The manifest with this key's signature; Ed25519 is deterministic, so are the bytes."""
         unsigned = manifest.model_copy(update={"signature": None})
-        value = base64.b64encode(self._key.sign(unsigned.signed_bytes())).decode()
+        value = self.sign_bytes(unsigned.signed_bytes())
         return unsigned.model_copy(update={"signature": Signature(key_id=self.public.key_id, value=value)})
+
+    def sign_bytes(self, data: bytes) -> str:
+        """Signature (base64) over bytes that begin with the name of their purpose.
+
+        Without that name, a signature made for one purpose could be presented as one for another.
+        """
+        return base64.b64encode(self._key.sign(data)).decode()
 
 
 def new_private_key() -> PrivateKey:

@@ -149,3 +149,13 @@ def test_a_folder_that_is_a_file_is_one_clear_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="cannot be written"):
         ensure_key_pair(tmp_path / "file" / "k")
+
+
+def test_a_signature_over_bytes_holds_for_those_bytes_and_that_key_alone() -> None:
+    key, other = new_private_key(), new_private_key()
+    value = key.sign_bytes(b"isthmus-ledger-v1\nentry")
+    assert key.public.verifies_bytes(b"isthmus-ledger-v1\nentry", value)
+    assert not key.public.verifies_bytes(b"isthmus-audit-v1\nentry", value)
+    assert not other.public.verifies_bytes(b"isthmus-ledger-v1\nentry", value)
+    assert not key.public.verifies_bytes(b"isthmus-ledger-v1\nentry", value[:-2] + "==x")
+    assert not key.public.verifies_bytes(b"isthmus-ledger-v1\nentry", "not base64")
