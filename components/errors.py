@@ -42,6 +42,10 @@ class ReleaseError(DataError):
     """A release does not verify: altered, unsigned, of another schema, or not a release at all."""
 
 
+class QuorumError(DataError):
+    """Too few releases verified for the merge; a verdict in a region may be the reason."""
+
+
 class VerdictError(IsthmusError):
     """Nothing broke, but a verdict was negative (schema anomalies, a gate, a blessing)."""
 

@@ -29,7 +29,8 @@ def status(deployment: Deployment, run_id: str | None = None) -> dict[str, Any]:
     """State of each pipeline of a run, its verdicts, and what was released.
 
     Returns:
-      JSON-able: `run_id`, `started_at`, `finished_at`, `exit_status`, `pipelines` (name -> `sharing`,
+      JSON-able: `run_id`, `started_at`, `finished_at`, `exit_status`, `exit_reason`, `pipelines`
+      (name -> `sharing`,
       `status`, `error`, `seconds`, `components`, `cached`, `verdict`, `release`).
 
     Raises:
@@ -51,7 +52,8 @@ def status(deployment: Deployment, run_id: str | None = None) -> dict[str, Any]:
             "release": _json_of(components, "pushed", "push.json"),
         }
     keys = ("run_id", "started_at", "finished_at", "exit_status", "config_digest", "seed")
-    return {**{key: state[key] for key in keys}, "pipelines": pipelines}
+    reason = state.get("exit_reason", "")  # runs of an earlier version have none
+    return {**{key: state[key] for key in keys}, "exit_reason": reason, "pipelines": pipelines}
 
 
 def lineage(deployment: Deployment, run_id: str | None = None) -> dict[str, Any]:

@@ -2,106 +2,35 @@
 
 A locale that fails is reported with its log and the others finish; the centre decides by quorum.
 Finished work is reused through TFX's cache, so a killed run that is started again goes on where it
-stopped.
+stopped. Which exit status a run ends with is `pipeline.run_state.finish`'s rule: our fault before bad
+input before a negative verdict, and a quorum missed for want of a refused release counts as that verdict.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import multiprocessing
 import os
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-import portalocker
-
-from components.errors import BusyError, ConfigError, IsthmusError, nearest_name
+from components.errors import ConfigError, IsthmusError, nearest_name
 from components.executor_base import read_json, write_json
-from components.version import __version__
 from pipeline.config.model import Deployment
+from pipeline.root_lock import hold_root
+from pipeline.run_state import CENTRAL, PipelineState, RunState, fail, finish, now, section_of, take, versions
 from pipeline.worker import PRELOAD, Job, environment, work
 
 STAGES = ("onboard", "train", "generate", "merge")
-CENTRAL = "central"
 
 #: Called with (pipeline name, event, payload) as things happen.
 Listener = Callable[[str, str, dict[str, Any]], None]
-
-
-@dataclasses.dataclass
-class PipelineState:
-    """What is known of one pipeline of a run; becomes a section of `run.json`."""
-
-    status: str = "skipped"
-    sharing: str = ""
-    error: str | None = None
-    exit_status: int = 0
-    log: str = ""
-    seconds: float = 0.0
-    components: list[dict[str, Any]] = dataclasses.field(default_factory=list)
-    running: str | None = None
-
-
-@dataclasses.dataclass
-class RunState:
-    """A run, as `run.json` has it."""
-
-    run_id: str
-    name: str
-    config: str
-    config_digest: str
-    seed: int
-    started_at: str
-    locales: dict[str, PipelineState]
-    central: PipelineState
-    stage: str
-    finished_at: str | None = None
-    exit_status: int | None = None
-    versions: dict[str, str] = dataclasses.field(default_factory=dict)
-
-    def save(self, folder: Path) -> None:
-        """Writes `run.json`, atomically."""
-        write_json(folder / "run.json", dataclasses.asdict(self))
-
-
-@contextmanager
-def hold_root(root: Path) -> Iterator[None]:
-    """Holds a deployment's root for one run; released by the system even when the process is killed.
-
-    Raises:
-      BusyError: another run holds it; the message says which process and since when.
-      ConfigError: the root cannot be written.
-    """
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        handle = (root / ".lock").open("a+")
-    except OSError as error:
-        raise ConfigError(f"root {root}: cannot be written ({error.strerror})") from None
-    with handle:
-        try:
-            portalocker.lock(handle, portalocker.LOCK_EX | portalocker.LOCK_NB)
-        except portalocker.exceptions.BaseLockException:
-            handle.seek(0)
-            holder = handle.read().strip() or "another run"
-            raise BusyError(f"root {root}: held by {holder}. Wait for it, or stop it.") from None
-        handle.seek(0)
-        handle.truncate()
-        handle.write(f"process {os.getpid()} since {_now()}")
-        handle.flush()
-        try:
-            yield
-        finally:
-            handle.seek(0)
-            handle.truncate()
-            handle.flush()
 
 
 def run(
@@ -142,7 +71,7 @@ def run(
             config=str(config),
             config_digest=deployment.file_digest,
             seed=deployment.seed,
-            started_at=_now(),
+            started_at=now(),
             stage=stage,
             locales={
                 locale.name: PipelineState(sharing=locale.sharing, log=_log(root, locale.name, run_id))
@@ -158,14 +87,14 @@ def run(
         _start_fork_server(folder / "startup.log")
         try:
             _run_pipelines(deployment, config, chosen, state, folder, small, listener)
-            state.exit_status = _exit_status(state, chosen)
+            finish(state, chosen)
         except IsthmusError as error:
-            state.exit_status = error.exit_status
+            state.exit_status, state.exit_reason = error.exit_status, str(error)
             if not any(section.error for section in state.locales.values()):
-                _fail(state.central, str(error))
+                fail(state.central, str(error), type(error).__name__)
             raise
         finally:
-            state.finished_at = _now()
+            state.finished_at = now()
             state.exit_status = 3 if state.exit_status is None else state.exit_status
             state.save(folder)
         return state, folder
@@ -199,23 +128,6 @@ def latest_run(root: Path) -> Path | None:
     return root / "runs" / read_json(pointer)["run_id"] if pointer.exists() else None
 
 
-def versions() -> dict[str, str]:
-    """Versions of what the results depend on."""
-    import platform
-    from importlib import metadata
-
-    names = (
-        "tfx",
-        "tensorflow",
-        "tensorflow-data-validation",
-        "tensorflow-transform",
-        "apache-beam",
-        "prophet",
-    )
-    found = {name: metadata.version(name) for name in (*names, "scikit-learn", "pyarrow", "numpy")}
-    return {"isthmus": __version__, "python": platform.python_version(), **found}
-
-
 def _choose(deployment: Deployment, asked: tuple[str, ...]) -> list[str]:
     known = [locale.name for locale in deployment.locales]
     for name in asked:
@@ -243,7 +155,7 @@ def _preflight(
             continue
         section = state.locales[name]
         section.exit_status = error.exit_status
-        _fail(section, str(error))
+        fail(section, str(error), type(error).__name__)
         errors.append(error)
         tell(name, "failed", {"error": section.error})
     if errors and not healthy:
@@ -287,7 +199,7 @@ def _run_all(jobs: list[Job], state: RunState, folder: Path, parallel: int, tell
             process.start()
             theirs.close()
             active[ours] = (job, process, time.monotonic())
-            _section(state, job.name).status = "running"
+            section_of(state, job.name).status = "running"
             tell(job.name, "started", {})
         for connection in wait(list(active)):
             assert isinstance(connection, Connection)
@@ -296,62 +208,19 @@ def _run_all(jobs: list[Job], state: RunState, folder: Path, parallel: int, tell
                 event, payload = connection.recv()
             except (EOFError, OSError):  # OSError: it was killed in the middle of a message
                 process.join()
-                section = _section(state, job.name)
+                section = section_of(state, job.name)
                 if section.status == "running":
                     section.seconds = round(time.monotonic() - started, 3)
                     section.exit_status = 3
-                    _fail(section, f"the process ended with exit code {process.exitcode}")
+                    fail(section, f"the process ended with exit code {process.exitcode}")
                     tell(job.name, "failed", {"error": section.error})
                 del active[connection]
                 state.save(folder)
                 continue
-            _take(_section(state, job.name), event, payload)
+            take(section_of(state, job.name), event, payload)
             tell(job.name, event, payload)
             if event != "progress":
                 state.save(folder)
-
-
-def _take(section: PipelineState, event: str, payload: dict[str, Any]) -> None:
-    if event == "running":
-        section.running = payload["id"]
-    elif event == "finished":
-        section.components.append(payload)
-        section.running = None
-    elif event == "done":
-        section.status, section.seconds = "succeeded", payload["seconds"]
-    elif event == "failed":
-        section.seconds, section.exit_status = payload["seconds"], payload["exit_status"]
-        _fail(section, payload["error"])
-
-
-def _fail(section: PipelineState, error: str) -> None:
-    section.status, section.error = "failed", error
-    if section.running:
-        section.components.append({"id": section.running, "state": "failed", "seconds": 0.0, "outputs": {}})
-        section.running = None
-
-
-def _section(state: RunState, name: str) -> PipelineState:
-    return state.central if name == CENTRAL else state.locales[name]
-
-
-def _exit_status(state: RunState, chosen: list[str]) -> int:
-    """0 done; 1 a verdict was negative; 2 bad input; 3 our fault. The worst one counts, ours first."""
-    sections = [state.locales[name] for name in chosen] + [state.central]
-    failed = [section.exit_status for section in sections if section.status == "failed"]
-    if failed:
-        return max(failed)
-    verdicts = [verdict for section in sections for verdict in _verdicts(section)]
-    return 1 if any(verdict != "BLESSED" for verdict in verdicts) else 0
-
-
-def _verdicts(section: PipelineState) -> list[str]:
-    found = []
-    for component in section.components:
-        uri = component.get("outputs", {}).get("blessing")
-        if uri and (Path(uri) / "verdict.json").exists():
-            found.append(str(read_json(Path(uri) / "verdict.json")["verdict"]))
-    return found
 
 
 def _prepare_keys(deployment: Deployment) -> None:
@@ -364,7 +233,3 @@ def _prepare_keys(deployment: Deployment) -> None:
 
 def _log(root: Path, name: str, run_id: str) -> str:
     return str(root / name / "logs" / f"{run_id}.log")
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")

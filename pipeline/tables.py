@@ -61,7 +61,7 @@ def lineage_tree(lineage: dict[str, Any]) -> Tree:
 
 
 def print_outcome(folder: Path, console: Console) -> None:
-    """Prints one summary line per locale, the scenario table, and each failure with its log."""
+    """Prints a line per locale, failures with their log, the scenario table, and why it ended as it did."""
     state = read_json(folder / "run.json")
     for name, section in {**state["locales"], "central": state["central"]}.items():
         if section["status"] == "failed":
@@ -73,6 +73,8 @@ def print_outcome(folder: Path, console: Console) -> None:
     if evaluation:
         for table in scenario_tables(evaluation):
             console.print(table)
+    if state.get("exit_reason"):
+        _print_line(console, f"exit status {state['exit_status']}: {state['exit_reason']}")
 
 
 def _print_line(console: Console, text: str, style: str | None = None) -> None:

@@ -69,6 +69,7 @@ def work(job: Job, pipe: Connection) -> None:
                     "seconds": round(time.monotonic() - started, 3),
                     "error": str(cause) if cause else f"{type(error).__name__} (see the log)",
                     "exit_status": cause.exit_status if cause else 3,
+                    "error_kind": type(cause or error).__name__,
                 },
             )
         )

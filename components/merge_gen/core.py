@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 from components.config_base import canonical_json
-from components.errors import ConfigError, DataError, ReleaseError
+from components.errors import ConfigError, DataError, QuorumError, ReleaseError
 from components.merge_gen.config import MergeGenConfig, MergeLocale
 from components.merge_gen.resolution import Resolution, ResolvedRelease
 from components.release.keys import PublicKey, load_public_key
@@ -92,13 +92,13 @@ class MergeResult:
         """Raises if too few releases were merged.
 
         Raises:
-          DataError: names what is missing and what was refused, and why.
+          QuorumError: names what is missing and what was refused, and why.
         """
         if self.verdict == "merged":
             return
         reasons = [f"{name} has no release" for name in self.missing]
         reasons += [f"{item['locale']} refused ({item['reason']})" for item in self.refused]
-        raise DataError(
+        raise QuorumError(
             f"merge: {len(self.accepted)} releases verify, central.quorum needs {self.quorum}: "
             f"{'; '.join(reasons)}. Mend these regions or lower the quorum."
         )

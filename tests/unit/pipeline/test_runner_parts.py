@@ -15,8 +15,9 @@ from rich.console import Console
 from components.errors import BusyError, ConfigError
 from components.executor_base import write_json
 from pipeline import history
-from pipeline.local_runner import PipelineState, RunState, _exit_status, _take, hold_root
+from pipeline.local_runner import PipelineState, RunState, hold_root
 from pipeline.progress_view import RunView
+from pipeline.run_state import finish, take
 
 
 def make_state(**sections) -> RunState:
@@ -64,31 +65,60 @@ def test_a_root_that_cannot_be_made_is_bad_input(tmp_path):
         pass
 
 
-def test_exit_status_is_the_worst_of_all(tmp_path):
+def ended(*chosen, **sections) -> tuple[int, str]:
+    state = make_state(**sections)
+    finish(state, list(chosen))
+    return state.exit_status, state.exit_reason
+
+
+def test_exit_status_our_fault_before_bad_input(tmp_path):
     good = PipelineState(status="succeeded")
     bad_input = PipelineState(status="failed", exit_status=2)
     our_fault = PipelineState(status="failed", exit_status=3)
-    assert _exit_status(make_state(a=good), ["a"]) == 0
-    assert _exit_status(make_state(a=good, b=bad_input), ["a", "b"]) == 2
-    assert _exit_status(make_state(a=our_fault, b=bad_input), ["a", "b"]) == 3
+    assert ended("a", a=good) == (0, "")
+    assert ended("a", "b", a=good, b=bad_input) == (2, "bad input: b")
+    assert ended("a", "b", a=our_fault, b=bad_input) == (3, "our fault: a; bad input: b")
     # A locale that was not asked for does not count.
-    assert _exit_status(make_state(a=good, b=bad_input), ["a"]) == 0
+    assert ended("a", a=good, b=bad_input) == (0, "")
+
+
+def judged(folder, verdict) -> PipelineState:
+    write_json(folder / "verdict.json", {"verdict": verdict, "reasons": ["x"]})
+    return PipelineState(status="succeeded", components=[{"id": "E", "outputs": {"blessing": str(folder)}}])
 
 
 def test_a_negative_verdict_is_exit_status_1(tmp_path):
-    write_json(tmp_path / "verdict.json", {"verdict": "NOT_BLESSED", "reasons": ["x"]})
-    judged = PipelineState(
-        status="succeeded", components=[{"id": "E", "outputs": {"blessing": str(tmp_path)}}]
-    )
-    assert _exit_status(make_state(a=judged), ["a"]) == 1
-    write_json(tmp_path / "verdict.json", {"verdict": "BLESSED", "reasons": []})
-    assert _exit_status(make_state(a=judged), ["a"]) == 0
+    negative = (1, "a verdict was negative: a NOT_BLESSED")
+    assert ended("a", a=judged(tmp_path, "NOT_BLESSED")) == negative
+    assert ended("a", a=judged(tmp_path, "BLESSED")) == (0, "")
+    # Data that were refused as anomalous: the same kind of answer.
+    refused = PipelineState(status="failed", exit_status=1, error_kind="VerdictError")
+    assert ended("a", a=refused) == (1, "a verdict was negative: a refused its data")
+
+
+def test_a_quorum_missed_for_want_of_a_refused_release_does_not_hide_the_verdict(tmp_path):
+    unmet = PipelineState(status="failed", exit_status=2, error_kind="QuorumError")
+    good, bad_input = PipelineState(status="succeeded"), PipelineState(status="failed", exit_status=2)
+    refused = judged(tmp_path, "NOT_BLESSED")
+    both = "a verdict was negative: a NOT_BLESSED; the quorum was not met"
+    assert ended("a", "b", a=refused, b=good, central=unmet) == (1, both)
+    # Without a verdict that explains it, releases are missing or altered.
+    assert ended("b", b=good, central=unmet) == (2, "the quorum was not met")
+    # A locale's own bad input has to be mended first; the verdict is named all the same.
+    assert ended("a", "b", a=refused, b=bad_input, central=unmet) == (2, f"bad input: b; {both}")
+
+
+def test_the_kind_of_a_failure_comes_from_the_worker():
+    section = PipelineState(status="running")
+    failed = {"seconds": 1.0, "error": "merge: 1 releases verify", "exit_status": 2}
+    take(section, "failed", failed | {"error_kind": "QuorumError"})
+    assert (section.status, section.error_kind) == ("failed", "QuorumError")
 
 
 def test_a_failure_is_booked_to_the_component_that_was_running():
     section = PipelineState(status="running")
-    _take(section, "running", {"id": "ExampleGen"})
-    _take(section, "failed", {"seconds": 1.5, "error": "no such file", "exit_status": 2})
+    take(section, "running", {"id": "ExampleGen"})
+    take(section, "failed", {"seconds": 1.5, "error": "no such file", "exit_status": 2})
     assert (section.status, section.error, section.exit_status) == ("failed", "no such file", 2)
     assert section.components == [{"id": "ExampleGen", "state": "failed", "seconds": 0.0, "outputs": {}}]
 

@@ -39,3 +39,12 @@ def test_the_status_fits_a_terminal_of_80_columns():
     lines = shown(tables.status_table({"run_id": "r", "pipelines": {"ap-south": row}}))
     for whole in ("ap-south", "restricted", "succeeded", "123.4", "NOT_BLESSED", "ba9c33fb8c48"):
         assert whole in lines
+
+
+def test_the_outcome_ends_with_the_reason_of_its_exit_status(tmp_path):
+    skipped = {"status": "skipped", "components": []}
+    reason = "a verdict was negative: eu-west NOT_BLESSED; the quorum was not met"
+    state = {"locales": {}, "central": skipped, "exit_status": 1, "exit_reason": reason}
+    write_json(tmp_path / "run.json", state)
+    text = shown(lambda console: tables.print_outcome(tmp_path, console))
+    assert text.splitlines()[-1] == f"exit status 1: {reason}"
