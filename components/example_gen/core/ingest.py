@@ -25,6 +25,7 @@ from components.dataset import TIMESTAMP
 from components.errors import DataError
 from components.example_gen.config import ExampleGenConfig, SourceConfig, TimestampFormat
 from components.example_gen.core import convert, pii
+from components.example_gen.core.cadence import Cadence
 from components.example_gen.core.quarantine import Quarantine
 from components.example_gen.core.reading import RawBlock, needed_columns, read_blocks
 from components.example_gen.core.spans import ResolvedSpan, resolve_sources
@@ -57,6 +58,7 @@ class IngestReport:
       pii: Action by column.
       timestamp_format: Per source, as configured or found.
       series: Number of series.
+      median_step_s: Median over the series of their median step; None where all are too short.
       first_timestamp: ISO 8601, UTC.
       last_timestamp: ISO 8601, UTC.
       block_s: Length of an interleaved block; None where splits are not interleaved.
@@ -79,6 +81,7 @@ class IngestReport:
     pii: dict[str, str]
     timestamp_format: dict[str, str]
     series: int
+    median_step_s: float | None
     first_timestamp: str
     last_timestamp: str
     block_s: float | None
@@ -114,8 +117,8 @@ def ingest(
 
     Raises:
       ConfigError: a pattern is malformed, or a key cannot be read.
-      DataError: the input is refused as a whole, has too many bad rows, or is not the one that the
-        fingerprint was taken of.
+      DataError: the input is refused as a whole, has too many bad rows, comes at another cadence than
+        `dataset.interval_s`, or is not the one that the fingerprint was taken of.
     """
     number, resolved, found = resolve_sources([source.pattern for source in config.sources], span)
     place = f"locale={locale} span={number}" if locale else f"span={number}"
@@ -128,6 +131,8 @@ def ingest(
         groups = [[index] for index in range(len(config.sources))]
     splits: dict[str, dict[str, Any]] = {}
     block_s: float | None = None
+    cadence = Cadence(config.dataset.interval_s)
+    median_step_s: float | None = None
     with Quarantine(Path(quarantine_root), config, keys) as quarantine:
         for group in groups:
             with _Group(state, Path(examples_root)) as rows:
@@ -135,7 +140,10 @@ def ingest(
                     rows.read(config.sources[index], resolved[index], quarantine)
                 order = rows.sort(quarantine)
                 quarantine.check(state.rows_read, place)
-                names, assigned, block_s = _assign(config, config.sources[group[0]], rows.keys(order), seed)
+                sorted_keys = rows.keys(order)
+                cadence.add(sorted_keys.series, sorted_keys.timestamp)
+                median_step_s = cadence.require(place)
+                names, assigned, block_s = _assign(config, config.sources[group[0]], sorted_keys, seed)
                 for split, name in enumerate(names):
                     splits[name] = rows.write(examples_root, name, order[assigned == split])
     first, last = (_iso(stamp) for stamp in (state.first, state.last))
@@ -158,6 +166,7 @@ def ingest(
         pii={rule.column: rule.action for rule in config.pii},
         timestamp_format=dict(state.formats),
         series=state.series,
+        median_step_s=median_step_s,
         first_timestamp=first,
         last_timestamp=last,
         block_s=block_s,

@@ -431,3 +431,13 @@ def test_taking_rows_in_any_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert rows.take(np.zeros(0, dtype=np.int64)).num_rows == 0
         assert [chunk.num_rows for chunk in rows.chunks(np.arange(7), 3)] == [3, 3, 1]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_interval_is_refused_before_anything_is_written(door: Door) -> None:
+    door.write(*[line(5 * step, device) for device in "de" for step in range(20)])
+    with pytest.raises(DataError, match=r"^locale=eu span=0: the rows come every 300 s .*interval_s is 60"):
+        door.run()
+    assert not (door.root / "ex" / "Split-test").exists()
+    # Steps of one, four and two minutes: samples are missing, the cadence is the configured one.
+    door.write(*[line(minute) for minute in range(120) if minute % 7 in (0, 1, 5)])
+    assert door.run().median_step_s == 120.0
