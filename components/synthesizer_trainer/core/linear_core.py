@@ -9,6 +9,7 @@ import numpy as np
 from components.dataset import DatasetConfig
 from components.synthesizer_trainer.core import chains as chain_lib
 from components.synthesizer_trainer.core import events as event_lib
+from components.synthesizer_trainer.core import selection
 from components.synthesizer_trainer.core.calendar import PHASE_BINS, Calendar, fit_calendar, ridge
 from components.synthesizer_trainer.core.columns import (
     ColumnTable,
@@ -57,6 +58,9 @@ class LinearCore:
       events: The anomalies' parameters.
       event_rows: Rows of training per event of each kind: its rarity. Shape [kinds].
       latent: Normal scores of the training rows, forward filled. Shape [N, F].
+      margin: Share of the normal rows in each cell of a score's margin (`selection.EDGES`).
+        Shape [F, selection.CELLS].
+      correlation: Of the normal rows' scores and states (`selection.correlations`). Shape [D, D].
     """
 
     numeric: tuple[int, ...]
@@ -75,6 +79,8 @@ class LinearCore:
     events: event_lib.EventTable
     event_rows: np.ndarray
     latent: np.ndarray
+    margin: np.ndarray
+    correlation: np.ndarray
 
     @property
     def table(self) -> np.ndarray:
@@ -240,6 +246,12 @@ def fit_linear_core(
         events=events,
         event_rows=len(panel) / np.maximum(counts, 1),
         latent=latent,
+        margin=selection.margins(latent[normal]),
+        correlation=selection.correlations(
+            latent[normal],
+            np.stack([chain.codes[normal] for chain in chains], 1) if chains else np.zeros((0, 0)),
+            [len(chain.states) for chain in chains],
+        ),
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.synthesizer_trainer.core import events as event_lib
+from components.synthesizer_trainer.core import selection
 from components.synthesizer_trainer.core.calendar import Calendar
 from components.synthesizer_trainer.core.model import MAX_CONDITION_INDICATORS
 from components.synthesizer_trainer.core.panel import MICROSECONDS
@@ -326,8 +327,32 @@ class Synthesizer:
         return effect, hold
 
     def _sample_batch(self, sessions: list[Session], seed: int) -> list[dict[str, np.ndarray]]:
-        scores, states, kind, design = self.latent_paths(sessions, seed)
-        return self.finish(sessions, scores, states, kind, design, seed)
+        number = selection.draws(len(sessions), sum(len(s.keep) for s in sessions), LANES)
+        count = len(sessions)
+        scores, states, kind, design = self.latent_paths(sessions * number, seed)
+        if number > 1:
+            counted = np.zeros((count, scores.shape[1]), bool)
+            for index, session in enumerate(sessions):
+                counted[index, session.keep] = True
+            chosen = selection.choose(
+                scores.reshape(number, count, *scores.shape[1:]),
+                states.reshape(number, count, *states.shape[1:]),
+                counted & (kind[:count] == 0),
+                self.store["margin"],
+                self._shares(),
+                self.store["correlation"],
+                np.random.default_rng([seed & 0x7FFFFFFF, 4, sessions[0].number]),
+            )
+            lanes = chosen * count + np.arange(count)
+            scores, states = scores[lanes], states[lanes]
+        return self.finish(sessions, scores, states, kind[:count], design[:count], seed)
+
+    def _shares(self) -> list[np.ndarray]:
+        """Stationary share of each chain's states."""
+        out = []
+        for size, cumulative in zip(self.store["states"], self.store["frequency"]):
+            out.append(np.diff(np.concatenate([[0.0], cumulative[: size - 1], [1.0]])))
+        return out
 
     def finish(
         self,

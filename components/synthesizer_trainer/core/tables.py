@@ -30,6 +30,8 @@ def tables(core: LinearCore) -> dict[str, np.ndarray]:
         "decay": dynamics.decay,
         "level_edges": core.level_edges,
         "table": table,
+        "margin": core.margin,
+        "correlation": core.correlation,
         "styles": core.styles,
         "offsets": core.offsets,
         "shift": dynamics.shift.ravel(),

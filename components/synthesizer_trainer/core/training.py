@@ -172,8 +172,10 @@ def train_synthesizer(
     synthesizer = Synthesizer(module)
     sessions = _pool(panel, config.dataset.interval_s)
     if features:
-        scores = synthesizer.latent_paths(sessions, seed)[0]
-        kept = np.concatenate([scores[i, s.keep] for i, s in enumerate(sessions)])
+        # All lanes: the marginals of a few draws are as uncertain as those of the rows themselves.
+        pool = sessions * (LANES // len(sessions))
+        scores = synthesizer.latent_paths(pool, seed)[0]
+        kept = np.concatenate([scores[i, s.keep] for i, s in enumerate(pool)])
         module.set_calibration(calibrate(kept, core.latent[panel.kind == 0]))
     sessions = synthesizer.plan_events(sessions, {}, seed)
     paths = synthesizer.latent_paths(sessions, seed + 1)

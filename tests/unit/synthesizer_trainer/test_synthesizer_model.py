@@ -135,7 +135,7 @@ def test_fidelity_of_the_core(panel: Panel, trained: Trained) -> None:
     found = compare(panel.values, panel.segment, values, panel.segment, [0, 1])
     # Two halves of 1,152 autocorrelated rows differ by about 0.05 themselves.
     assert found["marginal"] > 0.93 and found["worst"] > 0.85
-    assert found["pair"] > 0.93 and found["acf"] < 0.1 and found["step"] > 0.9
+    assert found["pair"] > 0.9 and found["acf"] < 0.1 and found["step"] > 0.9
 
 
 def test_columns_without_variation_stay_as_they_are(panel: Panel, trained: Trained) -> None:

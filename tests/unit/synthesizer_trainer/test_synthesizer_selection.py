@@ -1,0 +1,100 @@
+"""Choosing the set of draws that together is most like the model's own law."""
+
+import numpy as np
+import pytest
+
+from components.synthesizer_trainer.core import selection
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """8 draws of 3 sessions of 400 rows: two slow scores and a mode that lasts for long."""
+    generator = np.random.default_rng(0)
+    shape = (8, 3, 400)
+    scores = np.repeat(generator.standard_normal((8, 3, 40, 2)), 10, axis=2)
+    states = np.repeat((generator.random((8, 3, 8)) < 0.2).astype(int), 50, axis=2)[..., None]
+    assert states.shape[:3] == shape
+    return scores, states
+
+
+def total_variation(states, share):
+    return abs(states.mean() - share)
+
+
+def choose(drawn, counted, share=0.2, seed=1, correlation=None):
+    scores, states = drawn
+    margin = np.full((2, selection.CELLS), 1 / selection.CELLS)
+    shares = [np.array([1 - share, share])]
+    wanted = np.eye(3) if correlation is None else correlation
+    return selection.choose(scores, states, counted, margin, shares, wanted, np.random.default_rng(seed))
+
+
+def test_the_chosen_set_is_nearer_to_the_shares_than_nearly_all_single_draws(drawn):
+    scores, states = drawn
+    chosen = choose(drawn, np.ones((3, 400), bool))
+    pooled = states[chosen, np.arange(3)]
+    by_draw = [total_variation(states[k], 0.2) for k in range(8)]
+    assert total_variation(pooled, 0.2) <= np.quantile(by_draw, 0.25)
+    cells = selection.margins(scores[chosen, np.arange(3)].reshape(-1, 2))
+    chance = [selection.margins(scores[k].reshape(-1, 2)) for k in range(8)]
+
+    def distance(found):
+        return np.abs(np.cumsum(found - 1 / selection.CELLS, axis=1)).max(1).sum()
+
+    assert distance(cells) < np.median([distance(found) for found in chance])
+
+
+def test_another_wish_chooses_another_set(drawn):
+    counted = np.ones((3, 400), bool)
+    few, many = choose(drawn, counted, 0.02), choose(drawn, counted, 0.6)
+    states = drawn[1]
+    assert states[few, np.arange(3)].mean() < states[many, np.arange(3)].mean()
+
+
+def test_rows_that_are_not_emitted_do_not_count(drawn):
+    scores, states = (part.copy() for part in drawn)
+    counted = np.zeros((3, 400), bool)
+    counted[:, :200] = True
+    before = choose((scores, states), counted)
+    scores[:, :, 200:], states[:, :, 200:] = 9.0, 1
+    assert np.array_equal(before, choose((scores, states), counted))
+
+
+def test_same_generator_same_choice(drawn):
+    counted = np.ones((3, 400), bool)
+    assert np.array_equal(choose(drawn, counted), choose(drawn, counted))
+
+
+def test_the_correlation_that_is_wanted_is_what_is_chosen(drawn):
+    counted = np.ones((3, 400), bool)
+    found = []
+    for wish in (-0.9, 0.9):
+        matrix = np.eye(3)
+        matrix[0, 1] = matrix[1, 0] = wish
+        chosen = choose(drawn, counted, correlation=matrix)
+        found.append(np.corrcoef(drawn[0][chosen, np.arange(3)].reshape(-1, 2).T)[0, 1])
+    assert found[0] < found[1] - 0.1
+
+
+def test_correlations_are_pearsons_of_scores_and_states():
+    generator = np.random.default_rng(0)
+    scores, states = generator.standard_normal((500, 2)), generator.integers(0, 2, (500, 1))
+    scores[:, 1] += states[:, 0]
+    expected = np.corrcoef(np.column_stack([scores, states]).T)
+    assert np.allclose(selection.correlations(scores, states, [2]), expected)
+    constant = selection.correlations(scores, np.zeros((500, 1), int), [2])
+    assert np.array_equal(constant[2], np.zeros(3))
+
+
+def test_margins_are_shares_of_equally_likely_cells():
+    found = selection.margins(np.random.default_rng(0).standard_normal((40_000, 1)))
+    assert found.shape == (1, selection.CELLS)
+    assert found.sum() == pytest.approx(1)
+    assert np.abs(found - 1 / selection.CELLS).max() < 0.005
+
+
+@pytest.mark.parametrize(
+    ("sessions", "rows", "expected"), [(3, 9000, 10), (32, 90_000, 1), (20, 90_000, 1), (3, 300, 1)]
+)
+def test_draws_fill_the_lanes_unless_the_release_is_short(sessions, rows, expected):
+    assert selection.draws(sessions, rows, 32) == expected
