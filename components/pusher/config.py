@@ -5,6 +5,8 @@ from __future__ import annotations
 import pydantic
 
 from components.config_base import ComponentConfig
+from components.dataset import DatasetConfig
+from components.egress.config import EgressConfig
 from components.release.manifest import ReleaseKind
 from components.secrets import SecretRef
 
@@ -21,6 +23,10 @@ class PusherConfig(ComponentConfig):
       config_digest: SHA-256 of the deployment's configuration, written into the manifest.
       privacy_mechanism: Name of the mechanism in the privacy statement.
       privacy_sentences: The statement; empty writes what is true without differential privacy.
+      dataset: The columns that may leave; without it neither columns nor values are judged, so the
+        border check refuses a restricted locale's pipeline that gives none.
+      egress: What the locale lets out.
+      operator_holds_rows: The manifest says that this border is a simulation (`central.ideal`).
     """
 
     kind: ReleaseKind
@@ -30,6 +36,9 @@ class PusherConfig(ComponentConfig):
     config_digest: str = pydantic.Field(default="", pattern=r"^([0-9a-f]{64})?$")
     privacy_mechanism: str = "none (no differential privacy)"
     privacy_sentences: tuple[str, ...] = ()
+    dataset: DatasetConfig | None = None
+    egress: EgressConfig = EgressConfig()
+    operator_holds_rows: bool = False
 
     @pydantic.model_validator(mode="after")
     def _check_key(self) -> PusherConfig:

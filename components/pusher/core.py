@@ -10,22 +10,34 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from tensorflow_metadata.proto.v0 import statistics_pb2
+from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
+from components.egress import rows as egress_rows
+from components.egress.categories import SUPPORT_FILE
+from components.egress.evaluation import gate_verdicts, released_evaluation
+from components.egress.schema import parse_schema, public_values, released_schema
+from components.egress.statistics import check_are_of, check_listed
 from components.errors import DataError, InternalError, list_briefly
 from components.pusher.config import PusherConfig
 from components.pusher.verdict import read_verdict
-from components.release.egress import gate_verdicts, parse_schema, released_evaluation, released_schema
 from components.release.exchange import publish_release
 from components.release.keys import PrivateKey, ensure_key_pair, load_private_key
 from components.release.manifest import SCHEMA_VALIDATED, PrivacyStatement, Versions
 from components.release.storage import Source, open_store
-from components.split_io import list_splits, read_records, shard_paths, stored_schema
+from components.schema_gen.curated import curated_schema
+from components.split_io import list_splits, read_batches, read_records, shard_paths, stored_schema
 from components.version import __version__
 
 #: The one split of synthetic examples (decision 1). Real rows have others, so that real rows wired to
 #: a restricted locale's Pusher by mistake are refused.
 SYNTHETIC_SPLITS = ["train"]
+
+
+#: What a manifest says where the border is a simulation.
+HOLDS_ROWS = (
+    "This deployment is a simulation (central.ideal): its operator holds the raw rows of locale {locale} "
+    "as well, and its centre reads them for comparison. No border protects them from the operator."
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +62,7 @@ def push_region(config: PusherConfig, locale: str, span: int, inputs: RegionInpu
       ConfigError: the signing key cannot be read.
     """
     place = f"locale={locale} span={span}"
-    evaluation = _evaluation(inputs.evaluation)
+    evaluation = _evaluation(inputs.evaluation, config)
     gates = gate_verdicts(evaluation) if evaluation else {}
     refusal = _refusal(config, inputs, gates)
     report: dict[str, Any] = {"locale": locale, "span": span, "kind": config.kind}
@@ -67,7 +79,8 @@ def push_region(config: PusherConfig, locale: str, span: int, inputs: RegionInpu
     columns, rows = _describe_rows(inputs.examples, splits)
     if not sum(rows.values()):
         raise DataError(f"{place}: the examples hold no row; there is nothing to release.")
-    files = _files(config, inputs, splits, rows, place)
+    judged = _judge_rows(config, inputs.examples, columns, splits, place)
+    files = _files(config, inputs, splits, rows, judged, place)
     if evaluation is not None:
         files["evaluation.json"] = (json.dumps(evaluation, indent=1, sort_keys=True) + "\n").encode()
     published = publish_release(
@@ -126,11 +139,12 @@ def _refusal(config: PusherConfig, inputs: RegionInputs, gates: dict[str, str]) 
     return f"BLESSED in spite of failed gates: {list_briefly(failed)}" if failed else ""
 
 
-def _evaluation(folder: Path | None) -> dict[str, Any] | None:
+def _evaluation(folder: Path | None, config: PusherConfig) -> dict[str, Any] | None:
     if folder is None:
         return None
     try:
-        return released_evaluation(json.loads((folder / "evaluation.json").read_text()))
+        content = json.loads((folder / "evaluation.json").read_text())
+        return released_evaluation(content, numbers=config.egress.evaluation == "listed")
     except (OSError, ValueError, AttributeError) as error:
         raise InternalError(f"evaluation.json does not parse ({type(error).__name__})") from None
 
@@ -161,8 +175,35 @@ def column_type(kind: pa.DataType) -> str:
     return "null" if pa.types.is_null(kind) else "string"
 
 
+def _judge_rows(
+    config: PusherConfig, examples: Path, columns: Iterable[str], splits: Iterable[str], place: str
+) -> dict[str, egress_rows.RowsSummary]:
+    """Refuses rows of a restricted locale that its egress policy does not let out; a summary by split."""
+    if config.kind == "open" or config.dataset is None:
+        return {}
+    egress_rows.check_columns(list(columns), config.dataset, place)
+    public = public_values(_public_schema(config))
+    judged = {}
+    for split in splits:
+        judged[split] = egress_rows.summarise(read_batches(examples, split))
+        support = examples / SUPPORT_FILE
+        egress_rows.check_values(judged[split], config.dataset, config.egress, public, support, place)
+    return judged
+
+
+def _public_schema(config: PusherConfig) -> schema_pb2.Schema | None:
+    """The curated schema as the program ships it: never the locale's own, which may be inferred."""
+    name = config.dataset.schema_name if config.dataset else None
+    return curated_schema(name) if name else None
+
+
 def _files(
-    config: PusherConfig, inputs: RegionInputs, splits: Iterable[str], rows: dict[str, int], place: str
+    config: PusherConfig,
+    inputs: RegionInputs,
+    splits: Iterable[str],
+    rows: dict[str, int],
+    judged: dict[str, egress_rows.RowsSummary],
+    place: str,
 ) -> dict[str, Source]:
     files: dict[str, Source] = {}
     for split in splits:
@@ -171,13 +212,18 @@ def _files(
     if inputs.schema is not None:
         text = (inputs.schema / "schema.pbtxt").read_text()
         schema = parse_schema(text, place)
-        files["schema.pbtxt"] = (released_schema(schema) if config.kind == "synthetic" else text).encode()
-    if inputs.statistics is not None:
-        files["statistics/FeatureStats.pb"] = _statistics(inputs.statistics, rows, place)
+        if config.kind == "synthetic":
+            public = _public_schema(config) if config.egress.domains == "curated" else None
+            text = released_schema(schema, public, config.dataset.series if config.dataset else ())
+        files["schema.pbtxt"] = text.encode()
+    if inputs.statistics is not None and config.egress.statistics == "synthetic":
+        files["statistics/FeatureStats.pb"] = _statistics(inputs.statistics, rows, judged, place)
     return files
 
 
-def _statistics(folder: Path, rows: dict[str, int], place: str) -> bytes:
+def _statistics(
+    folder: Path, rows: dict[str, int], judged: dict[str, egress_rows.RowsSummary], place: str
+) -> bytes:
     """The statistics of all released splits in one list, each data set named by its split.
 
     Raises:
@@ -199,6 +245,9 @@ def _statistics(folder: Path, rows: dict[str, int], place: str) -> bytes:
                 f"{count}; only statistics of the released rows may leave. Connect those."
             )
         for dataset in found.datasets:
+            if split in judged:
+                check_listed(dataset, f"{place} split={split}")
+                check_are_of(dataset, judged[split], f"{place} split={split}")
             merged.datasets.add().CopyFrom(dataset)
             merged.datasets[-1].name = split
     return bytes(merged.SerializeToString(deterministic=True))
@@ -219,8 +268,11 @@ def _version(package: str) -> str:
 
 def privacy_statement(config: PusherConfig, locale: str, span: int) -> PrivacyStatement:
     """The statement of the configuration, or else what is true without differential privacy."""
+    extra = (HOLDS_ROWS.format(locale=locale),) if config.operator_holds_rows else ()
     if config.privacy_sentences:
-        return PrivacyStatement(mechanism=config.privacy_mechanism, sentences=config.privacy_sentences)
+        return PrivacyStatement(
+            mechanism=config.privacy_mechanism, sentences=(*config.privacy_sentences, *extra)
+        )
     sentences: tuple[str, ...]
     if config.kind == "open":
         sentences = (
@@ -237,4 +289,4 @@ def privacy_statement(config: PusherConfig, locale: str, span: int) -> PrivacySt
             "Not covered: attacks that are not named, attackers who combine this with other releases or "
             "sources, and what categories and column names reveal by existing.",
         )
-    return PrivacyStatement(mechanism=config.privacy_mechanism, sentences=sentences)
+    return PrivacyStatement(mechanism=config.privacy_mechanism, sentences=(*sentences, *extra))

@@ -44,8 +44,9 @@ class SyntheticGenSpec(ComponentSpec):
 class SyntheticGen(BaseComponent):
     """Synthetic rows from a synthesizer, sampled by Beam in shards.
 
-    Inputs: `model` (Model), `schema` (Schema), `examples` (Examples; only timestamps and series of
-    `train` are read, and only for the grid `real`). Outputs: `synthetic` (Examples, split `train`).
+    Inputs: `model` (Model), `schema` (Schema), `examples` (Examples; of `train`, timestamps and series are
+    read for the grid `real`, series and categories to count the supporters of each category).
+    Outputs: `synthetic` (Examples, split `train`).
     """
 
     SPEC_CLASS = SyntheticGenSpec
@@ -68,7 +69,7 @@ class SyntheticGen(BaseComponent):
           config: What is sampled.
           model: Channel of the synthesizer.
           schema: Channel of the Schema that the rows must conform to.
-          examples: Channel of the real Examples, for the grid `real`.
+          examples: Channel of the real Examples, for the grid `real` and for counting supporters.
           locale: Name of the locale.
           span: Number of the span.
           seed: Same seed, same rows, however many workers there are.

@@ -9,6 +9,7 @@ import pydantic
 
 from components.config_base import ComponentConfig
 from components.dataset import DatasetConfig
+from components.egress.config import EgressConfig
 
 Grid = Literal["real", "regular", "rows"]
 
@@ -29,6 +30,8 @@ class SyntheticGenConfig(ComponentConfig):
         or one per kind (1 where a kind is not named).
       rows_per_shard: Rows that one Beam worker samples at a time.
       split: Name of the split that is written.
+      egress: What the locale lets out: categories with too few real supporters are folded by it. None
+        counts nothing; the Pusher of a restricted locale then refuses every category that is not public.
     """
 
     dataset: DatasetConfig
@@ -42,6 +45,7 @@ class SyntheticGenConfig(ComponentConfig):
     label_amplification: float | dict[str, float] = 3.0
     rows_per_shard: int = pydantic.Field(250_000, ge=1)
     split: str = "train"
+    egress: EgressConfig | None = None
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> SyntheticGenConfig:

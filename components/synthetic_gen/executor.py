@@ -11,7 +11,10 @@ import pyarrow as pa
 
 from components import executor_base, split_io
 from components.dataset import TIMESTAMP
+from components.egress import categories
+from components.egress.schema import public_values
 from components.errors import ConfigError
+from components.schema_gen.curated import curated_schema
 from components.synthetic_gen.config import SyntheticGenConfig
 from components.tfx_shim import BaseBeamExecutor, artifact_utils
 
@@ -84,12 +87,14 @@ class Executor(BaseBeamExecutor):
             with self._make_beam_pipeline() as pipeline:
                 paths = sample_shards(pipeline, parts, model.uri, config.dataset, folder, int(seed))
 
+            rare = _rare(config, examples, root)
+
             def tables() -> Iterator[pa.Table]:
                 for path in paths:
                     with pa.memory_map(path) as source:
                         table = pa.ipc.open_file(source).read_all()
                         check_conforms(table, specification, config.dataset, place)
-                        yield table
+                        yield categories.fold(table, rare)
 
             split_io.write_split(root, config.split, tables())
         output.split_names = artifact_utils.encode_split_names([config.split])
@@ -99,3 +104,18 @@ class Executor(BaseBeamExecutor):
         # The digest is of these rows, not of the real ones that the model was trained on.
         digest = split_io.split_digest(root, config.split)
         output.set_string_custom_property("data_digest", digest)
+
+
+def _rare(config: SyntheticGenConfig, examples: Any | None, root: Path) -> dict[str, list[str]]:
+    """Counts the real supporters of every category, keeps the count in the region, names those to fold."""
+    if config.egress is None or examples is None or not categories.category_columns(config.dataset):
+        return {}
+    names = [*config.dataset.series, *categories.category_columns(config.dataset)]
+    real = split_io.read_table(examples.uri, "train", columns=names, dataset=config.dataset)
+    support = categories.category_support(real, config.dataset, config.egress.supporters)
+    executor_base.write_json(root / categories.SUPPORT_FILE, support)
+    if config.egress.rare_categories == "refuse":
+        return {}
+    name = config.dataset.schema_name
+    public = public_values(curated_schema(name)) if name else {}
+    return categories.rare_categories(support, public, config.egress)

@@ -83,6 +83,8 @@ class LocaleSection(ComponentConfig):
       pii: Policy per column, applied before anything is stored
         (`components.example_gen.config.PiiRule`).
       privacy: Required for a restricted locale, refused for an open one.
+      egress: What of a restricted locale may leave, and in which form
+        (`components.egress.config.EgressConfig`).
       signing_key: The locale's private Ed25519 key, by reference.
       trusted_key: The public half, which the centre checks signatures with.
       create_key: Make the pair when the key file does not exist. For one machine only: on a real
@@ -99,6 +101,7 @@ class LocaleSection(ComponentConfig):
     span: Annotated[int, pydantic.Field(ge=0)] | Literal["latest"] = "latest"
     pii: tuple[Section, ...] = ()
     privacy: PrivacySection | None = None
+    egress: Section = {}
     signing_key: SecretRef
     trusted_key: str = pydantic.Field(min_length=1)
     create_key: bool = False
@@ -121,10 +124,10 @@ class LocaleSection(ComponentConfig):
                 "a restricted locale needs a release gate; allowed: 'privacy: {gate: {}}' for the defaults"
             )
         if self.sharing == "open":
-            given = [k for k in ("privacy", "synthesizer", "generation") if getattr(self, k)]
+            given = [k for k in ("privacy", "egress", "synthesizer", "generation") if getattr(self, k)]
             if given:
                 raise ValueError(
-                    f"an open locale has no synthesizer, found '{given[0]}'; "
+                    f"an open locale has no synthesizer and no gate, found '{given[0]}'; "
                     "allowed: remove it, or sharing: restricted"
                 )
         return self

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 import pydantic
 
 from components.config_base import ComponentConfig
+from components.egress.config import EgressConfig
 from components.errors import ConfigError, list_briefly
 from components.example_gen.config import ExampleGenConfig, PiiRule, SourceConfig, SplitConfig
 from components.example_validator.config import ExampleValidatorConfig
@@ -101,6 +102,9 @@ def regional_configs(deployment: Deployment, name: str, *, small: bool = False) 
             exchange_uri=deployment.exchange.uri,
             signing_key=locale.signing_key,
             config_digest=deployment.file_digest,
+            dataset=deployment.dataset,
+            egress=egress_config(deployment, locale.name),
+            operator_holds_rows=restricted and deployment.central.ideal,
         ),
         synthesizer=_synthesizer(deployment, locale, at, small) if restricted else None,
         generation=_generation(deployment, locale, at) if restricted else None,
@@ -247,6 +251,16 @@ def _ideal(deployment: Deployment) -> ExampleGenConfig:
     )
 
 
+def egress_config(deployment: Deployment, name: str) -> EgressConfig:
+    """What a locale lets out.
+
+    Raises:
+      SectionError: the section breaks a rule.
+    """
+    index = [locale.name for locale in deployment.locales].index(name)
+    return _typed(EgressConfig, ("locales", index, "egress"), deployment.locales[index].egress)
+
+
 def _synthesizer(
     deployment: Deployment, locale: LocaleSection, at: Location, small: bool
 ) -> SynthesizerTrainerConfig:
@@ -261,9 +275,17 @@ def _synthesizer(
 
 
 def _generation(deployment: Deployment, locale: LocaleSection, at: Location) -> SyntheticGenConfig:
-    _typed(SyntheticGenConfig, ("generation",), deployment.generation, dataset=deployment.dataset)
-    _typed(SyntheticGenConfig, (*at, "generation"), locale.generation, dataset=deployment.dataset)
-    return SyntheticGenConfig(dataset=deployment.dataset, **{**deployment.generation, **locale.generation})
+    policy = egress_config(deployment, locale.name)
+    given = {"dataset": deployment.dataset, "egress": policy}
+    _typed(SyntheticGenConfig, ("generation",), deployment.generation, **given)
+    _typed(SyntheticGenConfig, (*at, "generation"), locale.generation, **given)
+    said = {**deployment.generation, **locale.generation}
+    if policy.timestamps == "made" and said.setdefault("grid", "regular") == "real":
+        raise ConfigError(
+            f"locale {locale.name}: generation.grid: found 'real', which releases the times of real rows; "
+            "allowed: regular or rows, or egress: {timestamps: real}"
+        )
+    return SyntheticGenConfig(**given, **said)
 
 
 def _evaluator(deployment: Deployment, locale: LocaleSection, at: Location) -> ReleaseEvaluatorConfig:

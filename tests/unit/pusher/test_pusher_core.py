@@ -53,7 +53,7 @@ def evaluation(root: Path, passed: bool = True) -> Path:
     folder = root / "evaluation"
     folder.mkdir(parents=True)
     gate = {"verdict": "BLESSED", "checks": [{"metric": "dcr", "passed": passed}]}
-    content = {"metrics": [{"name": "dcr", "value": 1.0, "records": ["ada"]}], "gate": gate}
+    content = {"metrics": [{"name": "dcr", "value": 1.0, "reason": "row 3 of ada"}], "gate": gate}
     (folder / "evaluation.json").write_text(json.dumps(content))
     (folder / "plots.json").write_text('{"real": [1, 2, 3]}')
     return folder
