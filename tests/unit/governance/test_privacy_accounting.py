@@ -1,0 +1,172 @@
+"""Composition: against dp-accounting, against a closed form, and the laws that a budget rests on."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import dp_accounting as dp
+import pytest
+from dp_accounting import pld
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components.errors import DataError
+from components.governance.core import accounting, events
+from components.governance.core.events import (
+    Gaussian,
+    Laplace,
+    NonPrivate,
+    PoissonSampled,
+    PrivacyCost,
+    SelfComposed,
+    TimeRange,
+    compose,
+    to_dp_event,
+)
+
+DELTA = 1e-6
+# Small losses and few values: the accountant's grid is short, and its cache helps.
+leaves = st.one_of(
+    st.sampled_from([30.0, 50.0, 90.0]).map(lambda x: Gaussian(noise_multiplier=x)),
+    st.sampled_from([40.0, 90.0]).map(lambda x: Laplace(noise_multiplier=x)),
+    st.just(PoissonSampled(sampling_probability=0.1, event=Gaussian(noise_multiplier=9.0))),
+)
+few = st.lists(
+    st.one_of(
+        leaves,
+        st.builds(lambda e, n: SelfComposed(event=e, count=n), leaves, st.integers(1, 3)),
+        st.lists(leaves, max_size=2).map(compose),
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+def cost(*found: events.Event, unit: str = "record", days: tuple[int, int] | None = None) -> PrivacyCost:
+    day_us = 86_400_000_000
+    span = TimeRange(start_us=days[0] * day_us, end_us=days[1] * day_us) if days else None
+    return PrivacyCost(unit=unit, events=found, time_range=span)
+
+
+@settings(max_examples=6, deadline=None)
+@given(few)
+def test_composition_equals_dp_accountings(found: list[events.Event]) -> None:
+    accountant = pld.PLDAccountant()
+    for event in found:
+        accountant.compose(to_dp_event(event))
+    ours = accounting.epsilon_of(accounting.Tally.of(found), DELTA)
+    # Both are upper bounds on one grid (1e-4); ours rounds less often, because Gaussians are merged.
+    assert ours == pytest.approx(accountant.get_epsilon(DELTA), rel=1e-4, abs=1e-3)
+
+
+@settings(max_examples=6, deadline=None)
+@given(few, st.randoms(use_true_random=False))
+def test_the_order_and_nesting_do_not_matter(found: list[events.Event], random) -> None:
+    shuffled = list(found)
+    random.shuffle(shuffled)
+    assert accounting.Tally.of(shuffled) == accounting.Tally.of(found)
+    assert accounting.Tally.of([compose(found)]) == accounting.Tally.of(found)
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.lists(st.tuples(few, st.sampled_from([None, (0, 1), (1, 2), (0, 3)])), min_size=2, max_size=4))
+def test_what_is_spent_never_falls_and_parallel_never_exceeds_sequential(releases: list) -> None:
+    costs = [cost(*found, days=days) for found, days in releases]
+    spent = [accounting.spent_epsilon(costs[:n], DELTA) for n in range(1, len(costs) + 1)]
+    for before, after in itertools.pairwise(spent):
+        assert after >= before - 1e-3  # the accountant's grid
+    sequential = accounting.spent_epsilon([cost(*found) for found, _ in releases], DELTA)
+    assert spent[-1] <= sequential + 1e-3
+
+
+def test_gaussians_agree_with_the_closed_form() -> None:
+    # 1/3^2 + 2 * 1/6^2 + 1/2^2 = 4/36 + 2/36 + 9/36 = 15/36, one Gaussian of multiplier 6/sqrt(15).
+    found = [
+        Gaussian(noise_multiplier=3.0),
+        SelfComposed(event=Gaussian(noise_multiplier=6.0), count=2),
+        Gaussian(noise_multiplier=2.0),
+    ]
+    tally = accounting.Tally.of(found)
+    assert tally.precision == pytest.approx(15 / 36)
+    # Balle and Wang (2018): an independent route to the same number.
+    exact = dp.get_epsilon_gaussian(6 / math.sqrt(15), DELTA)
+    assert accounting.epsilon_of(tally, DELTA) == pytest.approx(exact, rel=1e-5)
+    assert accounting.epsilon_of(tally, DELTA) >= exact - 1e-9
+
+
+def test_pure_laplace_composes_to_the_sum_at_a_tiny_delta() -> None:
+    tally = accounting.Tally.of([Laplace(noise_multiplier=4.0), Laplace(noise_multiplier=2.0)])
+    assert accounting.epsilon_of(tally, 1e-12) == pytest.approx(0.75, abs=2e-3)
+
+
+def test_a_non_private_event_is_infinite_and_nothing_is_nothing() -> None:
+    assert (
+        accounting.spent_epsilon([cost(Gaussian(noise_multiplier=9.0)), cost(NonPrivate())], DELTA)
+        == math.inf
+    )
+    assert accounting.spent_epsilon([], DELTA) == 0.0
+    assert accounting.releases_left([], cost(NonPrivate()), 5.0, DELTA) == 0
+
+
+def test_disjoint_declared_ranges_are_parallel_for_records_only() -> None:
+    event = Gaussian(noise_multiplier=15.0)
+    alone = accounting.spent_epsilon([cost(event)], DELTA)
+    both = accounting.spent_epsilon([cost(event), cost(event)], DELTA)
+    assert both > 1.3 * alone
+
+    def spent(first: tuple[int, int] | None, second: tuple[int, int] | None, **more: str) -> float:
+        return accounting.spent_epsilon(
+            [cost(event, days=first, **more), cost(event, days=second, **more)], DELTA
+        )
+
+    assert spent((0, 1), (1, 2)) == alone  # end is exclusive: they touch, they do not overlap
+    assert spent((0, 2), (1, 3)) == both
+    assert spent((0, 1), None) == both  # a range that is not known composes with everything
+    assert spent((0, 1), (1, 2), unit="series") == both
+    assert spent((0, 1), (1, 2), unit="window") == both
+    replaced = [
+        PrivacyCost(unit="record", neighboring_relation="replace_one", events=(event,),
+                    time_range=TimeRange(start_us=n, end_us=n + 1))
+        for n in range(2)
+    ]  # fmt: skip
+    assert len(accounting.worst_tallies(replaced)) == 1
+
+
+def test_the_worst_point_in_time_counts_not_the_last_one() -> None:
+    small, large = Gaussian(noise_multiplier=40.0), Gaussian(noise_multiplier=15.0)
+    costs = [cost(large, days=(0, 2)), cost(large, days=(1, 3)), cost(small, days=(5, 6))]
+    expected = accounting.spent_epsilon([cost(large), cost(large)], DELTA)
+    assert accounting.spent_epsilon(costs, DELTA) == expected
+
+
+def test_releases_left_is_the_largest_number_that_fits() -> None:
+    each = cost(Gaussian(noise_multiplier=30.0), unit="series")
+    done = [each] * 3
+    left = accounting.releases_left(done, each, 0.6, DELTA)
+    # By the closed form: 3 + n Gaussians are one of multiplier 30 / sqrt(3 + n).
+    exact = next(n for n in range(100) if dp.get_epsilon_gaussian(30 / math.sqrt(4 + n), DELTA) > 0.6)
+    assert left == exact and left > 3
+    assert accounting.releases_left(done, each, 0.1, DELTA) == 0
+    assert accounting.releases_left([], cost(), 0.1, DELTA) == accounting.MOST_RELEASES
+
+
+def test_releases_of_rows_of_their_own_are_without_number_or_none() -> None:
+    ranged = cost(Gaussian(noise_multiplier=10.0), days=(0, 1))
+    assert accounting.releases_left([ranged] * 9, ranged, 0.5, DELTA) is None
+    assert accounting.releases_left([cost(Gaussian(noise_multiplier=10.0))], ranged, 0.5, DELTA) == 0
+
+
+def test_a_loss_beyond_the_fine_grid_is_still_an_upper_bound() -> None:
+    tally = accounting.Tally.of([Gaussian(noise_multiplier=0.2)])
+    exact = dp.get_epsilon_gaussian(0.2, DELTA)
+    assert exact > 20
+    # 1e-9: the closed form is itself a search that ends somewhere.
+    assert (1 - 1e-9) * exact <= accounting.epsilon_of(tally, DELTA) <= 1.001 * exact
+
+
+def test_an_event_that_cannot_be_counted_is_refused_in_one_line() -> None:
+    tally = accounting.Tally.of([Laplace(noise_multiplier=1.0)])
+    with pytest.raises(DataError, match="replace_one") as caught:
+        accounting.epsilon_of(tally, DELTA, "replace_one")
+    assert "\n" not in str(caught.value)
