@@ -52,6 +52,6 @@ def previous_statistics(root: Path, locale: str, span: int) -> tuple[str, str]:
     if best is None:
         return "", ""
     digest = hashlib.sha256()
-    for file in sorted(Path(best[1]).glob("Split-*/FeatureStats.pb")):
+    for file in sorted(Path(best[1]).glob("*/FeatureStats.pb")):
         digest.update(file.parent.name.encode() + file.read_bytes())
     return best[1], digest.hexdigest()

@@ -1,4 +1,8 @@
-"""Drift against the previous span, anomalies in words, and what stops a locale. Pure."""
+"""Drift against the previous span, anomalies in words, and what stops a locale. Pure.
+
+Drift compares whole spans, not split with split: a small split is a few blocks of consecutive time, and
+of a feature with a daily course it shows mostly which hours they happened to be (decision 8).
+"""
 
 from __future__ import annotations
 
@@ -15,15 +19,18 @@ Summaries = Mapping[str, FeatureSummary]
 
 #: Place of an anomaly that belongs to no feature.
 WHOLE_SPLIT = "(split)"
+#: What stands for all splits together where a split is named.
+WHOLE_SPAN = "(span)"
+_SIDES = ("this span", "the previous span")
 
 
 @dataclass(frozen=True)
 class FeatureDrift:
-    """One feature of one split against the same split of the previous span.
+    """One feature of this span against the previous one.
 
     Attributes:
       feature: Feature name.
-      split: Split name.
+      split: `(span)`: all rows, whatever their split.
       measure: `jensen_shannon_divergence` or `infinity_norm`, in [0, 1].
       value: The measure, or None where it is undefined.
       threshold: Largest value that passes.
@@ -76,7 +83,7 @@ class DriftReport:
     Attributes:
       status: `EVALUATED`, or `NOT_EVALUATED` where there is no baseline.
       reason: Why it was not evaluated; else empty.
-      features: Drift per feature and split.
+      features: Drift per feature, of the whole span.
       anomalies: Schema anomalies per feature and split.
     """
 
@@ -92,30 +99,32 @@ class DriftReport:
 
 @dataclass(frozen=True)
 class Baseline:
-    """The previous span's statistics: summaries per split, or why there are none."""
+    """The previous span's statistics: summaries of all its rows, or why there are none."""
 
-    splits: Mapping[str, Summaries] = field(default_factory=dict)
+    span: Summaries = field(default_factory=dict)
     absent: str = ""
 
 
 def make_report(
     current: Mapping[str, Summaries],
+    span: Summaries,
     baseline: Baseline,
     comparators: Mapping[str, Comparator],
     anomalies: Mapping[str, anomalies_pb2.Anomalies],
     min_count: int,
 ) -> DriftReport:
-    """Drift of every feature that the schema watches, in every split, and the anomalies of each.
+    """Drift of every feature that the schema watches, and the anomalies of every split.
 
     Args:
       current: This span's summaries: split, then feature.
+      span: This span's summaries over all splits, by feature.
       baseline: The previous span's.
       comparators: The schema's drift comparators, by feature.
       anomalies: TFDV's findings, by split.
       min_count: Fewest values on a side for a distance.
 
     Returns:
-      The report. A split or feature that only one side has is listed as UNDEFINED with its reason.
+      The report. A feature that only one side has is listed as UNDEFINED with its reason.
     """
     found = tuple(
         anomaly
@@ -126,13 +135,9 @@ def make_report(
         return DriftReport("NOT_EVALUATED", baseline.absent, (), found)
     if not comparators:
         return DriftReport("NOT_EVALUATED", "the schema carries no drift comparator", (), found)
-    splits = [*current, *(split for split in baseline.splits if split not in current)]
     features = tuple(
-        _feature_drift(
-            name, split, current.get(split), baseline.splits.get(split), comparators[name], min_count
-        )
-        for split in splits
-        for name in comparators
+        _feature_drift(name, span, baseline.span, comparator, min_count)
+        for name, comparator in comparators.items()
     )
     return DriftReport("EVALUATED", "", features, found)
 
@@ -149,7 +154,7 @@ def refusals(report: DriftReport, monitoring: MonitoringConfig) -> list[str]:
         ]
     if monitoring.on_drift == "fail":
         found += [
-            f"split={drift.split} feature={drift.feature}: drift, {drift.measure} {drift.value:.4g} "
+            f"feature={drift.feature}: drift, {drift.measure} {drift.value:.4g} "
             f"over its threshold {drift.threshold:.4g}"
             for drift in report.features
             if drift.verdict == "DRIFT"
@@ -158,20 +163,12 @@ def refusals(report: DriftReport, monitoring: MonitoringConfig) -> list[str]:
 
 
 def _feature_drift(
-    name: str,
-    split: str,
-    current: Summaries | None,
-    baseline: Summaries | None,
-    comparator: Comparator,
-    min_count: int,
+    name: str, current: Summaries, baseline: Summaries, comparator: Comparator, min_count: int
 ) -> FeatureDrift:
-    sides = (f"this span's split '{split}'", f"the previous span's split '{split}'")
-    result = compare(
-        (current or {}).get(name), (baseline or {}).get(name), comparator, min_count=min_count, sides=sides
-    )
+    result = compare(current.get(name), baseline.get(name), comparator, min_count=min_count, sides=_SIDES)
     return FeatureDrift(
         feature=name,
-        split=split,
+        split=WHOLE_SPAN,
         measure=result.measure,
         value=result.value,
         threshold=result.threshold,

@@ -1,4 +1,4 @@
-"""Executor of ExampleValidator: anomalies per split, drift against the previous span."""
+"""Executor of ExampleValidator: anomalies per split, drift of the whole span against the previous one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from components.example_validator import core
 from components.example_validator.config import ExampleValidatorConfig
 from components.example_validator.tfdv_validation import Statistics, validate
 from components.schema_gen.curated import SCHEMA_FILE, parse_schema
-from components.statistics_gen.statistics_io import list_statistics_splits, read_statistics
+from components.statistics_gen.statistics_io import SPAN_FOLDER, read_span_statistics, read_statistics
 from components.statistics_gen.summary import comparators, summarise
 from components.tfx_shim import BaseExecutor, artifact_utils
 
@@ -26,7 +26,7 @@ DRIFT_FILE = "drift.json"
 
 
 class Executor(BaseExecutor):
-    """Writes `SchemaDiff.pb` per split and `drift.json`, then stops the locale where it must."""
+    """Writes `SchemaDiff.pb` per split and for the span, and `drift.json`; stops the locale where it must."""
 
     def Do(
         self,
@@ -57,15 +57,19 @@ class Executor(BaseExecutor):
         schema = parse_schema(schema_path.read_text(), str(schema_path))
         splits = artifact_utils.decode_split_names(statistics.split_names)
         current = {split: read_statistics(statistics.uri, split) for split in splits}
+        span = read_span_statistics(statistics.uri)
         previous, absent = _read_previous(input_dict, exec_properties)
-        found = {split: validate(current[split], schema, previous=previous.get(split)) for split in splits}
-        for split in splits:
-            path = split_io.split_path(anomalies.uri, split) / ANOMALIES_FILE
-            executor_base.write_atomically(path, found[split].SerializeToString(deterministic=True))
+        found = {split: validate(current[split], schema) for split in splits}
+        folders = {split_io.split_path(anomalies.uri, split): found[split] for split in splits}
+        folders[Path(anomalies.uri) / SPAN_FOLDER] = validate(span, schema, previous=previous)
+        for folder, diff in folders.items():
+            diff_bytes = diff.SerializeToString(deterministic=True)
+            executor_base.write_atomically(folder / ANOMALIES_FILE, diff_bytes)
         anomalies.split_names = artifact_utils.encode_split_names(splits)
         report = core.make_report(
             {split: summarise(current[split]) for split in splits},
-            core.Baseline({split: summarise(previous[split]) for split in previous}, absent),
+            summarise(span),
+            core.Baseline(summarise(previous) if previous else {}, absent),
             comparators(schema, "drift"),
             found,
             config.monitoring.min_count,
@@ -79,16 +83,15 @@ class Executor(BaseExecutor):
 
 def _read_previous(
     input_dict: dict[str, list[Any]], exec_properties: dict[str, Any]
-) -> tuple[dict[str, Statistics], str]:
-    """The previous span's statistics per split, or none and why."""
+) -> tuple[Statistics | None, str]:
+    """The previous span's statistics over all its rows, or none and why."""
     artifact = executor_base.optional_artifact(input_dict, PREVIOUS_KEY)
     root = artifact.uri if artifact else exec_properties.get("previous_statistics_uri") or ""
     if not root:
-        return {}, "there are no statistics of a previous span"
-    splits = list_statistics_splits(root)
-    if not splits:
-        return {}, f"no statistics under {root}, which should hold the previous span's"
-    return {split: read_statistics(root, split) for split in splits}, ""
+        return None, "there are no statistics of a previous span"
+    if not (Path(root) / SPAN_FOLDER).is_dir():
+        return None, f"no statistics of a whole span under {root}, which should hold the previous one's"
+    return read_span_statistics(root), ""
 
 
 def _keep_for_the_region(report: core.DriftReport, exec_properties: dict[str, Any]) -> None:

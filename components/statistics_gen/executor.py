@@ -1,4 +1,4 @@
-"""Executor of StatisticsGen: one `FeatureStats.pb` per split."""
+"""Executor of StatisticsGen: one `FeatureStats.pb` per split, and one of all splits together."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from components import executor_base, split_io
 from components.statistics_gen.config import StatisticsGenConfig
 from components.statistics_gen.prefetch import read_ahead
-from components.statistics_gen.statistics_io import STATISTICS_FILE
-from components.statistics_gen.tfdv_stats import compute_statistics
+from components.statistics_gen.statistics_io import SPAN_FOLDER, STATISTICS_FILE
+from components.statistics_gen.tfdv_stats import StatisticsAccumulator, accumulate, merge_accumulators
 from components.tfx_shim import BaseExecutor, artifact_utils
 
 EXAMPLES_KEY = "examples"
@@ -25,7 +25,7 @@ class Executor(BaseExecutor):
         output_dict: dict[str, list[Any]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Writes `Split-<name>/FeatureStats.pb` for every split of the input.
+        """Writes `Split-<name>/FeatureStats.pb` for every split, and `span/FeatureStats.pb` for all rows.
 
         Args:
           input_dict: `examples`: Examples.
@@ -36,12 +36,19 @@ class Executor(BaseExecutor):
         examples = executor_base.single_artifact(input_dict, EXAMPLES_KEY)
         output = executor_base.single_artifact(output_dict, STATISTICS_KEY)
         splits = artifact_utils.decode_split_names(examples.split_names)
+        whole: list[StatisticsAccumulator] = []
         for split in splits:
             batches = split_io.read_list_batches(
                 examples.uri, split, dataset=config.dataset, batch_rows=config.batch_rows
             )
-            statistics = compute_statistics(read_ahead(batches), config, name=split)
-            path = Path(split_io.split_path(output.uri, split)) / STATISTICS_FILE
-            executor_base.write_atomically(path, statistics.SerializeToString(deterministic=True))
+            partial = accumulate(read_ahead(batches), config)
+            whole.append(partial.copy())
+            _write(partial, Path(split_io.split_path(output.uri, split)), split)
+        _write(merge_accumulators(whole), Path(output.uri) / SPAN_FOLDER, SPAN_FOLDER)
         output.split_names = artifact_utils.encode_split_names(splits)
         executor_base.copy_lineage(examples, output)
+
+
+def _write(accumulator: StatisticsAccumulator, folder: Path, name: str) -> None:
+    statistics = accumulator.extract(name)
+    executor_base.write_atomically(folder / STATISTICS_FILE, statistics.SerializeToString(deterministic=True))

@@ -12,6 +12,8 @@ from components import split_io
 from components.errors import DataError
 
 STATISTICS_FILE = "FeatureStats.pb"
+#: Folder, beside the splits', of the statistics of all rows of the span.
+SPAN_FOLDER = "span"
 
 
 def read_statistics(root: str | os.PathLike[str], split: str) -> statistics_pb2.DatasetFeatureStatisticsList:
@@ -20,16 +22,22 @@ def read_statistics(root: str | os.PathLike[str], split: str) -> statistics_pb2.
     Raises:
       DataError: the file is absent or is no statistics file.
     """
-    path = split_io.split_path(root, split) / STATISTICS_FILE
+    return _read(split_io.split_path(root, split) / STATISTICS_FILE, f"split={split}")
+
+
+def read_span_statistics(root: str | os.PathLike[str]) -> statistics_pb2.DatasetFeatureStatisticsList:
+    """Statistics of all rows of an ExampleStatistics artifact, whatever their split.
+
+    Raises:
+      DataError: the file is absent (an earlier version wrote none) or is no statistics file.
+    """
+    return _read(Path(root) / SPAN_FOLDER / STATISTICS_FILE, "whole span")
+
+
+def _read(path: Path, place: str) -> statistics_pb2.DatasetFeatureStatisticsList:
     try:
         return statistics_pb2.DatasetFeatureStatisticsList.FromString(path.read_bytes())
     except FileNotFoundError as error:
-        raise DataError(f"split={split}: no statistics at {path}. Run StatisticsGen first.") from error
+        raise DataError(f"{place}: no statistics at {path}. Run StatisticsGen first.") from error
     except DecodeError as error:
-        raise DataError(f"split={split}: {path} is no statistics file. Delete it and run again.") from error
-
-
-def list_statistics_splits(root: str | os.PathLike[str]) -> list[str]:
-    """Splits that have a statistics file, sorted."""
-    names = split_io.list_splits(root)
-    return [name for name in names if (Path(split_io.split_path(root, name)) / STATISTICS_FILE).is_file()]
+        raise DataError(f"{place}: {path} is no statistics file. Delete it and run again.") from error

@@ -7,6 +7,7 @@ one batch and one set of accumulators, whatever the number of rows.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -52,8 +53,17 @@ class StatisticsAccumulator:
             for generator, mine, theirs in zip(self._generators, self._partials, other._partials)
         ]
 
+    def copy(self) -> StatisticsAccumulator:
+        """An accumulator with the same content: extracting the one leaves the other usable."""
+        twin = copy.copy(self)
+        twin._partials = copy.deepcopy(self._partials)
+        return twin
+
     def extract(self, name: str = "") -> statistics_pb2.DatasetFeatureStatisticsList:
-        """The statistics, as one dataset of the given name with its features sorted by name."""
+        """The statistics, as one dataset of the given name with its features sorted by name.
+
+        TFDV closes its sketches here: nothing can be added or merged afterwards. See `copy`.
+        """
         result = self._extract(self._partials, self._generators)
         dataset = result.datasets[0] if result.datasets else result.datasets.add()
         dataset.name = name
@@ -77,10 +87,17 @@ def compute_statistics(
     Returns:
       One dataset; without features and with `num_examples` 0 where there is no row.
     """
+    return accumulate(batches, config).extract(name)
+
+
+def accumulate(
+    batches: Iterable[pa.RecordBatch], config: StatisticsGenConfig | None = None
+) -> StatisticsAccumulator:
+    """Partial statistics of a stream of list-typed batches."""
     accumulator = StatisticsAccumulator(config or StatisticsGenConfig())
     for batch in batches:
         accumulator.add(batch)
-    return accumulator.extract(name)
+    return accumulator
 
 
 def merge_accumulators(accumulators: Sequence[StatisticsAccumulator]) -> StatisticsAccumulator:

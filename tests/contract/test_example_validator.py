@@ -60,6 +60,10 @@ def _write_statistics(root: Path, tables: dict[str, pa.Table]) -> Any:
         path = split_io.split_path(root, split) / "FeatureStats.pb"
         path.parent.mkdir(parents=True)
         path.write_bytes(_statistics(table).SerializeToString())
+    if tables:
+        (root / "span").mkdir()
+        whole = _statistics(pa.concat_tables(list(tables.values())))
+        (root / "span" / "FeatureStats.pb").write_bytes(whole.SerializeToString())
     return artifact
 
 
@@ -108,7 +112,7 @@ def test_drift_has_tfdvs_numbers(tmp_path: Path, by_channel: bool) -> None:
     report = _run(tmp_path, current, previous, by_channel=by_channel)
     assert (report["status"], report["anomalies"]) == ("EVALUATED", [])
     diff = anomalies_pb2.Anomalies.FromString(
-        (tmp_path / "anomalies" / "Split-train" / "SchemaDiff.pb").read_bytes()
+        (tmp_path / "anomalies" / "span" / "SchemaDiff.pb").read_bytes()
     )
     tfdv = {info.path.step[0]: info.drift_measurements[0] for info in diff.drift_skew_info}
     assert set(tfdv) == {"temp", "on"}
@@ -177,8 +181,8 @@ def test_an_error_is_raised_after_everything_is_written(tmp_path: Path) -> None:
         ("eval", "on", "ERROR")
     ]
     assert (tmp_path / "anomalies" / "Split-eval" / "SchemaDiff.pb").is_file()
-    verdicts = {(row["split"], row["feature"]): row["verdict"] for row in report["features"]}
-    assert verdicts["train", "temp"] == "OK" and verdicts["eval", "temp"] == "UNDEFINED"
+    verdicts = {row["feature"]: row["verdict"] for row in report["features"]}
+    assert verdicts == {"temp": "OK", "on": "OK"}
 
 
 def test_fail_on_never_only_reports(tmp_path: Path) -> None:
@@ -187,7 +191,7 @@ def test_fail_on_never_only_reports(tmp_path: Path) -> None:
 
 
 def test_on_drift_fail_stops(tmp_path: Path) -> None:
-    with pytest.raises(VerdictError, match="split=train feature=temp: drift, jensen_shannon_divergence"):
+    with pytest.raises(VerdictError, match="feature=temp: drift, jensen_shannon_divergence"):
         _run(
             tmp_path,
             {"train": _table(500, 1)},
@@ -201,7 +205,7 @@ def test_missing_baseline_is_said(tmp_path: Path) -> None:
     assert (report["status"], report["features"]) == ("NOT_EVALUATED", [])
     assert report["reason"] == "there are no statistics of a previous span"
     report = _run(tmp_path / "gone", {"train": _table(500, 1)}, {}, by_channel=False)
-    assert report["status"] == "NOT_EVALUATED" and "no statistics under" in report["reason"]
+    assert report["status"] == "NOT_EVALUATED" and "no statistics of a whole span under" in report["reason"]
 
 
 def test_empty_split_stops(tmp_path: Path) -> None:
@@ -216,10 +220,10 @@ def test_empty_previous_split_and_all_null(tmp_path: Path) -> None:
         ("temp", "WARNING", "All values missing")
     ]
     assert {row["verdict"] for row in report["features"]} == {"UNDEFINED"}
-    assert "absent from the previous span's split 'train'" in report["features"][0]["reason"]
+    assert "absent from the previous span" in report["features"][0]["reason"]
     report = _run(tmp_path / "second", {"train": void}, {"train": _table(500, 1)})
     reasons = {row["feature"]: row["reason"] for row in report["features"]}
-    assert reasons["temp"] == "this span's split 'train': all 500 rows lack a value"
+    assert reasons["temp"] == "this span: all 500 rows lack a value"
     assert reasons["on"] == ""
 
 

@@ -13,7 +13,7 @@ import pytest
 from components import split_io
 from components.dataset import DatasetConfig, FeatureConfig
 from components.statistics_gen.config import StatisticsGenConfig
-from components.statistics_gen.statistics_io import list_statistics_splits, read_statistics
+from components.statistics_gen.statistics_io import read_statistics
 
 pytestmark = pytest.mark.tfx
 
@@ -88,7 +88,10 @@ def test_files_and_lineage(written: Any) -> None:
     from components.tfx_shim import artifact_utils
 
     assert artifact_utils.decode_split_names(written.split_names) == ["train", "eval", "empty"]
-    assert list_statistics_splits(written.uri) == ["empty", "eval", "train"]
+    files = sorted(str(path.relative_to(written.uri)) for path in Path(written.uri).rglob("*.pb"))
+    assert files == [
+        f"{folder}/FeatureStats.pb" for folder in ("Split-empty", "Split-eval", "Split-train", "span")
+    ]
     assert written.get_string_custom_property("locale") == "eu-west"
     assert written.get_int_custom_property("span") == 7
     statistics = read_statistics(written.uri, "train")

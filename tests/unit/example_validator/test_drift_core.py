@@ -1,4 +1,4 @@
-"""Drift reports: every feature of every split has an outcome, and what stops a locale is said."""
+"""Drift reports: every feature has an outcome, and what stops a locale is said."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
 from components.example_validator.config import ExampleValidatorConfig
-from components.example_validator.core import WHOLE_SPLIT, Baseline, DriftReport, make_report, refusals
+from components.example_validator.core import (
+    WHOLE_SPAN,
+    WHOLE_SPLIT,
+    Baseline,
+    DriftReport,
+    make_report,
+    refusals,
+)
 from components.monitoring import MonitoringConfig
 from components.statistics_gen.summary import Comparator, FeatureSummary
 
@@ -22,57 +29,58 @@ def _mode(a: int, b: int, missing: int = 0) -> dict[str, FeatureSummary]:
 
 
 def _report(
-    current: dict[str, dict[str, FeatureSummary]],
-    baseline: dict[str, dict[str, FeatureSummary]] | Baseline,
+    span: dict[str, FeatureSummary],
+    baseline: dict[str, FeatureSummary] | Baseline,
     anomalies: anomalies_pb2.Anomalies = CLEAN,
 ) -> DriftReport:
     base = baseline if isinstance(baseline, Baseline) else Baseline(baseline)
-    return make_report(current, base, {"mode": LINF}, dict.fromkeys(current, anomalies), min_count=10)
+    return make_report({"train": span}, span, base, {"mode": LINF}, {"train": anomalies}, min_count=10)
 
 
 def test_drift_and_no_drift() -> None:
-    report = _report(
-        {"train": _mode(50, 50), "eval": _mode(90, 10)}, {"train": _mode(55, 45), "eval": _mode(50, 50)}
-    )
+    report = _report(_mode(50, 50), _mode(55, 45))
     assert (report.status, report.reason) == ("EVALUATED", "")
-    found = {drift.split: drift for drift in report.features}
-    assert found["train"].verdict == "OK" and found["train"].value == pytest.approx(0.05)
-    assert found["eval"].verdict == "DRIFT" and found["eval"].value == pytest.approx(0.4)
-    assert (found["eval"].n, found["eval"].n_baseline, found["eval"].threshold) == (100, 100, 0.1)
-    assert found["eval"].p_value is not None and found["eval"].p_value < 1e-6
+    (same,) = report.features
+    assert same.verdict == "OK" and same.value == pytest.approx(0.05)
+    (other,) = _report(_mode(90, 10), _mode(50, 50)).features
+    assert other.verdict == "DRIFT" and other.value == pytest.approx(0.4)
+    assert (other.n, other.n_baseline, other.threshold, other.split) == (100, 100, 0.1, WHOLE_SPAN)
+    assert other.p_value is not None and other.p_value < 1e-6
+
+
+def test_splits_that_differ_are_no_drift_while_the_span_is_the_same() -> None:
+    splits = {"train": _mode(50, 0), "eval": _mode(0, 50)}
+    found = make_report(
+        splits, _mode(50, 50), Baseline(_mode(50, 50)), {"mode": LINF}, dict.fromkeys(splits, CLEAN), 10
+    )
+    assert [(row.verdict, row.value) for row in found.features] == [("OK", 0.0)]
 
 
 @pytest.mark.parametrize(
-    ("current", "baseline", "reason"),
+    ("span", "baseline", "reason"),
     [
-        ({"train": {}}, {"train": _mode(50, 50)}, "absent from this span's split 'train'"),
-        ({"train": _mode(50, 50)}, {"train": {}}, "absent from the previous span's split 'train'"),
-        ({"train": _mode(50, 50)}, {"eval": _mode(50, 50)}, "absent from the previous span's split 'train'"),
-        ({"train": _mode(0, 0, 7)}, {"train": _mode(50, 50)}, "all 7 rows lack a value"),
-        ({"train": _mode(5, 4)}, {"train": _mode(50, 50)}, "9 values, fewer than min_count 10"),
+        ({}, _mode(50, 50), "absent from this span"),
+        (_mode(50, 50), {}, "absent from the previous span"),
+        (_mode(0, 0, 7), _mode(50, 50), "this span: all 7 rows lack a value"),
+        (_mode(5, 4), _mode(50, 50), "9 values, fewer than min_count 10"),
     ],
 )
 def test_what_has_no_other_side_is_undefined(
-    current: dict[str, dict[str, FeatureSummary]], baseline: dict[str, dict[str, FeatureSummary]], reason: str
+    span: dict[str, FeatureSummary], baseline: dict[str, FeatureSummary], reason: str
 ) -> None:
-    drift = next(d for d in _report(current, baseline).features if d.split == "train")
+    (drift,) = _report(span, baseline).features
     assert (drift.verdict, drift.value) == ("UNDEFINED", None)
     assert reason in drift.reason
 
 
-def test_a_split_of_the_previous_span_only_is_listed() -> None:
-    report = _report({"train": _mode(50, 50)}, {"train": _mode(50, 50), "holdout": _mode(50, 50)})
-    assert [(d.split, d.verdict) for d in report.features] == [("train", "OK"), ("holdout", "UNDEFINED")]
-
-
 def test_no_baseline_is_said() -> None:
-    report = _report({"train": _mode(50, 50)}, Baseline(absent="there are no statistics of a previous span"))
+    report = _report(_mode(50, 50), Baseline(absent="there are no statistics of a previous span"))
     assert (report.status, report.features) == ("NOT_EVALUATED", ())
     assert report.reason == "there are no statistics of a previous span"
 
 
 def test_no_comparator_is_said() -> None:
-    report = make_report({"train": _mode(9, 9)}, Baseline({"train": _mode(9, 9)}), {}, {"train": CLEAN}, 1)
+    report = make_report({"train": _mode(9, 9)}, _mode(9, 9), Baseline(_mode(9, 9)), {}, {"train": CLEAN}, 1)
     assert (report.status, report.reason) == ("NOT_EVALUATED", "the schema carries no drift comparator")
 
 
@@ -94,7 +102,7 @@ ANOMALIES = text_format.Parse(
 
 
 def test_anomalies_are_told_without_values_and_without_comparators() -> None:
-    report = _report({"train": _mode(50, 50)}, {"train": _mode(50, 50)}, ANOMALIES)
+    report = _report(_mode(50, 50), _mode(50, 50), ANOMALIES)
     assert [(a.feature, a.severity, a.short) for a in report.anomalies] == [
         (WHOLE_SPLIT, "WARNING", "Low num examples"),
         ("temp", "ERROR", "Out-of-range values"),
@@ -104,7 +112,7 @@ def test_anomalies_are_told_without_values_and_without_comparators() -> None:
 
 def test_empty_split_is_an_error() -> None:
     missing = anomalies_pb2.Anomalies(data_missing=True)
-    report = _report({"train": {}}, {"train": _mode(50, 50)}, missing)
+    report = _report({}, _mode(50, 50), missing)
     assert [(a.feature, a.severity, a.short) for a in report.anomalies] == [
         (WHOLE_SPLIT, "ERROR", "Empty split")
     ]
@@ -114,7 +122,7 @@ def test_empty_split_is_an_error() -> None:
 
 
 def test_all_null_feature_is_a_warning_even_without_baseline() -> None:
-    report = _report({"train": _mode(0, 0, 7)}, Baseline(absent="none"))
+    report = _report(_mode(0, 0, 7), Baseline(absent="none"))
     assert [(a.feature, a.severity, a.description) for a in report.anomalies] == [
         ("mode", "WARNING", "All 7 rows lack a value.")
     ]
@@ -122,9 +130,9 @@ def test_all_null_feature_is_a_warning_even_without_baseline() -> None:
 
 
 def test_refusals_follow_the_configuration() -> None:
-    report = _report({"train": _mode(90, 10)}, {"train": _mode(50, 50)}, ANOMALIES)
+    report = _report(_mode(90, 10), _mode(50, 50), ANOMALIES)
     error = "split=train feature=temp: schema anomaly of severity ERROR: Out-of-range values"
-    drift = "split=train feature=mode: drift, infinity_norm 0.4 over its threshold 0.1"
+    drift = "feature=mode: drift, infinity_norm 0.4 over its threshold 0.1"
     assert refusals(report, MonitoringConfig()) == [error]
     assert refusals(report, MonitoringConfig(on_drift="fail")) == [error, drift]
     assert refusals(report, MonitoringConfig(fail_on="never")) == []
