@@ -26,7 +26,7 @@ from typing import Any
 import portalocker
 import pydantic
 
-from components.errors import BusyError, DataError
+from components.errors import BusyError, DataError, list_briefly
 from components.executor_base import write_atomically
 from components.governance.core.entries import GENESIS, Anchor, ChainError, Entry, Head, Purpose
 from components.release.keys import PrivateKey, PublicKey
@@ -34,8 +34,9 @@ from components.release.manifest import Signature, utc_now
 
 #: An entry is a kilobyte or two; a policy of a thousand people is some hundred kilobytes.
 MAX_ENTRY_BYTES = 4 << 20
-#: Which key an entry must be signed with, given the entries before it; raises ChainError for none.
-KeyOf = Callable[[Entry, Sequence[Entry]], PublicKey]
+#: Whose signature makes an entry valid, given the entries before it: any of these. A locale that has
+#: changed its key has several. Raises ChainError where nobody's would.
+KeysOf = Callable[[Entry, Sequence[Entry]], Sequence[PublicKey]]
 
 
 class Chain:
@@ -44,20 +45,20 @@ class Chain:
     Not shared between threads; each `locked()` excludes every other process and thread.
     """
 
-    def __init__(self, folder: Path, name: str, format: Purpose, key_of: KeyOf, place: str) -> None:
+    def __init__(self, folder: Path, name: str, format: Purpose, keys_of: KeysOf, place: str) -> None:
         """Makes nothing on disk.
 
         Args:
           folder: Where the log is.
           name: Its file name without ending; written into each entry.
           format: What kind of log it is.
-          key_of: Which key an entry must be signed with.
+          keys_of: Whose signature makes an entry valid.
           place: Begins every message, such as `locale eu-west: budget ledger`.
         """
         self.path = folder / f"{name}.jsonl"
         self.head_path = folder / f"{name}.head.json"
         self.name, self.format, self.place = name, format, place
-        self._key_of = key_of
+        self._keys_of = keys_of
         self._lock_path = folder / f".{name}.lock"
 
     @contextlib.contextmanager
@@ -110,12 +111,10 @@ class Chain:
                 )
             if entry.previous != digest:
                 raise self._broken(number, "does not carry the digest of the entry before; one was altered")
-            key = self._key_of(entry, entries)
-            if entry.signature is None or not (
-                entry.signature.key_id == key.key_id
-                and key.verifies_bytes(entry.signed_bytes(), entry.signature.value)
-            ):
-                raise self._broken(number, f"is not signed by the key {key.key_id}")
+            keys = self._keys_of(entry, entries)
+            if not _signed_by(entry, keys):
+                names = list_briefly(key.key_id for key in keys) or "anyone who might"
+                raise self._broken(number, f"is not signed by the key {names}")
             digest = hashlib.sha256(line).hexdigest()
             entries.append(entry)
         self._check_head(entries, head)
@@ -145,13 +144,13 @@ class Chain:
         )
         # As a reader will see it: numbers and texts in their JSON form.
         draft = Entry.model_validate_json(draft.to_exec_property())
-        allowed = self._key_of(draft, entries)
-        if allowed.key_id != key.public.key_id:
+        allowed = [found.key_id for found in self._keys_of(draft, entries)]
+        if key.public.key_id not in allowed:
             raise ChainError(
                 f"{self.place}: key {key.public.key_id} may not write this entry ({kind}); "
-                f"allowed: key {allowed.key_id}"
+                f"allowed: {list_briefly(allowed) or 'nobody'}"
             )
-        signature = Signature(key_id=allowed.key_id, value=key.sign_bytes(draft.signed_bytes()))
+        signature = Signature(key_id=key.public.key_id, value=key.sign_bytes(draft.signed_bytes()))
         entry = draft.model_copy(update={"signature": signature})
         with self._os_errors("cannot be written"):
             if len(entries) == 1 and not self.head_path.exists() and self._wrote(entries[0], key):
@@ -249,12 +248,10 @@ class Chain:
         write_atomically(self.head_path, head.to_exec_property() + "\n")
 
     def _head_signed(self, head: Head, entries: Sequence[Entry]) -> bool:
-        key = self._key_of(entries[head.entries - 1], entries[: head.entries - 1])
-        return (
-            head.signature is not None
-            and head.signature.key_id == key.key_id
-            and key.verifies_bytes(head.signed_bytes(), head.signature.value)
-        )
+        writer = entries[head.entries - 1]
+        keys = self._keys_of(writer, entries[: head.entries - 1])
+        same = head.signature and writer.signature and head.signature.key_id == writer.signature.key_id
+        return bool(same) and _signed_by(head, keys)
 
     def _write_line(self, line: bytes) -> None:
         _, complete = self._lines()
@@ -287,3 +284,10 @@ class Chain:
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise DataError(f"{self.place}: {what} ({self.path.parent}: {reason}).") from error
+
+
+def _signed_by(document: Entry | Head, keys: Sequence[PublicKey]) -> bool:
+    if document.signature is None:
+        return False
+    key_id, value = document.signature.key_id, document.signature.value
+    return any(key.key_id == key_id and key.verifies_bytes(document.signed_bytes(), value) for key in keys)

@@ -41,8 +41,8 @@ RESERVATION_DIGITS = 12
 class Ledger:
     """The ledger of one locale and privacy unit: `<folder>/ledger-<unit>.jsonl`."""
 
-    def __init__(self, folder: Path, locale: str, unit: PrivacyUnit, trusted: PublicKey) -> None:
-        """Makes nothing on disk; `trusted` is the public half of the locale's key."""
+    def __init__(self, folder: Path, locale: str, unit: PrivacyUnit, trusted: Sequence[PublicKey]) -> None:
+        """Makes nothing on disk; `trusted` are the locale's public keys, old ones included."""
         self.locale, self.unit = locale, unit
         self.place = f"locale {locale}: budget ledger ({unit})"
         self.chain = Chain(

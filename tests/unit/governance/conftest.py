@@ -30,6 +30,6 @@ def cost() -> PrivacyCost:
 
 @pytest.fixture
 def ledger(tmp_path: Path, key: PrivateKey, budget: BudgetConfig) -> Ledger:
-    made = Ledger(tmp_path / "governance", "eu-west", "series", key.public)
+    made = Ledger(tmp_path / "governance", "eu-west", "series", [key.public])
     made.open(key, budget)
     return made

@@ -19,7 +19,7 @@ from components.release.keys import PrivateKey, new_private_key
 
 
 def make(folder: Path, key: PrivateKey, name: str = "ledger-record") -> Chain:
-    return Chain(folder, name, "isthmus-ledger", lambda entry, before: key.public, "locale x: ledger")
+    return Chain(folder, name, "isthmus-ledger", lambda entry, before: [key.public], "locale x: ledger")
 
 
 def add(chain: Chain, key: PrivateKey, *numbers: int) -> list[Entry]:

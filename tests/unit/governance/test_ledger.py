@@ -145,11 +145,11 @@ def test_a_ledger_that_was_never_opened_reserves_nothing(
     tmp_path: Path, key: PrivateKey, cost: PrivacyCost
 ) -> None:
     with pytest.raises(DataError, match="not opened"):
-        Ledger(tmp_path, "eu-west", "series", key.public).reserve(key, "work-1", 1, cost)
+        Ledger(tmp_path, "eu-west", "series", [key.public]).reserve(key, "work-1", 1, cost)
 
 
 def test_a_ledger_of_another_locale_is_not_taken(ledger: Ledger, key: PrivateKey) -> None:
-    other = Ledger(ledger.chain.path.parent, "us-east", "series", key.public)
+    other = Ledger(ledger.chain.path.parent, "us-east", "series", [key.public])
     with pytest.raises(ChainError, match="of another locale"):
         other.state()
 
@@ -179,7 +179,7 @@ def _reserve_in_child(folder: str, pem: str, work: str, results) -> None:
     key = load_private_key(SecretRef(file=pem))
     cost = PrivacyCost(unit="series", events=(Gaussian(noise_multiplier=20.0),))
     try:
-        Ledger(Path(folder), "eu-west", "series", key.public).reserve(key, work, 1, cost)
+        Ledger(Path(folder), "eu-west", "series", [key.public]).reserve(key, work, 1, cost)
         results.put("reserved")
     except PrivacyBudgetExceededError:
         results.put("refused")
@@ -189,7 +189,7 @@ def test_of_runs_at_once_only_as_many_pass_as_the_budget_allows(tmp_path: Path, 
     from components.release.keys import ensure_key_pair
 
     key = ensure_key_pair(tmp_path / "key")
-    ledger = Ledger(tmp_path / "governance", "eu-west", "series", key.public)
+    ledger = Ledger(tmp_path / "governance", "eu-west", "series", [key.public])
     ledger.open(key, budget)
     ledger.reserve(key, "before", 0, PrivacyCost(unit="series", events=(Gaussian(noise_multiplier=20.0),)))
     context = multiprocessing.get_context("fork")
@@ -221,7 +221,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
         self.folder = tempfile.TemporaryDirectory()
         self.key = _KEY
-        self.ledger = Ledger(Path(self.folder.name), "x", "series", self.key.public)
+        self.ledger = Ledger(Path(self.folder.name), "x", "series", [self.key.public])
         self.ledger.open(self.key, BudgetConfig(epsilon=0.2, delta=1e-6, unit="series"))
         self.counted: dict[str, PrivacyCost] = {}
         self.spent = 0.0
@@ -272,3 +272,16 @@ TestLedgerMachine = LedgerMachine.TestCase
 TestLedgerMachine.settings = settings(
     max_examples=8, stateful_step_count=12, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+
+
+def test_a_locale_that_changed_its_key_reads_what_the_old_one_signed(
+    ledger: Ledger, key: PrivateKey, cost: PrivacyCost
+) -> None:
+    ledger.reserve(key, "work-1", 1, cost)
+    new = new_private_key()
+    folder = ledger.chain.path.parent
+    both = Ledger(folder, "eu-west", "series", [new.public, key.public])
+    both.commit(new, "work-1", 1, cost, MODEL_A, FIRST)
+    assert both.state().of_model(MODEL_A) is not None
+    with pytest.raises(ChainError, match="entry 1 is not signed"):
+        Ledger(folder, "eu-west", "series", [new.public]).state()
