@@ -12,6 +12,7 @@ setuptools.setup(
     ),
     package_data={
         "pipeline": ["templates/*", "report/templates/*"],
+        "components": ["release/schemas/*.json"],
         "schemas": ["*/*.pbtxt"],
     },
 )

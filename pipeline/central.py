@@ -43,14 +43,14 @@ def build(deployment: Deployment) -> Pipeline:
     ideal = _fingerprint(configs.ideal, pinned) if configs.ideal else ""
     built = nodes(
         configs,
-        releases=resolve_releases(
-            configs.merge_gen.exchange_uri, configs.merge_gen.locales, configs.merge_gen.spans
-        ),
+        releases=resolve_releases(configs.merge_gen),
         test_fingerprint=_fingerprint(configs.test),
         ideal_fingerprint=ideal,
         ideal_span=NEWEST_SPAN if pinned == "latest" else pinned,
         seed=deployment.seed,
-        push_fingerprint=push_fingerprint(previous_pushes(Path(deployment.root), NAME)),
+        push_fingerprint=push_fingerprint(
+            previous_pushes(Path(deployment.root), NAME), configs.pusher.storage
+        ),
     )
     return local_pipeline(deployment, NAME, built)
 

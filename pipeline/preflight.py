@@ -7,6 +7,7 @@ written. Rows are read by ExampleGen, which looks at all of them.
 from __future__ import annotations
 
 import tempfile
+from datetime import datetime, timezone
 from pathlib import Path
 
 from components.errors import ConfigError, DataError, IsthmusError
@@ -15,6 +16,7 @@ from components.example_gen.core.reading import read_blocks
 from components.example_gen.core.spans import resolve_sources
 from components.release import keys
 from components.release.storage import open_store
+from components.release.trust import load_keys
 from pipeline.config.model import Deployment
 from pipeline.config.resolve import central_configs, regional_configs
 
@@ -25,12 +27,15 @@ def examine_locale(deployment: Deployment, name: str) -> IsthmusError | None:
     try:
         _examine_source(regional_configs(deployment, name).example_gen, locale.span)
         signing = keys.load_private_key(locale.signing_key)
-        trusted = keys.load_public_key(locale.trusted_key)
-        if signing.public.key_id != trusted.key_id:
+        trusted, problems = load_keys(locale.trusted_key)
+        if problems:
+            return ConfigError(f"locale {name}: trusted_key: {problems[0]}")
+        now = datetime.now(timezone.utc)
+        if all(signing.public.key_id != key.key_id or key.why_not_now(now) for key in trusted):
+            known = ", ".join(f"{key.key_id} {key.why_not_now(now)}".strip() for key in trusted)
             return ConfigError(
-                f"locale {name}: signing_key has key id {signing.public.key_id}, "
-                f"trusted_key {trusted.key_id}; "
-                "allowed: the two halves of one pair"
+                f"locale {name}: signing_key has key id {signing.public.key_id}, trusted_key {known}; "
+                "allowed: the two halves of one pair, believed now"
             )
     except IsthmusError as error:
         return error
@@ -44,7 +49,7 @@ def examine_centre(deployment: Deployment) -> None:
       ConfigError: the exchange cannot be written.
       DataError: the test set is missing, empty, or lacks a column (the label among them).
     """
-    store = open_store(deployment.exchange.uri)
+    store = open_store(deployment.exchange.uri, options=deployment.exchange.storage_options)
     if store.is_local:
         folder = Path(store.path())
         try:

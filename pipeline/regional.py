@@ -55,7 +55,7 @@ def build(deployment: Deployment, locale: str, *, stage: str = "merge", small: b
         seed=deployment.seed,
         previous_statistics_uri=statistics_uri,
         previous_statistics_fingerprint=statistics_fingerprint,
-        push_fingerprint=push_fingerprint(previous_pushes(root, locale)),
+        push_fingerprint=push_fingerprint(previous_pushes(root, locale), deployment.exchange.storage_options),
     )
     return local_pipeline(deployment, locale, built)
 

@@ -9,8 +9,10 @@ import pydantic
 
 from components.config_base import ComponentConfig
 from components.dataset import DatasetConfig
+from components.release.checks import ReleaseLimits
 from components.release.manifest import LOCALE_PATTERN
-from components.release.verify import ReleaseLimits
+from components.release.options import DEFAULT_OPTIONS, StorageOptions
+from components.release.trust import TrustedKeys
 
 
 class MergeLocale(ComponentConfig):
@@ -19,12 +21,13 @@ class MergeLocale(ComponentConfig):
     Attributes:
       name: Name of the locale: its folder in the exchange, its split after the merge.
       sharing: `restricted` (only synthetic, BLESSED releases are taken) or `open`.
-      trusted_key: Its public key: PEM, base64 of the 32 raw bytes, or the path of a file with either.
+      trusted_key: Its public key: PEM, base64 of the 32 raw bytes, or the path of a file with either; or
+        a list of such keys, each with the time that it is believed (`components.release.trust`).
     """
 
     name: str = pydantic.Field(pattern=LOCALE_PATTERN)
     sharing: Literal["restricted", "open"]
-    trusted_key: str = pydantic.Field(min_length=1)
+    trusted_key: TrustedKeys
 
 
 class MergeGenConfig(ComponentConfig):
@@ -33,6 +36,10 @@ class MergeGenConfig(ComponentConfig):
     Attributes:
       dataset: The columns that every release must have.
       exchange_uri: The exchange; anything fsspec opens.
+      storage: How to reach it.
+      memory_uri: Folder of the centre, outside the exchange, that keeps what was merged and revoked
+        before (`components.release.memory`); empty keeps nothing, and then a set-back exchange is not
+        noticed.
       locales: The locales that may contribute.
       quorum: How many must: a whole number counts locales, a fraction in (0, 1] is a share of them,
         rounded up (`1` is one locale, `1.0` is all of them).
@@ -42,6 +49,8 @@ class MergeGenConfig(ComponentConfig):
 
     dataset: DatasetConfig
     exchange_uri: str = pydantic.Field(min_length=1)
+    storage: StorageOptions = DEFAULT_OPTIONS
+    memory_uri: str = ""
     locales: tuple[MergeLocale, ...] = pydantic.Field(min_length=1)
     quorum: (
         Annotated[int, pydantic.Field(strict=True, ge=1)]

@@ -18,13 +18,21 @@ from typing import Any
 import pyarrow as pa
 
 from components.config_base import canonical_json
-from components.errors import ConfigError, DataError, QuorumError, ReleaseError
+from components.errors import DataError, QuorumError, ReleaseError
 from components.merge_gen.config import MergeGenConfig, MergeLocale
-from components.merge_gen.resolution import Resolution, ResolvedRelease
-from components.release.keys import PublicKey, load_public_key
+from components.merge_gen.resolution import Resolution, ResolvedRelease, open_memory
+from components.release.checks import ReleaseLimits
+from components.release.keys import PublicKey
 from components.release.manifest import Manifest
+from components.release.memory import ExchangeMemory, SeenRevocation, load_memory, save_memory
 from components.release.storage import Store, open_store
-from components.release.verify import ReleaseLimits, VerifiedRelease, checked_chunks, verify_release
+from components.release.trust import load_keys
+from components.release.verify import (
+    RevokedReleaseError,
+    VerifiedRelease,
+    checked_chunks,
+    verify_release,
+)
 from components.split_io import arrow_schema, read_records, split_path, stored_schema
 
 STAGING = ".merging"
@@ -43,8 +51,10 @@ class Accepted:
     sharing: str
     kind: str
     span: int
+    sequence: int
     release_id: str
     uri: str
+    manifest_sha256: str
     key_id: str
     digest: str
     rows: int
@@ -63,6 +73,7 @@ class MergeResult:
       missing: Locales that have no release.
       quorum: How many releases were needed.
       verdict: `merged` or `quorum not met`.
+      warnings: What is odd, but decided nothing: clocks, forged revocations, names that differ in case.
     """
 
     accepted: tuple[Accepted, ...]
@@ -70,6 +81,7 @@ class MergeResult:
     missing: tuple[str, ...]
     quorum: int
     verdict: str
+    warnings: tuple[str, ...] = ()
 
     @property
     def data_digest(self) -> str:
@@ -85,6 +97,7 @@ class MergeResult:
             "refused": list(self.refused),
             "missing": list(self.missing),
             "verdict": self.verdict,
+            "warnings": list(self.warnings),
             "data_digest": self.data_digest,
         }
 
@@ -118,34 +131,54 @@ def merge_releases(config: MergeGenConfig, resolution: Resolution, output: Path)
     Raises:
       DataError: the exchange cannot be read, or `output` cannot be written.
     """
-    store = open_store(config.exchange_uri)
+    store = open_store(config.exchange_uri, options=config.storage)
+    memory_store = open_memory(config)
+    memory = load_memory(memory_store)
     locales = {locale.name: locale for locale in config.locales}
-    trusted: dict[str, tuple[PublicKey, ...]] = {}
-    key_errors: dict[str, str] = {}
-    for locale in config.locales:
-        try:
-            trusted[locale.name] = (load_public_key(locale.trusted_key),)
-        except ConfigError as error:
-            key_errors[locale.name] = str(error)
-    accepted, refused = [], []
+    loaded = {locale.name: load_keys(locale.trusted_key) for locale in config.locales}
+    trusted = {name: keys for name, (keys, _) in loaded.items()}
+    warnings = [*resolution.warnings, *(problem for _, problems in loaded.values() for problem in problems)]
+    accepted = []
+    refused = [item.model_dump() for item in resolution.refused]
     staging = output / STAGING
     for found in resolution.releases:
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
         try:
-            if found.locale in key_errors:
-                raise ReleaseError(f"{found.uri}: cannot be verified: {key_errors[found.locale]}")
+            keys, problems = loaded[found.locale]
+            if not keys:
+                raise ReleaseError(f"{found.uri}: cannot be verified: {problems[0]}")
             release = _take(config, locales[found.locale], found, store, trusted, staging)
         except DataError as error:  # a release that cannot be read is left out like one that is altered
             refused.append({"locale": found.locale, "uri": found.uri, "reason": str(error)})
+            if isinstance(error, RevokedReleaseError):
+                memory = _with_revocation(memory, error)
             continue
         finally_at = split_path(output, found.locale)
         shutil.rmtree(finally_at, ignore_errors=True)
         split_path(staging, found.locale).replace(finally_at)
         accepted.append(_accepted(locales[found.locale], found, release))
+        warnings += release.warnings
+        memory = memory.with_release(found.location, release.manifest.created_at)
     shutil.rmtree(staging, ignore_errors=True)
+    save_memory(memory_store, memory)
     verdict = "merged" if len(accepted) >= config.quorum_count else "quorum not met"
-    return MergeResult(tuple(accepted), tuple(refused), resolution.missing, config.quorum_count, verdict)
+    return MergeResult(
+        tuple(accepted),
+        tuple(refused),
+        resolution.missing,
+        config.quorum_count,
+        verdict,
+        tuple(dict.fromkeys(warnings)),
+    )
+
+
+def _with_revocation(memory: ExchangeMemory, error: RevokedReleaseError) -> ExchangeMemory:
+    note = error.revocation
+    seen = SeenRevocation(
+        release_id=note.release_id, key_id=note.key_id, revoked_at=note.revoked_at, reason=note.reason
+    )
+    return memory.with_revocation(note.locale, note.content_digest, seen)
 
 
 def _accepted(locale: MergeLocale, found: ResolvedRelease, release: VerifiedRelease) -> Accepted:
@@ -155,8 +188,10 @@ def _accepted(locale: MergeLocale, found: ResolvedRelease, release: VerifiedRele
         sharing=locale.sharing,
         kind=manifest.kind,
         span=manifest.span,
+        sequence=manifest.sequence,
         release_id=manifest.release_id,
         uri=found.uri,
+        manifest_sha256=release.manifest_sha256,
         key_id=manifest.signature.key_id if manifest.signature else "",
         digest=manifest.content_digest,
         rows=manifest.total_rows,

@@ -36,7 +36,7 @@ class Executor(BaseExecutor):
         if pinned:
             resolution = Resolution.from_exec_property(pinned)
         else:
-            resolution = resolve_releases(config.exchange_uri, config.locales, config.spans)
+            resolution = resolve_releases(config)
         try:
             result = merge_releases(config, resolution, Path(examples.uri))
         except OSError as error:

@@ -8,6 +8,8 @@ from components.config_base import ComponentConfig
 from components.dataset import DatasetConfig
 from components.egress.config import EgressConfig
 from components.release.manifest import ReleaseKind
+from components.release.options import DEFAULT_OPTIONS, StorageOptions
+from components.release.privacy import PrivacyClaim
 from components.secrets import SecretRef
 
 
@@ -21,8 +23,9 @@ class PusherConfig(ComponentConfig):
       create_key_if_missing: Make the key pair when `signing_key.file` is not there. False: in
         production a person makes the key, and hands the public half to the centre.
       config_digest: SHA-256 of the deployment's configuration, written into the manifest.
-      privacy_mechanism: Name of the mechanism in the privacy statement.
-      privacy_sentences: The statement; empty writes what is true without differential privacy.
+      privacy: What the synthesizer's accountant counted, for the privacy statement; None states that there
+        is no differential privacy.
+      storage: How to reach the exchange.
       dataset: The columns that may leave; without it neither columns nor values are judged, so the
         border check refuses a restricted locale's pipeline that gives none.
       egress: What the locale lets out.
@@ -34,8 +37,8 @@ class PusherConfig(ComponentConfig):
     signing_key: SecretRef
     create_key_if_missing: bool = False
     config_digest: str = pydantic.Field(default="", pattern=r"^([0-9a-f]{64})?$")
-    privacy_mechanism: str = "none (no differential privacy)"
-    privacy_sentences: tuple[str, ...] = ()
+    privacy: PrivacyClaim | None = None
+    storage: StorageOptions = DEFAULT_OPTIONS
     dataset: DatasetConfig | None = None
     egress: EgressConfig = EgressConfig()
     operator_holds_rows: bool = False
@@ -44,6 +47,8 @@ class PusherConfig(ComponentConfig):
     def _check_key(self) -> PusherConfig:
         if self.create_key_if_missing and self.signing_key.file is None:
             raise ValueError("create_key_if_missing needs signing_key.file; a variable cannot be created")
+        if self.privacy is not None and self.kind == "open":
+            raise ValueError("privacy is about synthetic rows; an open locale releases its rows themselves")
         return self
 
 
@@ -52,10 +57,14 @@ class ModelPusherConfig(ComponentConfig):
 
     Attributes:
       registry_uri: The registry; anything fsspec opens.
+      storage: How to reach it.
+      signing_key: The centre's Ed25519 private key; without one, versions are not signed.
       name: Name of the model; versions are `<registry>/<name>/1`, `2`, ...
       config_digest: SHA-256 of the deployment's configuration, written into the manifest.
     """
 
     registry_uri: str = pydantic.Field(min_length=1)
+    storage: StorageOptions = DEFAULT_OPTIONS
+    signing_key: SecretRef | None = None
     name: str = pydantic.Field(default="detector", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")
     config_digest: str = pydantic.Field(default="", pattern=r"^([0-9a-f]{64})?$")

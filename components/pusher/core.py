@@ -19,11 +19,12 @@ from components.egress.schema import parse_schema, public_values, released_schem
 from components.egress.statistics import check_are_of, check_listed
 from components.errors import DataError, InternalError, list_briefly
 from components.pusher.config import PusherConfig
+from components.pusher.publishing import NOTHING, cleared_by_nobody, publish_cleared
 from components.pusher.verdict import read_verdict
-from components.release.exchange import publish_release
-from components.release.keys import PrivateKey, ensure_key_pair, load_private_key
-from components.release.manifest import SCHEMA_VALIDATED, PrivacyStatement, Versions
-from components.release.storage import Source, open_store
+from components.release.manifest import SCHEMA_VALIDATED, Versions
+from components.release.privacy import PrivacyStatement, open_statement, synthetic_statement
+from components.release.publish import BeforePublish, draft_release
+from components.release.storage import Source
 from components.schema_gen.curated import curated_schema
 from components.split_io import list_splits, read_batches, read_records, shard_paths, stored_schema
 from components.version import __version__
@@ -51,8 +52,20 @@ class RegionInputs:
     blessing: Path | None = None
 
 
-def push_region(config: PusherConfig, locale: str, span: int, inputs: RegionInputs) -> dict[str, Any]:
+def push_region(
+    config: PusherConfig,
+    locale: str,
+    span: int,
+    inputs: RegionInputs,
+    before_publish: BeforePublish = cleared_by_nobody,
+) -> dict[str, Any]:
     """Publishes a release, or says why not.
+
+    Args:
+      config: Where to, with which key.
+      locale, span: Where the rows are from.
+      inputs: What to make the release of.
+      before_publish: Asked when the content is settled and before anything is written to the exchange.
 
     Returns:
       The content of `push.json`.
@@ -67,7 +80,7 @@ def push_region(config: PusherConfig, locale: str, span: int, inputs: RegionInpu
     refusal = _refusal(config, inputs, gates)
     report: dict[str, Any] = {"locale": locale, "span": span, "kind": config.kind}
     if refusal:
-        return {**report, **_NOTHING, "reason": refusal}
+        return {**report, **NOTHING, "reason": refusal}
     splits = list_splits(inputs.examples)
     if config.kind == "synthetic" and splits != SYNTHETIC_SPLITS:
         raise DataError(
@@ -83,9 +96,7 @@ def push_region(config: PusherConfig, locale: str, span: int, inputs: RegionInpu
     files = _files(config, inputs, splits, rows, judged, place)
     if evaluation is not None:
         files["evaluation.json"] = (json.dumps(evaluation, indent=1, sort_keys=True) + "\n").encode()
-    published = publish_release(
-        open_store(config.exchange_uri),
-        _signing_key(config),
+    draft = draft_release(
         files,
         locale=locale,
         span=span,
@@ -98,35 +109,7 @@ def push_region(config: PusherConfig, locale: str, span: int, inputs: RegionInpu
         verdict="BLESSED" if config.kind == "synthetic" else SCHEMA_VALIDATED,
         gates=gates,
     )
-    manifest = published.manifest
-    return {
-        **report,
-        "pushed": True,
-        "outcome": published.outcome,
-        "reason": f"the verdict is {manifest.verdict}",
-        "uri": published.uri,
-        "release_id": manifest.release_id,
-        "content_digest": manifest.content_digest,
-        "key_id": manifest.signature.key_id if manifest.signature else "",
-        "rows": manifest.total_rows,
-        "rows_per_split": dict(manifest.rows),
-        "bytes": manifest.total_bytes,
-        "files": {name: entry.sha256 for name, entry in sorted(manifest.files.items())},
-    }
-
-
-_NOTHING: dict[str, Any] = {
-    "pushed": False,
-    "outcome": "refused",
-    "uri": "",
-    "release_id": "",
-    "content_digest": "",
-    "key_id": "",
-    "rows": 0,
-    "rows_per_split": {},
-    "bytes": 0,
-    "files": {},
-}
+    return {**report, **publish_cleared(config, draft, before_publish)}
 
 
 def _refusal(config: PusherConfig, inputs: RegionInputs, gates: dict[str, str]) -> str:
@@ -253,12 +236,6 @@ def _statistics(
     return bytes(merged.SerializeToString(deterministic=True))
 
 
-def _signing_key(config: PusherConfig) -> PrivateKey:
-    if config.create_key_if_missing and config.signing_key.file is not None:
-        return ensure_key_pair(config.signing_key.file)
-    return load_private_key(config.signing_key)
-
-
 def _version(package: str) -> str:
     try:
         return importlib.metadata.version(package)
@@ -267,26 +244,8 @@ def _version(package: str) -> str:
 
 
 def privacy_statement(config: PusherConfig, locale: str, span: int) -> PrivacyStatement:
-    """The statement of the configuration, or else what is true without differential privacy."""
+    """The statement of what the configuration claims, or else what is true without differential privacy."""
     extra = (HOLDS_ROWS.format(locale=locale),) if config.operator_holds_rows else ()
-    if config.privacy_sentences:
-        return PrivacyStatement(
-            mechanism=config.privacy_mechanism, sentences=(*config.privacy_sentences, *extra)
-        )
-    sentences: tuple[str, ...]
     if config.kind == "open":
-        sentences = (
-            f"These are the validated rows of locale {locale}, span {span}, themselves, not synthetic ones.",
-            "The sharing policy of the locale is open: nothing but its PII policy was applied to them.",
-        )
-    else:
-        sentences = (
-            f"These rows were drawn from a generative model trained on rows of locale {locale}, span {span}.",
-            "Training and sampling used no differential privacy: there is no bound that holds against "
-            "every attack and for every record.",
-            "Covered: the attacks and copy checks that this manifest's gates name as passed were measured "
-            "against held-out rows that the model never saw.",
-            "Not covered: attacks that are not named, attackers who combine this with other releases or "
-            "sources, and what categories and column names reveal by existing.",
-        )
-    return PrivacyStatement(mechanism=config.privacy_mechanism, sentences=(*sentences, *extra))
+        return open_statement(locale, span, extra)
+    return synthetic_statement(locale, span, config.privacy, extra)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ from components.config_base import canonical_json
 from components.errors import DataError, list_briefly
 from components.pusher.config import ModelPusherConfig
 from components.pusher.verdict import read_verdict
+from components.release.atomic import create_file, publish_directory
 from components.release.exchange import read_manifest_bytes
+from components.release.keys import PrivateKey, PublicKey, load_private_key
 from components.release.manifest import MANIFEST_NAME, FileEntry, utc_now
 from components.release.storage import (
     Source,
@@ -25,7 +27,7 @@ from components.release.storage import (
     file_entry,
     list_files,
     open_store,
-    publish_directory,
+    read_bounded,
     storage_errors,
 )
 from components.version import __version__
@@ -34,6 +36,7 @@ _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 #: Another pusher can take the version that we are about to take; more than this many in a row is a fault.
 _ATTEMPTS = 20
 _CLAIMS = ".claims"
+_SIGNING_CONTEXT = b"isthmus-model-v1\n"
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,9 @@ def push_model(config: ModelPusherConfig, inputs: ModelInputs) -> dict[str, Any]
         "config_digest": config.config_digest,
     }
     manifest["content_digest"] = hashlib.sha256(canonical_json(manifest).encode()).hexdigest()
-    store = open_store(config.registry_uri, "registry")
-    version, outcome = _publish(store, config.name, files, manifest)
+    store = open_store(config.registry_uri, "registry", config.storage)
+    key = load_private_key(config.signing_key) if config.signing_key else None
+    version, outcome = _publish(store, config.name, files, manifest, key)
     return {
         **base,
         "pushed": True,
@@ -122,7 +126,11 @@ def list_versions(store: Store, name: str) -> dict[int, dict[str, Any]]:
 
 
 def _publish(
-    store: Store, name: str, files: Mapping[str, Source], manifest: dict[str, Any]
+    store: Store,
+    name: str,
+    files: Mapping[str, Source],
+    manifest: dict[str, Any],
+    key: PrivateKey | None,
 ) -> tuple[int, str]:
     entries = {path: FileEntry(**entry) for path, entry in manifest["files"].items()}
     digest = manifest["content_digest"]
@@ -137,21 +145,54 @@ def _publish(
         if not store.is_local and not _claim(store, name, version, digest):
             taken.add(version)
             continue
-        body = (canonical_json({**manifest, "version": version, "created_at": utc_now()}) + "\n").encode()
-        if publish_directory(store, f"{name}/{version}", files, entries, body):
+        body = {**manifest, "version": version, "created_at": utc_now()}
+        signed = (canonical_json({**body, "signature": _signature(body, key)}) + "\n").encode()
+        if publish_directory(store, f"{name}/{version}", files, entries, signed):
             return version, "published"
     raise DataError(f"{store.address(name)}: {_ATTEMPTS} other pushers took the next version; run again.")
 
 
+def _signature(body: Mapping[str, Any], key: PrivateKey | None) -> dict[str, str] | None:
+    if key is None:
+        return None
+    return {
+        "algorithm": "ed25519",
+        "key_id": key.public.key_id,
+        "value": key.sign_bytes(_signed_bytes(body)),
+    }
+
+
+def _signed_bytes(manifest: Mapping[str, Any]) -> bytes:
+    unsigned = {name: value for name, value in manifest.items() if name != "signature"}
+    return _SIGNING_CONTEXT + canonical_json(unsigned).encode()
+
+
+def signed_by(manifest: Mapping[str, Any], keys: Collection[PublicKey] = ()) -> str:
+    """What a version's signature is worth, in words.
+
+    Args:
+      manifest: A version's manifest, as `list_versions` gives it.
+      keys: The centre's public keys; without any, the signature cannot be checked.
+    """
+    signature = manifest.get("signature")
+    if not isinstance(signature, Mapping):
+        return "not signed"
+    key_id = str(signature.get("key_id"))[:16]
+    for key in keys:
+        if key.key_id == key_id:
+            fits = key.verifies_bytes(_signed_bytes(manifest), str(signature.get("value")))
+            return (
+                f"signed by key {key_id}" if fits else f"ALTERED: the signature by key {key_id} does not fit"
+            )
+    return f"signed by key {key_id}, not checked"
+
+
 def _claim(store: Store, name: str, version: int, digest: str) -> bool:
     """Takes a version number on a store without rename; a killed pusher's own claim is taken up again."""
-    path = store.path(name, _CLAIMS, str(version))
-    with storage_errors("cannot publish to", store.address(name), "; nothing was published"):
-        try:
-            store.fs.pipe_file(path, digest.encode(), mode="create")
-            return True
-        except FileExistsError:
-            return bool(store.fs.cat_file(path) == digest.encode())
+    claim = f"{name}/{_CLAIMS}/{version}"
+    if create_file(store, claim, digest.encode()):
+        return True
+    return read_bounded(store, claim, len(digest)) == digest.encode()
 
 
 def _check_intact(store: Store, name: str, version: int, entries: Mapping[str, FileEntry]) -> None:
@@ -170,8 +211,8 @@ def _releases(merge_report: Path | None) -> list[dict[str, Any]]:
     if merge_report is None:
         return []
     report = json.loads((merge_report / "merge.json").read_text())
-    keys = ("locale", "span", "release_id", "digest")
-    return [{key: release[key] for key in keys} for release in report["accepted"]]
+    keys = ("locale", "span", "sequence", "release_id", "digest", "manifest_sha256")
+    return [{key: release[key] for key in keys if key in release} for release in report["accepted"]]
 
 
 def _summary(evaluation: Path | None) -> dict[str, Any]:

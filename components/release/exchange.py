@@ -1,6 +1,7 @@
 """The exchange: where regions leave releases and the centre finds them.
 
-Layout: `<exchange>/<locale>/span-<span>/<release_id>/`. A folder without `manifest.json` is no
+Layout: `<exchange>/<locale>/span-<span>/<sequence>-<release_id>/`, and beside such a folder its
+revocations, `<sequence>-<release_id>.revoked-<key id>.json`. A folder without `manifest.json` is no
 release, and nothing here lists it.
 """
 
@@ -11,29 +12,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from components.errors import DataError, ReleaseError
-from components.release.keys import PrivateKey
-from components.release.manifest import (
-    MANIFEST_NAME,
-    FileEntry,
-    Manifest,
-    build_manifest,
-    parse_manifest,
-    utc_now,
-)
-from components.release.storage import (
-    Source,
-    Store,
-    file_entry,
-    list_files,
-    open_store,
-    publish_directory,
-    replace_manifest,
-    storage_errors,
-)
+from components.errors import DataError
+from components.release.manifest import MANIFEST_NAME, utc_now
+from components.release.options import DEFAULT_OPTIONS, StorageOptions
+from components.release.storage import Store, child_names, open_store, read_bounded, storage_errors
 
-SPAN_FOLDER = re.compile(r"span-(0|[1-9][0-9]{0,17})")
-RELEASE_FOLDER = re.compile(r"[0-9a-f]{12}")
+SPAN_FOLDER = re.compile(r"span-(0|[1-9][0-9]{0,11})")
+RELEASE_FOLDER = re.compile(r"([1-9][0-9]{0,11})-([0-9a-f]{12})")
 #: A manifest lists file digests (about 120 bytes each) and some sentences: 1 MiB is 8,000 files.
 MAX_MANIFEST_BYTES = 1 << 20
 #: A manifest of ours is 3 deep.
@@ -42,31 +27,26 @@ MAX_MANIFEST_DEPTH = 8
 
 @dataclass(frozen=True, order=True)
 class ReleaseLocation:
-    """Where a release is: the locale, span and id that its path claims."""
+    """Where a release is: the locale, span, sequence and id that its path claims.
+
+    Locations of one locale sort from the oldest to the newest. Two publishers at the same instant can
+    take the same sequence for different contents; the id then decides, the same way for everyone.
+    """
 
     locale: str
     span: int
+    sequence: int
     release_id: str
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return f"{self.sequence}-{self.release_id}"
 
     @property
     def folder(self) -> str:
         """Path below the exchange."""
-        return f"{self.locale}/span-{self.span}/{self.release_id}"
-
-
-@dataclass(frozen=True)
-class PublishedRelease:
-    """What publishing came to.
-
-    Attributes:
-      manifest: The signed manifest that is in the exchange now.
-      uri: Its folder.
-      outcome: `published`, `already published` or `signed anew` (same content, other key).
-    """
-
-    manifest: Manifest
-    uri: str
-    outcome: str
+        return f"{self.locale}/span-{self.span}/{self.name}"
 
 
 def read_manifest_bytes(store: Store, folder: str, max_bytes: int = MAX_MANIFEST_BYTES) -> bytes | None:
@@ -75,139 +55,115 @@ def read_manifest_bytes(store: Store, folder: str, max_bytes: int = MAX_MANIFEST
     Raises:
       DataError: the exchange cannot be read.
     """
-    path = store.path(folder, MANIFEST_NAME)
-    with storage_errors("cannot read", store.address(folder)):
-        try:
-            with store.fs.open(path, "rb") as file:
-                return bytes(file.read(max_bytes + 1))
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            return None
+    return read_bounded(store, f"{folder}/{MANIFEST_NAME}" if folder else MANIFEST_NAME, max_bytes)
 
 
-def _child_names(store: Store, path: str) -> list[str]:
-    try:
-        return [entry.rstrip("/").rsplit("/", 1)[-1] for entry in store.fs.ls(path, detail=False)]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+def list_spans(store: Store, locale: str) -> list[int]:
+    """Spans that have a folder, in order; whether one holds a release is not looked at.
+
+    Raises:
+      DataError: the exchange cannot be read.
+    """
+    found = (SPAN_FOLDER.fullmatch(name) for name in child_names(store, locale))
+    return sorted(int(match.group(1)) for match in found if match)
+
+
+def list_folders(store: Store, locale: str, span: int) -> list[ReleaseLocation]:
+    """Folders of a span that are named as releases are, manifest or not, oldest first.
+
+    Raises:
+      DataError: the exchange cannot be read.
+    """
+    found = (RELEASE_FOLDER.fullmatch(name) for name in child_names(store, f"{locale}/span-{span}"))
+    return sorted(ReleaseLocation(locale, span, int(x.group(1)), x.group(2)) for x in found if x)
+
+
+def has_manifest(store: Store, location: ReleaseLocation) -> bool:
+    """Whether the folder is a release.
+
+    Raises:
+      DataError: the exchange cannot be read.
+    """
+    with storage_errors("cannot list", store.address(location.folder)):
+        return bool(store.fs.exists(store.path(location.folder, MANIFEST_NAME)))
 
 
 def list_releases(store: Store, locale: str, span: int | None = None) -> list[ReleaseLocation]:
-    """The releases of a locale, or of one span of it, by span and id; manifests only, unverified.
+    """The releases of a locale, or of one span of it, oldest first; manifests only, unverified.
 
     Raises:
       DataError: the exchange cannot be read.
     """
-    with storage_errors("cannot list", store.address(locale)):
-        store.fs.invalidate_cache()
-        spans = [span] if span is not None else []
-        if span is None:
-            for name in _child_names(store, store.path(locale)):
-                if match := SPAN_FOLDER.fullmatch(name):
-                    spans.append(int(match.group(1)))
-        found = []
-        for number in spans:
-            for name in _child_names(store, store.path(locale, f"span-{number}")):
-                if not RELEASE_FOLDER.fullmatch(name):
-                    continue
-                location = ReleaseLocation(locale, number, name)
-                if store.fs.exists(store.path(location.folder, MANIFEST_NAME)):
-                    found.append(location)
-    return sorted(found)
+    spans = list_spans(store, locale) if span is None else [span]
+    folders = (location for number in spans for location in list_folders(store, locale, number))
+    return [location for location in folders if has_manifest(store, location)]
 
 
 def latest_release(store: Store, locale: str, span: int | None = None) -> ReleaseLocation | None:
-    """The newest release: highest span, then latest `created_at`, then id; None if there is none.
+    """The newest release: highest span, then highest sequence, then id; None if there is none.
 
-    A manifest that does not parse sorts last within its span (it is refused when it is merged, not
-    here), so that junk beside a release does not hide it.
+    Names decide, not the manifests' times and not whether they verify: if a release that does not
+    verify were passed over, whoever can write to the exchange could bring an older one back by
+    damaging the newest.
 
     Raises:
       DataError: the exchange cannot be read.
     """
-    locations = list_releases(store, locale, span)
-    if not locations:
-        return None
-    newest_span = max(location.span for location in locations)
-
-    def age(location: ReleaseLocation) -> tuple[str, str]:
-        raw = read_manifest_bytes(store, location.folder) or b""
-        try:
-            manifest = parse_manifest(raw, location.folder, MAX_MANIFEST_BYTES, MAX_MANIFEST_DEPTH)
-        except ReleaseError:
-            return "", location.release_id
-        return manifest.created_at, location.release_id
-
-    return max((place for place in locations if place.span == newest_span), key=age)
+    spans = sorted(list_spans(store, locale), reverse=True) if span is None else [span]
+    for number in spans:
+        for location in reversed(list_folders(store, locale, number)):
+            if has_manifest(store, location):
+                return location
+    return None
 
 
-def publish_release(
-    store: Store, key: PrivateKey, files: Mapping[str, Source], created_at: str | None = None, **fields: Any
-) -> PublishedRelease:
-    """Signs a release and publishes it; the same content again changes nothing.
-
-    Args:
-      store: The exchange.
-      key: The locale's signing key.
-      files: Path inside the release to what goes there.
-      created_at: UTC time of the manifest; now when None.
-      **fields: The manifest's other fields (`locale`, `span`, `kind`, `rows`, `columns`, ...).
-
-    Raises:
-      DataError: not writable, full or unreachable; nothing half-visible is left.
-      ReleaseError: something else is already there under this id.
-    """
-    entries: dict[str, FileEntry] = {name: file_entry(source) for name, source in files.items()}
-    manifest = key.sign(build_manifest(created_at, files=entries, **fields))
-    location = ReleaseLocation(manifest.locale, manifest.span, manifest.release_id)
-    uri = store.address(location.folder)
-    if publish_directory(store, location.folder, files, entries, manifest.to_bytes()):
-        return PublishedRelease(manifest, uri, "published")
-    present = _present_manifest(store, location, manifest)
-    if key.public.verifies(present):
-        return PublishedRelease(present, uri, "already published")
-    replace_manifest(store, location.folder, manifest.to_bytes())
-    return PublishedRelease(manifest, uri, "signed anew")
-
-
-def _present_manifest(store: Store, location: ReleaseLocation, ours: Manifest) -> Manifest:
-    """The manifest that is there, after a check that the folder holds what ours would."""
-    uri = store.address(location.folder)
-    raw = read_manifest_bytes(store, location.folder)
-    remedy = "Something altered it. Move that folder away and run again."
-    try:
-        present = parse_manifest(raw or b"", uri, MAX_MANIFEST_BYTES, MAX_MANIFEST_DEPTH)
-    except ReleaseError as error:
-        raise ReleaseError(f"{error} {remedy}") from None
-    with storage_errors("cannot read", uri):
-        sizes = list_files(store, location.folder)
-    sizes.pop(MANIFEST_NAME, None)
-    wanted = {name: entry.size_bytes for name, entry in ours.files.items()}
-    if present.content_digest != ours.content_digest or sizes != wanted:
-        raise ReleaseError(f"{uri}: a release of this id is there, but with other files. {remedy}")
-    return present
-
-
-def is_published(push: Mapping[str, Any]) -> bool:
+def is_published(push: Mapping[str, Any], options: StorageOptions = DEFAULT_OPTIONS) -> bool:
     """Whether the release that a `push.json` names is in its exchange now; False if none was pushed."""
     if not push.get("pushed"):
         return False
-    store = open_store(str(push["uri"]))
+    store = open_store(str(push["uri"]), options=options)
     try:
         return read_manifest_bytes(store, "") is not None
     except DataError:
         return False
 
 
-def push_fingerprint(previous: Iterable[Mapping[str, Any]]) -> str:
-    """A Pusher's `fingerprint`: empty while what it pushed is still there, else never the same twice.
+def is_revoked(push: Mapping[str, Any], options: StorageOptions = DEFAULT_OPTIONS) -> bool:
+    """Whether a revocation lies beside the release of a `push.json`, whoever signed it."""
+    parent, _, name = str(push.get("uri", "")).rpartition("/")
+    if not push.get("pushed") or not RELEASE_FOLDER.fullmatch(name):
+        return False
+    try:
+        names = child_names(open_store(parent, options=options), "")
+    except DataError:
+        return False
+    return any(other.startswith(f"{name}.revoked-") for other in names)
+
+
+def push_fingerprint(previous: Iterable[Mapping[str, Any]], options: StorageOptions = DEFAULT_OPTIONS) -> str:
+    """A Pusher's `fingerprint`: empty while what it pushed is still there and not revoked.
 
     A cached Pusher would not notice that someone emptied the exchange or the registry. Give this
-    function the `push.json` of earlier runs; what is gone changes the result, so that it runs again.
+    function the `push.json` of earlier runs; what is gone or revoked changes the result, so that it
+    runs again.
+
+    Args:
+      previous: The `push.json` of earlier runs.
+      options: How to reach what they were pushed to.
     """
+    pushes = list(previous)
+    revoked = sorted(
+        str(push.get("release_id"))
+        for push in pushes
+        if push.get("outcome") == "revoked" or is_revoked(push, options)
+    )
+    if revoked:
+        # The same every time: the Pusher's answer, that this content was revoked, may be cached.
+        return f"revoked-{'-'.join(revoked)}"
     gone = sorted(
         str(push.get("release_id") or push.get("version"))
-        for push in previous
-        if push.get("pushed") and not is_published(push)
+        for push in pushes
+        if push.get("pushed") and not is_published(push, options)
     )
     # With the time: a release that goes, comes back and goes again must not meet its first return in
     # the cache.

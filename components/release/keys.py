@@ -1,4 +1,4 @@
-"""Ed25519 keys: made, stored, loaded and used to sign and verify manifests.
+"""Ed25519 keys: made, stored, loaded and used to sign and verify documents (manifests, revocations).
 
 Source: RFC 8032 (Ed25519), through the `cryptography` package.
 """
@@ -12,14 +12,16 @@ import hashlib
 import os
 import tempfile
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from components.errors import ConfigError, DataError
-from components.release.manifest import Manifest, Signature
+from components.release.signature import Signature, Signed
 from components.secrets import SecretRef
 
 #: A raw Ed25519 key, private or public, is 32 bytes (RFC 8032, section 5.1.5).
@@ -29,11 +31,22 @@ KEY_ID_DIGITS = 16
 TEXT_PREFIX = "ed25519:"
 
 
+S = TypeVar("S", bound=Signed)
+
+
 @dataclass(frozen=True)
 class PublicKey:
-    """A public key; `raw` are its 32 bytes."""
+    """A public key.
+
+    Attributes:
+      raw: Its 32 bytes.
+      not_before, not_after: From when and until when its owner is believed, UTC, by the clock of who
+        verifies; None is without a limit.
+    """
 
     raw: bytes
+    not_before: datetime | None = None
+    not_after: datetime | None = None
 
     @property
     def key_id(self) -> str:
@@ -44,11 +57,19 @@ class PublicKey:
         """`ed25519:` and base64 of the raw key: the form for a configuration file."""
         return TEXT_PREFIX + base64.b64encode(self.raw).decode()
 
-    def verifies(self, manifest: Manifest) -> bool:
-        """Whether the manifest's signature is this key's."""
-        if manifest.signature is None or manifest.signature.key_id != self.key_id:
+    def why_not_now(self, now: datetime) -> str:
+        """Why the key is not believed at this time, in words; empty if it is."""
+        if self.not_before is not None and now < self.not_before:
+            return f"trusted only from {self.not_before:%Y-%m-%dT%H:%M:%SZ} on"
+        if self.not_after is not None and now >= self.not_after:
+            return f"trusted only until {self.not_after:%Y-%m-%dT%H:%M:%SZ}"
+        return ""
+
+    def verifies(self, document: Signed) -> bool:
+        """Whether the document's signature is this key's; the time is not looked at."""
+        if document.signature is None or document.signature.key_id != self.key_id:
             return False
-        return self.verifies_bytes(manifest.signed_bytes(), manifest.signature.value)
+        return self.verifies_bytes(document.signed_bytes(), document.signature.value)
 
     def verifies_bytes(self, data: bytes, signature: str) -> bool:
         """Whether `signature` (base64) is this key's over `data`, which names its own purpose."""
@@ -77,9 +98,9 @@ class PrivateKey:
         encoding, form = serialization.Encoding.Raw, serialization.PublicFormat.Raw
         return PublicKey(self._key.public_key().public_bytes(encoding, form))
 
-    def sign(self, manifest: Manifest) -> Manifest:
-        """The manifest with this key's signature; Ed25519 is deterministic, so are the bytes."""
-        unsigned = manifest.model_copy(update={"signature": None})
+    def sign(self, document: S) -> S:
+        """The document with this key's signature; Ed25519 is deterministic, so are the bytes."""
+        unsigned = document.model_copy(update={"signature": None})
         value = self.sign_bytes(unsigned.signed_bytes())
         return unsigned.model_copy(update={"signature": Signature(key_id=self.public.key_id, value=value)})
 

@@ -10,21 +10,24 @@ publishes nothing new.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from datetime import datetime, timezone
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
 
 from components.config_base import ComponentConfig, canonical_json
 from components.errors import ReleaseError
+from components.release.canonical import check_schema, is_canonical, parse_json, printable
+from components.release.privacy import PrivacyStatement
+from components.release.signature import Signed
 
 MANIFEST_NAME = "manifest.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+SCHEMA = f"release-manifest-{FORMAT_VERSION}"
 #: Signatures are over this prefix and the manifest, so that no signature of ours made for another
 #: purpose can be presented as one of a release.
-SIGNING_CONTEXT = b"isthmus-release-v1\n"
+SIGNING_CONTEXT = b"isthmus-release-v2\n"
 #: `release_id` is this many hexadecimal digits of the content digest (decision 1).
 RELEASE_ID_DIGITS = 12
 #: What must be true of a release that carries real rows; there is no gate on those but the schema.
@@ -38,6 +41,15 @@ ALLOWED_FILES = re.compile(
 
 #: A locale is also a folder name in the exchange and a split name after the merge.
 LOCALE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"
+TIME_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"
+#: Spans and sequence numbers are at most this: they are parts of folder names.
+MAX_NUMBER = 10**12 - 1
+
+#: Fields that say how, when, by whom and as which number a release was made, not what it holds.
+NOT_CONTENT = frozenset(
+    {"sequence", "versions", "config_digest", "approver", "release_id", "content_digest", "created_at"}
+    | {"signature"}
+)
 
 Sha256 = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{64}$")]
 ReleaseKind = Literal["synthetic", "open"]
@@ -61,31 +73,27 @@ class Versions(ComponentConfig):
     tensorflow: str
 
 
-class PrivacyStatement(ComponentConfig):
-    """What protects the people behind the rows, in sentences that a person can sign off.
+class Approver(ComponentConfig):
+    """Who cleared a release, where the locale's policy asks for it.
 
     Attributes:
-      mechanism: Name of the mechanism; `none (no differential privacy)` without one.
-      sentences: What is covered and what is not.
+      name: The person, as the locale's policy file names them.
+      decided_at: UTC, ISO 8601 to the second.
+      decision_digest: SHA-256 (hex) of the decision's record in the locale's audit log.
     """
 
-    mechanism: str = "none (no differential privacy)"
-    sentences: tuple[str, ...]
+    name: str = pydantic.Field(min_length=1, max_length=200)
+    decided_at: str = pydantic.Field(pattern=TIME_PATTERN)
+    decision_digest: Sha256
 
 
-class Signature(ComponentConfig):
-    """An Ed25519 signature; `value` is base64, `key_id` names the public key."""
-
-    key_id: str = pydantic.Field(pattern=r"^[0-9a-f]{16}$")
-    algorithm: Literal["ed25519"] = "ed25519"
-    value: str = pydantic.Field(max_length=128)
-
-
-class Manifest(ComponentConfig):
+class Manifest(Signed):
     """What a release is. See the module docstring for its byte form.
 
     Attributes:
       locale, span: Where and when the rows are from.
+      sequence: Number of this release among those of its locale and span, from 1; the highest is the
+        newest, whatever any clock says.
       kind: `synthetic` (restricted locale) or `open` (the validated rows themselves).
       rows: Rows per split.
       columns: Name to type of every column of the rows.
@@ -94,15 +102,19 @@ class Manifest(ComponentConfig):
       config_digest: SHA-256 of the configuration of the run that made it.
       verdict: `BLESSED` for synthetic rows, `schema-validated` for open ones.
       gates: `passed`, `failed` or `not applicable` per check of the gate.
-      content_digest: SHA-256 over all of this except `versions`, `config_digest`, `release_id`,
-        `content_digest`, `created_at` and `signature`.
-      created_at: UTC, ISO 8601 to the second.
+      approver: Who cleared it, where the locale's policy asks for that.
+      content_digest: SHA-256 over all of this except the fields in `NOT_CONTENT`.
+      created_at: UTC, ISO 8601 to the second, by the publisher's clock. It informs; nothing is decided
+        by it.
     """
 
+    signing_context: ClassVar[bytes] = SIGNING_CONTEXT
+
     format: Literal["isthmus-release"] = "isthmus-release"
-    format_version: Literal[1] = 1
+    format_version: Literal[2] = 2
     locale: str = pydantic.Field(pattern=LOCALE_PATTERN)
-    span: int = pydantic.Field(ge=0)
+    span: int = pydantic.Field(ge=0, le=MAX_NUMBER)
+    sequence: int = pydantic.Field(ge=1, le=MAX_NUMBER)
     kind: ReleaseKind
     rows: dict[str, Annotated[int, pydantic.Field(ge=0)]]
     columns: dict[str, ColumnType]
@@ -113,10 +125,10 @@ class Manifest(ComponentConfig):
     privacy: PrivacyStatement
     verdict: Literal["BLESSED", "schema-validated"]
     gates: dict[str, GateVerdict]
+    approver: Approver | None = None
     release_id: str = pydantic.Field(pattern=r"^[0-9a-f]{12}$")
     content_digest: Sha256
-    created_at: str = pydantic.Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
-    signature: Signature | None = None
+    created_at: str = pydantic.Field(pattern=TIME_PATTERN)
 
     @property
     def total_rows(self) -> int:
@@ -128,14 +140,6 @@ class Manifest(ComponentConfig):
         """Size of all listed files in bytes, the manifest not included."""
         return sum(entry.size_bytes for entry in self.files.values())
 
-    def signed_bytes(self) -> bytes:
-        """What the signature is over: everything but the signature itself."""
-        return SIGNING_CONTEXT + canonical_json(self.model_dump(mode="json", exclude={"signature"})).encode()
-
-    def to_bytes(self) -> bytes:
-        """The one byte form of this manifest."""
-        return (self.to_exec_property() + "\n").encode()
-
 
 def columns_digest(columns: dict[str, str]) -> str:
     """SHA-256 (hex) of column names and types; the order of the columns does not matter."""
@@ -144,8 +148,7 @@ def columns_digest(columns: dict[str, str]) -> str:
 
 def content_digest(fields: dict[str, Any]) -> str:
     """SHA-256 (hex) of a manifest's fields in JSON form, without what does not count as content."""
-    outside = ("versions", "config_digest", "release_id", "content_digest", "created_at", "signature")
-    content = {key: value for key, value in fields.items() if key not in outside}
+    content = {key: value for key, value in fields.items() if key not in NOT_CONTENT}
     return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 
 
@@ -159,11 +162,12 @@ def build_manifest(created_at: str | None = None, **fields: Any) -> Manifest:
 
     Args:
       created_at: UTC time in the manifest's form; now when None.
-      **fields: All other fields of `Manifest`, except the computed ones.
+      **fields: All other fields of `Manifest`, except the computed ones; `sequence` is 1 until the
+        exchange is looked at.
     """
     placeholder = "0" * 64
     draft = Manifest(
-        **fields,
+        **{"sequence": 1, **fields},
         schema_digest=columns_digest(fields["columns"]),
         release_id=placeholder[:RELEASE_ID_DIGITS],
         content_digest=placeholder,
@@ -173,16 +177,6 @@ def build_manifest(created_at: str | None = None, **fields: Any) -> Manifest:
     return draft.model_copy(update={"content_digest": digest, "release_id": digest[:RELEASE_ID_DIGITS]})
 
 
-def _nesting_depth(text: str) -> int:
-    """Deepest nesting of brackets outside strings, without recursion (a parser would recurse)."""
-    without_strings = re.sub(r'"(?:[^"\\]|\\.)*"', "", text)
-    depth = deepest = 0
-    for bracket in re.findall(r"[\[\]{}]", without_strings):
-        depth += 1 if bracket in "[{" else -1
-        deepest = max(deepest, depth)
-    return deepest
-
-
 def parse_manifest(raw: bytes, place: str, max_bytes: int, max_depth: int) -> Manifest:
     """Parses an untrusted manifest and checks that it agrees with itself; not who signed it.
 
@@ -190,32 +184,21 @@ def parse_manifest(raw: bytes, place: str, max_bytes: int, max_depth: int) -> Ma
       ReleaseError: too large, too deep, not JSON, not of this form or version, not canonical, or its
         digests do not fit its contents.
     """
-    if len(raw) > max_bytes:
-        raise ReleaseError(f"{place}: manifest is larger than {max_bytes} bytes; refused unread.")
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError:
-        raise ReleaseError(f"{place}: manifest is not UTF-8 text; ask the locale to release again.") from None
-    depth = _nesting_depth(text)
-    if depth > max_depth:
-        raise ReleaseError(f"{place}: manifest is nested {depth} deep, allowed {max_depth}; refused unread.")
-    try:
-        fields = json.loads(text)
-    except ValueError:
-        raise ReleaseError(f"{place}: manifest is not JSON; ask the locale to release again.") from None
+    fields = parse_json(raw, place, "manifest", max_bytes, max_depth)
     found = fields.get("format_version") if isinstance(fields, dict) else None
     if isinstance(fields, dict) and fields.get("format") == "isthmus-release" and found != FORMAT_VERSION:
         raise ReleaseError(
-            f"{place}: manifest has format version {str(found)[:20]}, this Isthmus reads {FORMAT_VERSION}; "
-            "bring both sides to the same Isthmus version."
+            f"{place}: manifest has format version {printable(str(found))[:20]}, this Isthmus reads "
+            f"{FORMAT_VERSION}; bring both sides to the same Isthmus version."
         )
+    check_schema(fields, SCHEMA, place, "release manifest")
     try:
         manifest = Manifest.model_validate_json(raw)
     except pydantic.ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part)[:60] for part in first["loc"]) or "top level"
+        where = ".".join(printable(str(part)) for part in first["loc"]) or "top level"
         raise ReleaseError(f"{place}: not a release manifest ({where}: {first['msg']}).") from None
-    if manifest.to_bytes() != raw:
+    if not is_canonical(fields, raw) or manifest.to_bytes() != raw:
         raise ReleaseError(f"{place}: manifest is not in canonical form; it was edited after it was written.")
     digest = content_digest(manifest.model_dump(mode="json"))
     if manifest.content_digest != digest or manifest.release_id != digest[:RELEASE_ID_DIGITS]:

@@ -1,21 +1,13 @@
-"""Directories published whole, on file systems and object stores, through fsspec.
-
-On a local file system a directory is staged beside its place and renamed into it. An object store
-has no rename: there the files go first and the manifest, which makes them a release, goes last.
-"""
+"""A place in a file system or object store, through fsspec: opened, listed, read with bounds."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
-import shutil
 import stat
-import time
-import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,15 +16,10 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from components.errors import ConfigError, DataError, IsthmusError, list_briefly, nearest_name
-from components.release.manifest import MANIFEST_NAME, FileEntry
+from components.release.manifest import FileEntry
+from components.release.options import DEFAULT_OPTIONS, StorageOptions
 
 CHUNK_BYTES = 1 << 20
-#: Files up to this size go to an object store in one request.
-_WHOLE_BYTES = 8 << 20
-STAGING_PREFIX = ".staging-"
-#: A staging folder younger than this may belong to a publisher that has not locked it yet.
-STAGING_GRACE_S = 5.0
-
 #: What is published: a file to be copied, or bytes.
 Source = Path | bytes
 
@@ -65,20 +52,33 @@ class Store:
         return "/".join([self.uri, *filter(None, parts)])
 
 
-def open_store(uri: str, what: str = "exchange") -> Store:
-    """Opens `file://`, `memory://`, `s3://`, `gs://` or whatever else fsspec knows, or a plain path.
+def open_store(uri: str, what: str = "exchange", options: StorageOptions = DEFAULT_OPTIONS) -> Store:
+    """Opens `file://`, `memory://`, `s3://`, `gs://`, `az://` or whatever fsspec knows, or a plain path.
+
+    Args:
+      uri: The address.
+      what: Names it in messages.
+      options: Endpoint, credentials and patience of an object store.
 
     Raises:
-      ConfigError: the protocol is unknown, or its package is not installed.
+      ConfigError: the protocol is unknown, its package is not installed, or the options do not fit it.
     """
+    arguments = options.arguments(uri, what)
     try:
-        fs, root = fsspec.core.url_to_fs(uri)
+        fs, root = fsspec.core.url_to_fs(uri, **arguments)
     except ImportError as error:
         raise ConfigError(f"{what} {uri}: {error}. Install that package beside Isthmus.") from None
-    except ValueError:
+    except ValueError as error:
         protocol = uri.split("://", 1)[0]
+        if protocol in fsspec.available_protocols():  # its own text can quote the credentials
+            raise ConfigError(
+                f"{what} {uri}: the options of this store are not accepted ({type(error).__name__}); "
+                "look at storage_options."
+            ) from None
         hint = nearest_name(protocol, ("file", "memory", "s3", "gs", "az"))
         raise ConfigError(f"{what} {uri}: protocol '{protocol}' is not known{hint}.") from None
+    if hasattr(fs, "retries"):
+        fs.retries = 1  # botocore tries again as often as the options say; s3fs would multiply that
     return Store(fs, root.rstrip("/"), uri.rstrip("/"))
 
 
@@ -118,135 +118,13 @@ def file_entry(source: Source) -> FileEntry:
     return FileEntry(sha256=digest.hexdigest(), size_bytes=size)
 
 
-def publish_directory(
-    store: Store, folder: str, files: Mapping[str, Source], entries: Mapping[str, FileEntry], manifest: bytes
-) -> bool:
-    """Publishes files and manifest below `folder`, all or nothing.
-
-    Args:
-      store: Where to.
-      folder: Path below the store's root.
-      files: Path inside the folder to what goes there.
-      entries: The digests that the manifest promises; checked again while copying.
-      manifest: The manifest's bytes, written last.
-
-    Returns:
-      True if this call published it; False if a manifest was there already (nothing was changed).
-
-    Raises:
-      DataError: not writable, full, unreachable, or a file changed since it was digested.
-    """
-    with storage_errors("cannot publish to", store.address(folder), "; nothing was published"):
-        if store.is_local:
-            return _publish_local(Path(store.path(folder)), files, entries, manifest)
-        return _publish_remote(store, store.path(folder), files, entries, manifest)
-
-
-def replace_manifest(store: Store, folder: str, manifest: bytes) -> None:
-    """Replaces the manifest of a published folder in one step (a new signature, same content)."""
-    path = store.path(folder, MANIFEST_NAME)
-    with storage_errors("cannot publish to", store.address(folder), "; the old manifest stands"):
-        if not store.is_local:
-            store.fs.pipe_file(path, manifest)
-            return
-        temporary = f"{store.path(folder)}/../{STAGING_PREFIX}manifest-{uuid.uuid4().hex}"
-        try:
-            _write_synced(Path(temporary), manifest, None)
-            Path(temporary).replace(path)
-            _sync_folder(Path(path).parent)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
-
-
-def _publish_local(
-    target: Path, files: Mapping[str, Source], entries: Mapping[str, FileEntry], manifest: bytes
-) -> bool:
-    if (target / MANIFEST_NAME).exists():
-        return False
-    target.parent.mkdir(parents=True, exist_ok=True)
-    remove_stale_staging(target.parent)
-    staging = target.parent / f"{STAGING_PREFIX}{target.name}-{uuid.uuid4().hex}"
-    staging.mkdir()
-    with _held(staging):
-        try:
-            for name in sorted(files):
-                destination = staging / name
-                destination.parent.mkdir(parents=True, exist_ok=True)
-                _write_synced(destination, files[name], entries[name])
-            _write_synced(staging / MANIFEST_NAME, manifest, None)
-            for folder, _, _ in os.walk(staging, topdown=False):
-                _sync_folder(Path(folder))
-            return _rename_into_place(staging, target)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-
-
-def _rename_into_place(staging: Path, target: Path) -> bool:
-    for _ in range(2):
-        try:
-            staging.rename(target)
-            _sync_folder(target.parent)
-            return True
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-                raise
-        if (target / MANIFEST_NAME).exists():
-            return False  # another publisher was first
-        # Something without a manifest is no release; it is set aside under a name that nobody lists.
-        aside = target.parent / f"{STAGING_PREFIX}aside-{uuid.uuid4().hex}"
-        with contextlib.suppress(FileNotFoundError):
-            target.rename(aside)
-    raise OSError(errno.EEXIST, f"something that is no release keeps appearing at {target.name}")
-
-
-def _publish_remote(
-    store: Store, target: str, files: Mapping[str, Source], entries: Mapping[str, FileEntry], manifest: bytes
-) -> bool:
-    fs = store.fs
-    fs.invalidate_cache()
-    if fs.exists(f"{target}/{MANIFEST_NAME}"):
-        return False
-    expected = {f"{target}/{name}" for name in files}
-    leftover = [path for path in fs.find(target) if path not in expected]
-    if leftover and not fs.exists(f"{target}/{MANIFEST_NAME}"):
-        fs.rm(leftover)  # a killed publisher's; without a manifest they are nobody's release
-    for name in sorted(files):
-        source, path = files[name], f"{target}/{name}"
-        if isinstance(source, bytes):
-            fs.pipe_file(path, source)
-        else:
-            if file_entry(source) != entries[name]:
-                raise _changed(name)
-            if entries[name].size_bytes <= _WHOLE_BYTES:
-                # One request: whoever overwrites it with the same bytes shows no one a part of them.
-                fs.pipe_file(path, Path(source).read_bytes())
-            else:
-                fs.put_file(str(source), path)
-        size = fs.info(path)["size"]
-        if size != entries[name].size_bytes:
-            raise OSError(errno.EIO, f"upload of {name} ended at byte {size} of {entries[name].size_bytes}")
-    fs.pipe_file(f"{target}/{MANIFEST_NAME}", manifest)
-    return True
-
-
-def _changed(name: str) -> DataError:
+def changed_while_published(name: str) -> DataError:
+    """The error for a source file that is not the one that was digested."""
     return DataError(f"{name}: changed while it was being published; run again when nothing writes to it.")
 
 
-def _write_synced(destination: Path, source: Source, entry: FileEntry | None) -> None:
-    digest, size = hashlib.sha256(), 0
-    with destination.open("xb") as target:
-        for chunk in _chunks(source):
-            digest.update(chunk)
-            size += len(chunk)
-            target.write(chunk)
-        target.flush()
-        os.fsync(target.fileno())
-    if entry is not None and (digest.hexdigest(), size) != (entry.sha256, entry.size_bytes):
-        raise _changed(destination.name)
-
-
-def _chunks(source: Source) -> Iterator[bytes]:
+def source_chunks(source: Source) -> Iterator[bytes]:
+    """The bytes of a source, in pieces of at most `CHUNK_BYTES` where it is a file."""
     if isinstance(source, bytes):
         yield source
         return
@@ -255,46 +133,38 @@ def _chunks(source: Source) -> Iterator[bytes]:
             yield chunk
 
 
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:  # some network file systems cannot sync a folder
-        if error.errno not in (errno.EINVAL, errno.EBADF, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(handle)
+def read_bounded(store: Store, name: str, max_bytes: int) -> bytes | None:
+    """The bytes of a file, at most one more than allowed; None where there is none.
+
+    Args:
+      store: The store.
+      name: Path below the store's root.
+      max_bytes: Largest size that the caller accepts.
+
+    Raises:
+      DataError: the store cannot be read.
+    """
+    with storage_errors("cannot read", store.address(name)):
+        try:
+            with store.fs.open(store.path(name), "rb") as file:
+                return bytes(file.read(max_bytes + 1))
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
 
 
-@contextlib.contextmanager
-def _held(staging: Path) -> Iterator[None]:
-    """Holds a lock on the staging folder; the kernel drops it when the publisher dies."""
-    handle = os.open(staging, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # no locks on this file system: age alone decides then
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(handle)
+def child_names(store: Store, name: str) -> list[str]:
+    """Names directly below a path, which is below the store's root; none where there is no such path.
 
-
-def remove_stale_staging(parent: Path) -> None:
-    """Removes staging folders that a killed publisher left; those of a living one stay."""
-    for entry in list(os.scandir(parent)):
-        if not entry.name.startswith(STAGING_PREFIX):
-            continue
-        with contextlib.suppress(OSError):
-            if time.time() - entry.stat(follow_symlinks=False).st_mtime < STAGING_GRACE_S:
-                continue
-            if not entry.is_dir(follow_symlinks=False):
-                Path(entry.path).unlink()
-                continue
-            handle = os.open(entry.path, os.O_RDONLY)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(entry.path, ignore_errors=True)
-            finally:
-                os.close(handle)
+    Raises:
+      DataError: the store cannot be read.
+    """
+    with storage_errors("cannot list", store.address(name)):
+        store.fs.invalidate_cache()
+        try:
+            entries = store.fs.ls(store.path(name), detail=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+    return sorted({entry.rstrip("/").rsplit("/", 1)[-1] for entry in entries})
 
 
 def list_files(store: Store, folder: str) -> dict[str, int | None]:

@@ -8,30 +8,38 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from components.config_base import ComponentConfig
-from components.errors import ReleaseError, list_briefly
+from components.errors import ReleaseError
+from components.release.checks import (
+    DEFAULT_LIMITS,
+    ReleaseLimits,
+    check_claims,
+    check_location,
+    check_names,
+    check_signature,
+    clock_warning,
+)
 from components.release.exchange import (
-    MAX_MANIFEST_BYTES,
-    MAX_MANIFEST_DEPTH,
     ReleaseLocation,
     read_manifest_bytes,
 )
 from components.release.keys import PublicKey
 from components.release.manifest import (
-    ALLOWED_FILES,
     MANIFEST_NAME,
-    SCHEMA_VALIDATED,
     FileEntry,
     Manifest,
     parse_manifest,
 )
+from components.release.options import DEFAULT_OPTIONS, StorageOptions
+from components.release.revocation import Revocation, Revocations, read_revocations, revocation_names
 from components.release.storage import (
     CHUNK_BYTES,
     Store,
+    child_names,
     describe_strangers,
     list_files,
     open_store,
@@ -39,28 +47,20 @@ from components.release.storage import (
 )
 
 
-class ReleaseLimits(ComponentConfig):
-    """What a foreign release may cost us before it is refused.
+class RevokedReleaseError(ReleaseError):
+    """The release verifies, but its locale took it back.
 
     Attributes:
-      max_manifest_bytes: A manifest of ours is a few kB.
-      max_manifest_depth: A manifest of ours is 3 deep.
-      max_files: Shards of all splits; ExampleGen writes a handful.
-      max_total_bytes: All files as they lie in the exchange.
-      max_decompressed_bytes: One file after decompression.
-      max_compression_ratio: Decompressed over compressed. Deflate cannot exceed 1,032; 24 constant
-        columns of tf.Example measure 36 (76 at gzip level 9), 24 columns of noise 3.
+      release: What verified.
+      revocation: The signed note.
     """
 
-    max_manifest_bytes: int = MAX_MANIFEST_BYTES
-    max_manifest_depth: int = MAX_MANIFEST_DEPTH
-    max_files: int = 4096
-    max_total_bytes: int = 64 << 30
-    max_decompressed_bytes: int = 64 << 30
-    max_compression_ratio: float = 250.0
-
-
-DEFAULT_LIMITS = ReleaseLimits()
+    def __init__(self, release: VerifiedRelease, revocation: Revocation) -> None:
+        super().__init__(
+            f"{release.uri}: revoked at {revocation.revoked_at} by key {revocation.key_id} of locale "
+            f"{revocation.locale}: {revocation.reason}"
+        )
+        self.release, self.revocation = release, revocation
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ class VerifiedRelease:
       folder: Its path below the store's root.
       manifest_sha256: Digest of the manifest's bytes: names this release exactly.
       checks: What was checked, one sentence each.
+      warnings: What is odd, but decides nothing: a clock that is ahead, revocations that are forged.
     """
 
     manifest: Manifest
@@ -80,6 +81,7 @@ class VerifiedRelease:
     folder: str
     manifest_sha256: str
     checks: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def verify_release(
@@ -90,6 +92,7 @@ def verify_release(
     *,
     location: ReleaseLocation | None = None,
     contents: bool = True,
+    now: datetime | None = None,
 ) -> VerifiedRelease:
     """Checks one release.
 
@@ -100,8 +103,10 @@ def verify_release(
       limits: What a release may cost before it is refused.
       location: Where an exchange claims it is; None for a copy outside an exchange.
       contents: Whether to read every file and compare digests. The merge does that while copying.
+      now: This machine's time, UTC; decides whether a key with an end is still believed.
 
     Raises:
+      RevokedReleaseError: it verifies, but a revocation that verifies too lies beside it.
       ReleaseError: it does not verify; one line that says which check failed.
       DataError: the store cannot be read.
     """
@@ -114,30 +119,53 @@ def verify_release(
         f"The manifest is {len(raw)} bytes of canonical JSON of format version {manifest.format_version} "
         f"and fits its own content digest {manifest.content_digest[:12]}…."
     ]
-    checks.append(_check_signature(manifest, trusted_keys, uri))
+    now = now or datetime.now(timezone.utc)
+    checks.append(check_signature(manifest, trusted_keys, uri, now))
     if location is not None:
-        checks.append(_check_location(manifest, location, uri))
-    checks.append(_check_claims(manifest, uri))
-    checks.append(_check_names(manifest, limits, uri))
+        checks.append(check_location(manifest, location, uri))
+    checks.append(check_claims(manifest, uri))
+    checks.append(check_names(manifest, limits, uri))
     checks.append(_check_listing(store, folder, manifest, uri))
     if contents:
         for name in sorted(manifest.files):
             for _ in checked_chunks(store, folder, name, manifest.files[name]):
                 pass
         checks.append(f"The SHA-256 of each of the {len(manifest.files)} files is the one in the manifest.")
-    return VerifiedRelease(manifest, uri, folder, hashlib.sha256(raw).hexdigest(), tuple(checks))
+    notes = _revocations(store, folder, manifest, trusted_keys.get(manifest.locale) or ())
+    warnings = (*clock_warning(manifest, uri, now), *notes.ignored)
+    digest = hashlib.sha256(raw).hexdigest()
+    found = VerifiedRelease(manifest, uri, folder, digest, tuple(checks), warnings)
+    for note in notes.valid:
+        if note.content_digest == manifest.content_digest:
+            raise RevokedReleaseError(found, note)
+    sentence = "No revocation by a trusted key lies beside it; a later one elsewhere would not be seen here."
+    return replace(found, checks=(*found.checks, sentence))
 
 
 def verify_copy(
-    path: str, keys: Collection[PublicKey], limits: ReleaseLimits = DEFAULT_LIMITS
+    path: str,
+    keys: Collection[PublicKey],
+    limits: ReleaseLimits = DEFAULT_LIMITS,
+    options: StorageOptions = DEFAULT_OPTIONS,
 ) -> VerifiedRelease:
     """Checks a release at any address with the given keys, whatever locale it names (`isthmus verify`).
 
     Raises:
+      RevokedReleaseError: it verifies, but was revoked.
       ReleaseError: it does not verify.
       ConfigError, DataError: the address cannot be read.
     """
-    return verify_release(open_store(path, "release"), "", _AnyLocale(keys), limits)
+    return verify_release(open_store(path, "release", options), "", _AnyLocale(keys), limits)
+
+
+def _revocations(store: Store, folder: str, manifest: Manifest, keys: Collection[PublicKey]) -> Revocations:
+    """The notes beside the folder, wherever it is: a copy may have been renamed."""
+    place = Store(
+        store.fs, *(text.rpartition("/")[0] for text in (store.path(folder), store.address(folder)))
+    )
+    names = revocation_names(child_names(place, ""), manifest.release_id)
+    about = (manifest.locale, manifest.span, manifest.release_id)
+    return read_revocations(place, "", names, keys, f"locale {manifest.locale}", about)
 
 
 class _AnyLocale(dict[str, Collection[PublicKey]]):
@@ -149,62 +177,6 @@ class _AnyLocale(dict[str, Collection[PublicKey]]):
 
     def get(self, key: str, default: Any = None) -> Any:
         return self._keys
-
-
-def _check_signature(manifest: Manifest, trusted: Mapping[str, Collection[PublicKey]], uri: str) -> str:
-    if manifest.signature is None:
-        raise ReleaseError(f"{uri}: not signed. Have locale {manifest.locale} release again with its key.")
-    key_id = manifest.signature.key_id
-    keys = trusted.get(manifest.locale) or ()
-    matching = [key for key in keys if key.key_id == key_id]
-    if not matching:
-        owners = [name for name, others in trusted.items() if any(key.key_id == key_id for key in others)]
-        whose = f"the key of locale {owners[0]}" if owners else "an unknown key"
-        known = list_briefly(key.key_id for key in keys) or "none"
-        raise ReleaseError(
-            f"{uri}: signed with {whose} ({key_id}); trusted for locale {manifest.locale}: {known}. "
-            "If the locale changed its key, put the new public key into the configuration."
-        )
-    if not matching[0].verifies(manifest):
-        raise ReleaseError(f"{uri}: the signature by key {key_id} does not fit the manifest; it was altered.")
-    return f"The manifest is signed (Ed25519) by key {key_id}, which is trusted for locale {manifest.locale}."
-
-
-def _check_location(manifest: Manifest, location: ReleaseLocation, uri: str) -> str:
-    claimed = ReleaseLocation(manifest.locale, manifest.span, manifest.release_id)
-    if claimed != location:
-        raise ReleaseError(
-            f"{uri}: the manifest is that of {claimed.folder}; a release was moved, copied or replayed."
-        )
-    return f"It lies where it says: locale {location.locale}, span {location.span}, id {location.release_id}."
-
-
-def _check_claims(manifest: Manifest, uri: str) -> str:
-    wanted = "BLESSED" if manifest.kind == "synthetic" else SCHEMA_VALIDATED
-    if manifest.verdict != wanted:
-        raise ReleaseError(f"{uri}: {manifest.kind} rows with verdict {manifest.verdict}, allowed: {wanted}.")
-    failed = sorted(name for name, verdict in manifest.gates.items() if verdict == "failed")
-    if failed:
-        raise ReleaseError(f"{uri}: released in spite of failed gates: {list_briefly(failed)}.")
-    rows = f"{manifest.total_rows} {manifest.kind} rows"
-    return f"It claims {rows}, verdict {manifest.verdict}; of {len(manifest.gates)} gates none failed."
-
-
-def _check_names(manifest: Manifest, limits: ReleaseLimits, uri: str) -> str:
-    names = list(manifest.files)
-    if len(names) > limits.max_files:
-        raise ReleaseError(f"{uri}: lists {len(names)} files, allowed {limits.max_files}.")
-    strangers = [name for name in names if not ALLOWED_FILES.fullmatch(name)]
-    if strangers:
-        raise ReleaseError(f"{uri}: lists files that no release may hold: {describe_strangers(strangers)}.")
-    if len({name.casefold() for name in names}) != len(names):
-        raise ReleaseError(f"{uri}: lists files whose names differ only in case.")
-    if manifest.total_bytes > limits.max_total_bytes:
-        raise ReleaseError(f"{uri}: holds {manifest.total_bytes} bytes, allowed {limits.max_total_bytes}.")
-    splits = {match.group("split") for match in map(ALLOWED_FILES.fullmatch, names) if match}
-    if splits - {None} != set(manifest.rows):
-        raise ReleaseError(f"{uri}: the splits of its files are not those of its row counts.")
-    return f"All {len(names)} file names are of kinds that a release may hold; none climbs out of its folder."
 
 
 def _check_listing(store: Store, folder: str, manifest: Manifest, uri: str) -> str:

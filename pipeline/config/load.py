@@ -21,7 +21,9 @@ _PATH_KEYS = (
     ("exchange", "uri"),
     ("central", "registry"),
     ("central", "test_set", "pattern"),
+    ("central", "signing_key", "file"),
 )
+_STORAGE_OPTIONS = (("exchange", "storage_options"), ("central", "registry_storage_options"))
 _LOCALE_PATH_KEYS = (("source", "pattern"), ("signing_key", "file"), ("trusted_key",))
 
 Location = tuple[typing.Union[int, str], ...]
@@ -179,10 +181,24 @@ def _refuse_double_keys(node: yaml.Node | None, file: Path) -> None:
 def _make_absolute(data: dict[str, Any], folder: Path) -> None:
     for keys in _PATH_KEYS:
         _absolute_at(data, keys, folder)
+    for section, options in _STORAGE_OPTIONS:
+        found = data.get(section)
+        given = found.get(options) if isinstance(found, dict) else None
+        if isinstance(given, dict):
+            _absolute_at(given, ("token_file",), folder)
+            for secret in given.values():
+                _absolute_at(secret, ("file",), folder)
     locales = data.get("locales")
     for locale in locales if isinstance(locales, list) else []:
         for keys in _LOCALE_PATH_KEYS:
             _absolute_at(locale, keys, folder)
+        trusted = locale.get("trusted_key") if isinstance(locale, dict) else None
+        if isinstance(trusted, list):  # several keys, each as text or as `key` with the time it is believed
+            entries = [{"key": item} if isinstance(item, str) else item for item in trusted]
+            locale["trusted_key"] = entries
+            trusted = entries
+        for entry in trusted if isinstance(trusted, list) else [trusted]:
+            _absolute_at(entry, ("key",), folder)
         for rule in locale.get("pii") or [] if isinstance(locale, dict) else []:
             _absolute_at(rule, ("key", "file"), folder)
 
@@ -200,7 +216,9 @@ def _absolute_at(data: Any, keys: tuple[str, ...], folder: Path) -> None:
 
 
 def _is_inline_key(keys: tuple[str, ...], value: str) -> bool:
-    return keys == ("trusted_key",) and (value.startswith("ed25519:") or "BEGIN PUBLIC KEY" in value)
+    return keys in (("trusted_key",), ("key",)) and (
+        value.startswith("ed25519:") or "BEGIN PUBLIC KEY" in value
+    )
 
 
 def _kind(value: Any) -> str:

@@ -16,6 +16,8 @@ import pydantic
 from components.config_base import ComponentConfig
 from components.dataset import DatasetConfig
 from components.example_gen.config import SourceConfig, SplitConfig
+from components.release.options import DEFAULT_OPTIONS, StorageOptions
+from components.release.trust import TrustedKeys
 from components.secrets import SecretRef
 
 #: Sections that another model checks; kept as given here, typed in `resolve`.
@@ -86,7 +88,8 @@ class LocaleSection(ComponentConfig):
       egress: What of a restricted locale may leave, and in which form
         (`components.egress.config.EgressConfig`).
       signing_key: The locale's private Ed25519 key, by reference.
-      trusted_key: The public half, which the centre checks signatures with.
+      trusted_key: The public half, which the centre checks signatures with; while the locale changes its
+        key a list, each entry a key or `{key, not_before, not_after}` (`components.release.trust`).
       create_key: Make the pair when the key file does not exist. For one machine only: on a real
         deployment the region makes its key itself and gives the centre the public half.
       synthesizer: Overrides of the deployment's `synthesizer` section.
@@ -103,7 +106,7 @@ class LocaleSection(ComponentConfig):
     privacy: PrivacySection | None = None
     egress: Section = {}
     signing_key: SecretRef
-    trusted_key: str = pydantic.Field(min_length=1)
+    trusted_key: TrustedKeys
     create_key: bool = False
     synthesizer: Section = {}
     generation: Section = {}
@@ -153,6 +156,8 @@ class CentralSection(ComponentConfig):
         operator holds them, as in a simulation; never on a real border.
       detector: The ProphetEvaluator's settings.
       registry: Folder or URI that blessed detectors are pushed to.
+      registry_storage_options: How to reach it, where it is an object store.
+      signing_key: The centre's own Ed25519 private key, which signs what it pushes to the registry.
       model_name: Name of the detector in the registry.
     """
 
@@ -161,6 +166,8 @@ class CentralSection(ComponentConfig):
     ideal: bool = False
     detector: Section = {}
     registry: str = "registry"
+    registry_storage_options: StorageOptions = DEFAULT_OPTIONS
+    signing_key: SecretRef | None = None
     model_name: str = "detector"
 
 
@@ -168,10 +175,13 @@ class ExchangeSection(ComponentConfig):
     """The only place where regions and centre meet.
 
     Attributes:
-      uri: Folder or URI (`file://`, `s3://`, `gs://`, anything fsspec opens).
+      uri: Folder or URI (`file://`, `s3://`, `gs://`, `az://`, anything fsspec opens).
+      storage_options: Endpoint, credentials by reference, and patience of an object store
+        (`components.release.options.StorageOptions`).
     """
 
     uri: str = pydantic.Field(min_length=1)
+    storage_options: StorageOptions = DEFAULT_OPTIONS
 
 
 class BeamSection(ComponentConfig):

@@ -100,6 +100,7 @@ def regional_configs(deployment: Deployment, name: str, *, small: bool = False) 
         pusher=PusherConfig(
             kind="synthetic" if restricted else "open",
             exchange_uri=deployment.exchange.uri,
+            storage=deployment.exchange.storage_options,
             signing_key=locale.signing_key,
             config_digest=deployment.file_digest,
             dataset=deployment.dataset,
@@ -124,6 +125,8 @@ def central_configs(deployment: Deployment) -> CentralConfigs:
         merge_gen=MergeGenConfig(
             dataset=dataset,
             exchange_uri=deployment.exchange.uri,
+            storage=deployment.exchange.storage_options,
+            memory_uri=f"{deployment.root}/central",
             locales=tuple(
                 MergeLocale(name=locale.name, sharing=locale.sharing, trusted_key=locale.trusted_key)
                 for locale in deployment.locales
@@ -156,6 +159,8 @@ def central_configs(deployment: Deployment) -> CentralConfigs:
             ("central",),
             {},
             registry_uri=central.registry,
+            storage=central.registry_storage_options,
+            signing_key=central.signing_key,
             name=central.model_name,
             config_digest=deployment.file_digest,
         ),

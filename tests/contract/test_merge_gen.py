@@ -72,7 +72,7 @@ def test_merges_and_carries_splits_span_and_digest(tmp_path, pinned):
     push(tmp_path, "a", 1.0)
     push(tmp_path, "b", 2.0)
     settings = config(tmp_path)
-    resolution = resolve_releases(settings.exchange_uri, settings.locales) if pinned else None
+    resolution = resolve_releases(settings) if pinned else None
     component = MergeGen(config=settings, resolution=resolution, fingerprint="f")
     assert component.exec_properties["fingerprint"] == (resolution.fingerprint if resolution else "f")
     examples, report = run(tmp_path, component)
@@ -89,7 +89,7 @@ def test_a_pinned_merge_does_not_take_what_came_later(tmp_path):
     push(tmp_path, "a", 1.0)
     settings = config(tmp_path, quorum=1)
     component = MergeGen(
-        config=settings, resolution=resolve_releases(settings.exchange_uri, settings.locales)
+        config=settings, resolution=resolve_releases(settings)
     )
     push(tmp_path, "b", 2.0)
     _, report = run(tmp_path, component)

@@ -239,7 +239,7 @@ def test_an_altered_release_is_refused_by_name(finished, tmp_path):
     from pipeline.config.resolve import central_configs
 
     merge = central_configs(load_deployment(other / "isthmus.yaml")).merge_gen
-    found = resolve_releases(merge.exchange_uri, merge.locales, merge.spans)
+    found = resolve_releases(merge)
     result = merge_releases(merge, found, tmp_path / "out")
     (refused,) = result.refused
     assert refused["locale"] == "eu-west" and shard.name in refused["reason"]

@@ -143,12 +143,12 @@ def test_killed_at_every_step_of_publishing_nothing_is_half_visible_and_a_rerun_
         import shutil
         from components.pusher.config import PusherConfig
         from components.pusher.core import RegionInputs, push_region
-        from components.release import storage
+        from components.release import atomic, storage
         from components.release.exchange import list_releases
         from components.release.keys import load_public_key
         from components.release.verify import verify_release
 
-        storage.STAGING_GRACE_S = 0.0
+        atomic.STAGING_GRACE_S = 0.0
         config = PusherConfig.from_exec_property(job["config"])
         store = storage.open_store(config.exchange_uri)
         keys = {"eu-west": [load_public_key(job["pub"])]}
@@ -167,7 +167,7 @@ def test_killed_at_every_step_of_publishing_nothing_is_half_visible_and_a_rerun_
         verify_release(store, left[0].folder, keys, location=left[0])
         if not visible and killed:  # the rerun also removed what the killed one left
             names = os.listdir(store.path("eu-west", "span-1"))
-            assert names == [left[0].release_id], names
+            assert names == [left[0].name], names
         """,
     )
     assert points >= 15  # 2 splits, manifest, folders: each opened, synced, renamed
@@ -185,9 +185,9 @@ def test_killed_at_every_step_of_pushing_a_model(tmp_path):
         import shutil
         from components.pusher.config import ModelPusherConfig
         from components.pusher.registry import ModelInputs, list_versions, push_model
-        from components.release import storage
+        from components.release import atomic, storage
 
-        storage.STAGING_GRACE_S = 0.0
+        atomic.STAGING_GRACE_S = 0.0
         config = ModelPusherConfig(registry_uri=watched)
 
         def run():
@@ -220,7 +220,7 @@ def test_killed_at_every_step_of_merging(tmp_path):
         from components.split_io import list_splits, read_records
 
         config = MergeGenConfig.from_exec_property(job["config"])
-        resolution = resolve_releases(config.exchange_uri, config.locales)
+        resolution = resolve_releases(config)
 
         def run():
             return merge_releases(config, resolution, Path(watched))
@@ -270,7 +270,7 @@ print(json.dumps(push_region(config, "eu-west", 1, RegionInputs(Path(sys.argv[2]
     (only,) = list_releases(store, "eu-west")
     key = load_public_key(str(tmp_path / "eu-west.key.pub"))
     verify_release(store, only.folder, {"eu-west": [key]}, location=only)
-    assert os.listdir(store.path("eu-west", "span-1")) == [only.release_id]
+    assert os.listdir(store.path("eu-west", "span-1")) == [only.name]
 
 
 @pytest.fixture
@@ -308,7 +308,7 @@ def test_a_disk_that_fills_while_merging(tmp_path, tiny_disk):
     config, inputs = prepare(tmp_path, exchange)
     push_region(config, "eu-west", 1, inputs)
     settings = merge_config(tmp_path, exchange, ("eu-west",))
-    resolution = resolve_releases(exchange, settings.locales)
+    resolution = resolve_releases(settings)
     filler = tiny_disk / "filler"
     filler.write_bytes(bytes(64 * 1024))
     with pytest.raises(OSError, match="No space left"):

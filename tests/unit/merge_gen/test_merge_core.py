@@ -20,11 +20,11 @@ from components.merge_gen.core import merge_releases
 from components.merge_gen.resolution import Resolution, resolve_releases
 from components.pusher.config import PusherConfig
 from components.pusher.core import RegionInputs, push_region
-from components.release.exchange import publish_release
+from components.release.checks import ReleaseLimits
 from components.release.keys import ensure_key_pair
 from components.release.manifest import PrivacyStatement, Versions
+from components.release.publish import publish_release
 from components.release.storage import open_store
-from components.release.verify import ReleaseLimits
 from components.secrets import SecretRef
 from components.split_io import list_splits, read_records, write_split
 
@@ -111,7 +111,7 @@ class Fleet:
 
     def merge(self, **change):
         config = self.config(**change)
-        resolution = resolve_releases(config.exchange_uri, config.locales, config.spans)
+        resolution = resolve_releases(config)
         return merge_releases(config, resolution, self.root / "merged")
 
     def reason(self, **change) -> str:
@@ -308,7 +308,7 @@ def test_an_unreadable_public_key_refuses_that_locale_only(fleet):
 def test_a_release_that_changes_after_it_was_resolved(fleet):
     folder = fleet.push("eu-west")
     config = fleet.config()
-    resolution = resolve_releases(config.exchange_uri, config.locales)
+    resolution = resolve_releases(config)
     shutil.rmtree(folder)
     result = merge_releases(config, resolution, fleet.root / "merged")
     assert "no manifest.json" in result.refused[0]["reason"]
@@ -355,18 +355,18 @@ def test_data_digest_names_what_was_merged(fleet):
 
 def test_resolution_sees_new_releases_and_new_keys(fleet):
     config = fleet.config()
-    empty = resolve_releases(config.exchange_uri, config.locales)
+    empty = resolve_releases(config)
     assert empty.missing == NAMES and empty.releases == ()
     fleet.push("eu-west", span=1)
-    one = resolve_releases(config.exchange_uri, config.locales)
-    assert resolve_releases(config.exchange_uri, config.locales).fingerprint == one.fingerprint
+    one = resolve_releases(config)
+    assert resolve_releases(config).fingerprint == one.fingerprint
     fleet.push("eu-west", span=2)
-    two = resolve_releases(config.exchange_uri, config.locales)
+    two = resolve_releases(config)
     assert two.releases[0].span == 2
-    pinned = resolve_releases(config.exchange_uri, config.locales, {"eu-west": 1})
+    pinned = resolve_releases(fleet.config(spans={"eu-west": 1}))
     assert pinned.releases[0].span == 1
     Path(f"{fleet.key_path('us-east')}.pub").unlink()
-    keyless = resolve_releases(config.exchange_uri, config.locales)
+    keyless = resolve_releases(config)
     assert len({item.fingerprint for item in (empty, one, two, keyless)}) == 4
     assert Resolution.from_exec_property(two.to_exec_property()) == two
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from components.pusher.config import PusherConfig
 from components.pusher.core import RegionInputs, column_type, privacy_statement, push_region
 from components.pusher.verdict import read_verdict
 from components.release.keys import load_public_key
+from components.release.manifest import Approver
+from components.release.privacy import PrivacyClaim, PrivacyStatement
+from components.release.publish import Clearance
 from components.release.storage import open_store
 from components.release.verify import verify_release
 from components.secrets import SecretRef
@@ -248,12 +252,85 @@ def test_config_round_trip(tmp_path):
 
 def test_privacy_statements(tmp_path):
     synthetic = privacy_statement(config(tmp_path), "eu-west", 1)
-    assert synthetic.mechanism == "none (no differential privacy)"
+    assert synthetic.mechanism == "none: no differential privacy" and synthetic.epsilon is None
     assert any(text.startswith("Covered:") for text in synthetic.sentences)
     assert any(text.startswith("Not covered:") for text in synthetic.sentences)
     assert "themselves" in privacy_statement(config(tmp_path, "open"), "eu-west", 1).sentences[0]
-    own = config(tmp_path, privacy_mechanism="dp-sgd", privacy_sentences=("Mine.",))
-    assert privacy_statement(own, "eu-west", 1).sentences == ("Mine.",)
+
+
+def test_the_statement_of_a_private_mechanism_says_everything_that_bounds_it(tmp_path):
+    claim = PrivacyClaim(
+        mechanism="DP-SGD",
+        epsilon=2.5,
+        delta=1e-6,
+        unit="window",
+        adjacency="add_or_remove_one",
+        sampling="each window independently with probability 0.01 in each of 1,000 steps",
+    )
+    statement = privacy_statement(config(tmp_path, privacy=claim), "eu-west", 1)
+    assert (statement.mechanism, statement.epsilon, statement.unit) == ("DP-SGD", 2.5, "window")
+    text = " ".join(statement.sentences)
+    for part in (
+        "DP-SGD, with epsilon 2.5 and delta 1e-06 (both dimensionless) per window",
+        "one of them is the other with one window of rows added or removed",
+        "Sampling: each window independently with probability 0.01",
+        "by at most a factor exp(2.5), except with probability 1e-06",
+        "Not covered: several units of one person together",
+    ):
+        assert part in text
+    with pytest.raises(pydantic.ValidationError, match="privacy is about synthetic rows"):
+        config(tmp_path, "open", privacy=claim)
+    for wrong in ({"epsilon": 1.0}, {"mechanism": "DP-SGD"}, {"mechanism": "DP-SGD", "epsilon": 1.0}):
+        with pytest.raises(pydantic.ValidationError, match="epsilon, delta, unit, adjacency"):
+            PrivacyStatement(sentences=("One.",), **wrong)
+    with pytest.raises(pydantic.ValidationError, match="needs a mechanism"):
+        PrivacyClaim(**{**claim.model_dump(), "mechanism": "none"})
+
+
+class Clerk:
+    """A `BeforePublish` that notes what it was asked and how it ended."""
+
+    def __init__(self, clearance=None):
+        self.clearance, self.log = clearance or Clearance(), []
+
+    @contextlib.contextmanager
+    def __call__(self, draft):
+        self.log.append(("asked", draft.manifest.release_id))
+        try:
+            yield self.clearance
+        except BaseException as error:
+            self.log.append(("failed", type(error).__name__))
+            raise
+        self.log.append(("left", draft.manifest.release_id))
+
+
+def cleared(root, clerk, **change):
+    inputs = RegionInputs(examples(root), blessing=root / "blessing")
+    return push_region(config(root, **change), "eu-west", 1, inputs, clerk)
+
+
+def test_whoever_clears_a_release_is_asked_before_anything_is_written(tmp_path):
+    blessing(tmp_path)
+    refusing = Clerk(Clearance(refusal="the budget of eu-west is spent"))
+    report = cleared(tmp_path, refusing)
+    assert (report["pushed"], report["reason"]) == (False, "the budget of eu-west is spent")
+    assert nothing_left(tmp_path)
+    approver = Approver(name="Ada", decided_at="2026-01-01T00:00:00Z", decision_digest="a" * 64)
+    clerk = Clerk(Clearance(approver=approver))
+    report = cleared(tmp_path, clerk)
+    assert report["pushed"] and clerk.log == [("asked", report["release_id"]), ("left", report["release_id"])]
+    store = open_store(report["uri"])
+    key = load_public_key(str(tmp_path / "keys" / "eu.key.pub"))
+    assert verify_release(store, "", {"eu-west": [key]}).manifest.approver == approver
+
+
+def test_whoever_clears_a_release_learns_that_it_failed(tmp_path):
+    blessing(tmp_path)
+    (tmp_path / "exchange").write_text("no folder")
+    clerk = Clerk()
+    with pytest.raises(DataError):
+        cleared(tmp_path, clerk)
+    assert [event for event, _ in clerk.log] == ["asked", "failed"]
 
 
 def test_column_types():

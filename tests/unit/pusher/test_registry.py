@@ -13,9 +13,11 @@ import pytest
 from components.errors import DataError
 from components.pusher import registry
 from components.pusher.config import ModelPusherConfig
-from components.pusher.registry import ModelInputs, list_versions, push_model
-from components.release import storage
+from components.pusher.registry import ModelInputs, list_versions, push_model, signed_by
+from components.release import atomic
+from components.release.keys import ensure_key_pair
 from components.release.storage import open_store
+from components.secrets import SecretRef
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -56,6 +58,19 @@ def test_the_same_content_keeps_its_version_other_content_gets_the_next(uri, tmp
     again = push_model(config, inputs(tmp_path, "one"))
     assert (again["version"], again["outcome"]) == (1, "already published")
     assert list(list_versions(open_store(uri), "detector")) == [1, 2]
+
+
+def test_a_version_is_signed_where_the_centre_has_a_key(uri, tmp_path):
+    key = ensure_key_pair(tmp_path / "centre.key")
+    config = ModelPusherConfig(registry_uri=uri, signing_key=SecretRef(file=str(tmp_path / "centre.key")))
+    push_model(config, inputs(tmp_path))
+    manifest = list_versions(open_store(uri), "detector")[1]
+    assert signed_by(manifest, [key.public]) == f"signed by key {key.public.key_id}"
+    assert signed_by(manifest).endswith("not checked")
+    for change in ({"version": 2}, {"releases": []}, {"created_at": "2020-01-01T00:00:00Z"}):
+        assert signed_by({**manifest, **change}, [key.public]).startswith("ALTERED")
+    push_model(ModelPusherConfig(registry_uri=uri, name="other"), inputs(tmp_path))
+    assert signed_by(list_versions(open_store(uri), "other")[1], [key.public]) == "not signed"
 
 
 @pytest.mark.parametrize("verdict", ["NOT_BLESSED", "NOT_EVALUATED"])
@@ -141,7 +156,7 @@ def test_disk_full_shows_nothing(tmp_path, monkeypatch):
 
     config = ModelPusherConfig(registry_uri=str(tmp_path / "registry"))
     with monkeypatch.context() as patch:
-        patch.setattr(storage.os, "fsync", full)
+        patch.setattr(atomic.os, "fsync", full)
         with pytest.raises(DataError, match="no space left on device"):
             push_model(config, inputs(tmp_path))
     assert os.listdir(tmp_path / "registry" / "detector") == []

@@ -13,18 +13,18 @@ import fsspec
 import pytest
 
 from components.errors import ConfigError, DataError, ReleaseError
-from components.release import storage
+from components.release import atomic
 from components.release.exchange import (
     ReleaseLocation,
     is_published,
     latest_release,
     list_releases,
-    publish_release,
     push_fingerprint,
     read_manifest_bytes,
 )
 from components.release.keys import new_private_key
 from components.release.manifest import PrivacyStatement, Versions
+from components.release.publish import publish_release
 from components.release.storage import open_store
 from components.release.verify import verify_release
 
@@ -61,9 +61,9 @@ def key():
 
 def test_published_release_is_listed_and_verifies(store, key):
     done = publish_release(store, key, FILES, **fields())
-    location = ReleaseLocation("eu-west", 1, done.manifest.release_id)
+    location = ReleaseLocation("eu-west", 1, 1, done.manifest.release_id)
     assert done.outcome == "published"
-    assert done.uri == f"{store.uri}/eu-west/span-1/{done.manifest.release_id}"
+    assert done.uri == f"{store.uri}/eu-west/span-1/1-{done.manifest.release_id}"
     assert list_releases(store, "eu-west") == [location]
     verify_release(store, location.folder, {"eu-west": [key.public]}, location=location)
 
@@ -71,7 +71,7 @@ def test_published_release_is_listed_and_verifies(store, key):
 def test_files_may_come_from_disk(store, key, tmp_path):
     (tmp_path / "a.gz").write_bytes(b"x" * 3_000_000)
     done = publish_release(store, key, {"Split-train/a.gz": tmp_path / "a.gz"}, **fields())
-    verify_release(store, f"eu-west/span-1/{done.manifest.release_id}", {"eu-west": [key.public]})
+    verify_release(store, f"eu-west/span-1/1-{done.manifest.release_id}", {"eu-west": [key.public]})
 
 
 def test_publishing_again_changes_nothing(store, key):
@@ -82,19 +82,35 @@ def test_publishing_again_changes_nothing(store, key):
     assert len(list_releases(store, "eu-west")) == 1
 
 
-def test_a_new_key_signs_the_same_content_anew(store, key):
-    publish_release(store, key, FILES, **fields())
+def test_a_new_key_publishes_the_same_content_as_the_next_release(store, key):
+    first = publish_release(store, key, FILES, **fields())
     other = new_private_key()
     again = publish_release(store, other, FILES, **fields())
-    assert again.outcome == "signed anew"
-    folder = f"eu-west/span-1/{again.manifest.release_id}"
-    verify_release(store, folder, {"eu-west": [other.public]})
-    assert len(list_releases(store, "eu-west")) == 1
+    assert (again.outcome, again.manifest.sequence) == ("published", 2)
+    for done, signer in ((first, key), (again, other)):  # what was published stays as it is
+        location = ReleaseLocation("eu-west", 1, done.manifest.sequence, done.manifest.release_id)
+        verify_release(store, location.folder, {"eu-west": [signer.public]}, location=location)
+    assert latest_release(store, "eu-west").sequence == 2
+
+
+def test_content_that_comes_back_is_the_newest_again(store, key):
+    outcomes = [
+        publish_release(store, key, FILES, **fields(gates=gates)).manifest.sequence
+        for gates in ({}, {"dcr": "passed"}, {"dcr": "passed"}, {})
+    ]
+    assert outcomes == [1, 2, 2, 3]
+
+
+def test_a_clock_a_day_off_decides_nothing(store, key):
+    """The later release says that it is a day older."""
+    publish_release(store, key, FILES, "2030-01-02T00:00:00Z", **fields(gates={}))
+    later = publish_release(store, key, FILES, "2030-01-01T00:00:00Z", **fields())
+    assert latest_release(store, "eu-west").release_id == later.manifest.release_id
 
 
 def test_a_release_altered_in_place_is_not_taken_for_published(store, key):
     done = publish_release(store, key, FILES, **fields())
-    folder = f"eu-west/span-1/{done.manifest.release_id}"
+    folder = f"eu-west/span-1/1-{done.manifest.release_id}"
     store.fs.pipe_file(store.path(folder, "Split-train/b.gz"), b"longer")
     with pytest.raises(ReleaseError, match="with other files"):
         publish_release(store, key, FILES, **fields())
@@ -125,12 +141,12 @@ def test_many_publishers_at_once(store, key, same_content):
         verify_release(store, location.folder, {"eu-west": [key.public]}, location=location)
     if store.is_local and same_content:
         assert sorted(item.outcome for item in done) == ["already published"] * 5 + ["published"]
-        assert os.listdir(store.path("eu-west", "span-1")) == [releases[0].release_id]
+        assert os.listdir(store.path("eu-west", "span-1")) == [releases[0].name]
 
 
 def test_a_folder_without_a_manifest_is_no_release_and_is_replaced(store, key):
     done = publish_release(store, key, FILES, **fields())
-    folder = f"eu-west/span-1/{done.manifest.release_id}"
+    folder = f"eu-west/span-1/1-{done.manifest.release_id}"
     store.fs.rm(store.path(folder, "manifest.json"))
     store.fs.pipe_file(store.path(folder, "Split-train/left.gz"), b"half")
     assert list_releases(store, "eu-west") == []
@@ -141,23 +157,30 @@ def test_a_folder_without_a_manifest_is_no_release_and_is_replaced(store, key):
 
 def test_names_that_are_no_release_are_not_listed(store, key):
     done = publish_release(store, key, FILES, **fields())
-    for name in ("span-01/0123456789ab", "span-x/0123456789ab", "span-2/0123456789AB", "span-2/.staging-1"):
+    id_ = "0123456789ab"
+    for name in (f"span-01/1-{id_}", f"span-x/1-{id_}", f"span-2/1-{id_.upper()}", "span-2/.staging-1"):
         store.fs.makedirs(store.path("eu-west", name), exist_ok=True)
         store.fs.pipe_file(store.path("eu-west", name, "manifest.json"), b"{}")
     assert [item.release_id for item in list_releases(store, "eu-west")] == [done.manifest.release_id]
     assert list_releases(store, "nowhere") == []
 
 
-def test_the_latest_is_of_the_highest_span_then_the_newest(store, key):
+def test_the_latest_is_of_the_highest_span_then_the_highest_sequence(store, key):
     assert latest_release(store, "eu-west") is None
     publish_release(store, key, FILES, "2030-01-01T00:00:00Z", **fields(span=9))
-    newest = publish_release(store, key, FILES, "2020-01-02T00:00:00Z", **fields(span=10))
-    publish_release(store, key, FILES, "2020-01-01T00:00:00Z", **fields(span=10, gates={}))
-    store.fs.makedirs(store.path("eu-west/span-10/ffffffffffff"), exist_ok=True)
-    store.fs.pipe_file(store.path("eu-west/span-10/ffffffffffff/manifest.json"), b"junk")
+    publish_release(store, key, FILES, "2020-01-02T00:00:00Z", **fields(span=10))
+    newest = publish_release(store, key, FILES, "2020-01-01T00:00:00Z", **fields(span=10, gates={}))
     assert latest_release(store, "eu-west").release_id == newest.manifest.release_id
     assert latest_release(store, "eu-west", 9).span == 9
     assert latest_release(store, "eu-west", 8) is None
+
+
+def test_a_damaged_newest_release_does_not_bring_an_older_one_back(store, key):
+    publish_release(store, key, FILES, **fields())
+    newest = publish_release(store, key, FILES, **fields(gates={}))
+    place = ReleaseLocation("eu-west", 1, 2, newest.manifest.release_id)
+    store.fs.pipe_file(store.path(place.folder, "manifest.json"), b"junk")
+    assert latest_release(store, "eu-west") == place
 
 
 def test_push_fingerprint_changes_only_when_a_release_is_gone(store, key):
@@ -182,7 +205,7 @@ def test_disk_full_while_copying_leaves_nothing(tmp_path, key, monkeypatch):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         real(handle)
 
-    monkeypatch.setattr(storage.os, "fsync", full)
+    monkeypatch.setattr(atomic.os, "fsync", full)
     with pytest.raises(
         DataError, match=r"no space left on device\. Free space there, then run again"
     ) as caught:
@@ -224,13 +247,13 @@ def test_a_truncated_upload_is_noticed(key, monkeypatch):
 def test_a_file_that_changes_while_it_is_published_is_refused(store, key, tmp_path, monkeypatch):
     source = tmp_path / "a.gz"
     source.write_bytes(b"before")
-    real = storage.publish_directory
+    real = atomic.publish_directory
 
     def change_then_publish(*args):
         source.write_bytes(b"after!")
         return real(*args)
 
-    monkeypatch.setattr("components.release.exchange.publish_directory", change_then_publish)
+    monkeypatch.setattr("components.release.publish.publish_directory", change_then_publish)
     with pytest.raises(DataError, match="changed while it was being published"):
         publish_release(store, key, {"Split-train/a.gz": source}, **fields())
     assert list_releases(store, "eu-west") == []
@@ -252,7 +275,7 @@ def test_staging_of_a_killed_publisher_is_removed_that_of_a_living_one_is_not(tm
     old = time.time() - 3600
     for name in ("dead", "alive", "manifest-dead"):
         os.utime(span / f".staging-{name}", (old, old))
-    with storage._held(span / ".staging-alive"):
+    with atomic._held(span / ".staging-alive"):
         publish_release(store, key, FILES, **fields())
     left = sorted(name for name in os.listdir(span) if name.startswith("."))
     assert left == [".staging-alive", ".staging-young"]
@@ -266,7 +289,7 @@ def test_protocols():
 
 
 def test_a_protocol_whose_package_is_absent(monkeypatch):
-    def absent(uri):
+    def absent(uri, **options):
         raise ImportError("Install s3fs to access S3")
 
     monkeypatch.setattr(fsspec.core, "url_to_fs", absent)
@@ -284,7 +307,7 @@ def test_something_that_keeps_appearing_is_no_endless_loop(tmp_path, monkeypatch
         Path, "rename", lambda self, other: (_ for _ in ()).throw(OSError(errno.ENOTEMPTY, "x"))
     )
     with pytest.raises(OSError):
-        storage._rename_into_place(staging, target)
+        atomic._rename_into_place(staging, target)
 
 
 def test_a_folder_that_cannot_be_synced_is_no_error_other_faults_are(tmp_path, monkeypatch):
@@ -294,8 +317,8 @@ def test_a_folder_that_cannot_be_synced_is_no_error_other_faults_are(tmp_path, m
 
         return fsync
 
-    monkeypatch.setattr(storage.os, "fsync", fails(errno.EINVAL))
-    storage._sync_folder(tmp_path)
-    monkeypatch.setattr(storage.os, "fsync", fails(errno.EIO))
+    monkeypatch.setattr(atomic.os, "fsync", fails(errno.EINVAL))
+    atomic._sync_folder(tmp_path)
+    monkeypatch.setattr(atomic.os, "fsync", fails(errno.EIO))
     with pytest.raises(OSError):
-        storage._sync_folder(tmp_path)
+        atomic._sync_folder(tmp_path)

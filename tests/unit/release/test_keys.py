@@ -20,7 +20,8 @@ from components.release.keys import (
     new_private_key,
     public_key_path,
 )
-from components.release.manifest import FileEntry, PrivacyStatement, Signature, Versions, build_manifest
+from components.release.manifest import FileEntry, PrivacyStatement, Versions, build_manifest
+from components.release.signature import Signature
 from components.secrets import SecretRef
 
 PEM, RAW = serialization.Encoding.PEM, serialization.Encoding.Raw

@@ -9,11 +9,13 @@ import uuid
 import pytest
 
 from components.errors import DataError, ReleaseError
-from components.release.exchange import ReleaseLocation, publish_release
+from components.release.checks import ReleaseLimits
+from components.release.exchange import ReleaseLocation
 from components.release.keys import new_private_key
 from components.release.manifest import FileEntry, PrivacyStatement, Versions, build_manifest
+from components.release.publish import publish_release
 from components.release.storage import open_store
-from components.release.verify import ReleaseLimits, checked_chunks, verify_copy, verify_release
+from components.release.verify import checked_chunks, verify_copy, verify_release
 
 FILES = {"Split-train/a.gz": b"one" * 1000, "Split-train/b.gz": b"two", "evaluation.json": b"{}"}
 KEY, OTHER = new_private_key(), new_private_key()
@@ -40,7 +42,9 @@ class Release:
     def __init__(self, store, key=KEY, files=FILES, **change):
         self.store = store
         manifest = publish_release(store, key, files, **fields(**change)).manifest
-        self.location = ReleaseLocation(manifest.locale, manifest.span, manifest.release_id)
+        self.location = ReleaseLocation(
+            manifest.locale, manifest.span, manifest.sequence, manifest.release_id
+        )
         self.folder = self.location.folder
         self.path = store.path(self.folder)
 
@@ -68,10 +72,10 @@ def refused(release, match, **kwargs):
 
 def test_an_honest_release_says_what_was_checked(store):
     checks = Release(store).verify().checks
-    assert len(checks) == 7
+    assert len(checks) == 8
     assert all(check.endswith(".") for check in checks)
     assert f"signed (Ed25519) by key {KEY.public.key_id}" in checks[1]
-    assert "SHA-256 of each of the 3 files" in checks[-1]
+    assert "SHA-256 of each of the 3 files" in checks[-2]
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
@@ -146,14 +150,17 @@ def release_signature(store, release):
 @pytest.mark.parametrize(
     "moved",
     [
-        ReleaseLocation("eu-west", 2, ""),
-        ReleaseLocation("EU-west", 1, ""),
-        ReleaseLocation("eu-west", 1, "0" * 12),
+        ReleaseLocation("eu-west", 2, 1, ""),
+        ReleaseLocation("EU-west", 1, 1, ""),
+        ReleaseLocation("eu-west", 1, 2, ""),
+        ReleaseLocation("eu-west", 1, 1, "0" * 12),
     ],
 )
 def test_replayed_under_another_span_case_or_id(tmp_path, store, moved):
     release = Release(store)
-    to = ReleaseLocation(moved.locale, moved.span, moved.release_id or release.location.release_id)
+    to = ReleaseLocation(
+        moved.locale, moved.span, moved.sequence, moved.release_id or release.location.release_id
+    )
     for name in [*FILES, "manifest.json"]:
         store.fs.makedirs(os.path.dirname(store.path(to.folder, name)), exist_ok=True)
         store.fs.pipe_file(store.path(to.folder, name), store.fs.cat_file(f"{release.path}/{name}"))
@@ -180,17 +187,17 @@ def test_paths_that_climb_or_are_of_no_allowed_kind(store, name):
         "Split-train/a.gz": FileEntry(sha256="a" * 64, size_bytes=1),
     }
     forged = KEY.sign(build_manifest(files=entries, **fields()))
-    folder = f"eu-west/span-1/{forged.release_id}"
+    folder = f"eu-west/span-1/1-{forged.release_id}"
     store.fs.makedirs(store.path(folder), exist_ok=True)
     store.fs.pipe_file(store.path(folder, "manifest.json"), forged.to_bytes())
-    release.folder, release.location = folder, ReleaseLocation("eu-west", 1, forged.release_id)
+    release.folder, release.location = folder, ReleaseLocation("eu-west", 1, 1, forged.release_id)
     refused(release, "files that no release may hold")
 
 
 def forged(store, release, entries, **change):
     manifest = KEY.sign(build_manifest(files=entries, **fields(**change)))
-    release.folder = f"eu-west/span-1/{manifest.release_id}"
-    release.location = ReleaseLocation("eu-west", 1, manifest.release_id)
+    release.folder = f"eu-west/span-1/1-{manifest.release_id}"
+    release.location = ReleaseLocation("eu-west", 1, 1, manifest.release_id)
     store.fs.makedirs(store.path(release.folder), exist_ok=True)
     store.fs.pipe_file(store.path(release.folder, "manifest.json"), manifest.to_bytes())
     return release
