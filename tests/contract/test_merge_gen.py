@@ -88,9 +88,7 @@ def test_merges_and_carries_splits_span_and_digest(tmp_path, pinned):
 def test_a_pinned_merge_does_not_take_what_came_later(tmp_path):
     push(tmp_path, "a", 1.0)
     settings = config(tmp_path, quorum=1)
-    component = MergeGen(
-        config=settings, resolution=resolve_releases(settings)
-    )
+    component = MergeGen(config=settings, resolution=resolve_releases(settings))
     push(tmp_path, "b", 2.0)
     _, report = run(tmp_path, component)
     assert ([item["locale"] for item in report["accepted"]], report["missing"]) == (["a"], ["b"])

@@ -30,7 +30,8 @@ from components.errors import BusyError, DataError, list_briefly
 from components.executor_base import write_atomically
 from components.governance.core.entries import GENESIS, Anchor, ChainError, Entry, Head, Purpose
 from components.release.keys import PrivateKey, PublicKey
-from components.release.manifest import Signature, utc_now
+from components.release.manifest import utc_now
+from components.release.signature import Signature
 
 #: An entry is a kilobyte or two; a policy of a thousand people is some hundred kilobytes.
 MAX_ENTRY_BYTES = 4 << 20

@@ -9,7 +9,8 @@ import pydantic
 
 from components.config_base import ComponentConfig, canonical_json
 from components.errors import DataError
-from components.release.manifest import Sha256, Signature
+from components.release.manifest import Sha256
+from components.release.signature import Signature
 
 #: The digest before the first entry.
 GENESIS = "0" * 64
