@@ -66,6 +66,7 @@ class GovernanceConfig(ComponentConfig):
     Attributes:
       locale: The locale's name.
       folder: `<root>/<locale>/governance`, on a file system with locks and fsync; never the exchange.
+      trusted_keys: The locale's public keys, texts or files; more than one after a change of keys.
       budget_unit: The privacy unit of the ledger; None where the locale has no budget.
       policy: The locale's policy file; None where no approval is asked for.
       required_approvals: As the deployment says; the policy may demand more.
@@ -73,6 +74,7 @@ class GovernanceConfig(ComponentConfig):
 
     locale: str
     folder: str = pydantic.Field(min_length=1)
+    trusted_keys: tuple[str, ...] = pydantic.Field(min_length=1)
     budget_unit: Literal["record", "window", "series"] | None = None
     policy: str | None = None
     required_approvals: int = pydantic.Field(default=0, ge=0)

@@ -77,7 +77,9 @@ class AuditLog:
         with self.chain.locked() as entries:
             found = self.replay(entries).releases.get(pending.content_digest)
             changed = found is not None and found.summary_sha256 != pending.summary_sha256
-            if found is None or (changed and found.status == "pending"):
+            # Published once without approval, and now there has to be one: it waits like a new release.
+            unapproved = found is not None and found.status == "published" and not found.approvals
+            if found is None or unapproved or (changed and found.status == "pending"):
                 self.chain.append(entries, "pending", pending.model_dump(mode="json"), key)
             return self.replay(entries).releases[pending.content_digest]
 

@@ -132,7 +132,7 @@ def take(state: AuditState, entry: Entry, locale: str) -> bool:
     if entry.kind == "pending":
         pending = PendingBody.model_validate(entry.body)
         before = state.releases.get(pending.content_digest)
-        if before is not None and before.status != "pending":
+        if before is not None and before.status not in ("pending", "published"):
             return False  # what people have been asked about does not change under them
         state.releases[pending.content_digest] = ReleaseState(**pending.model_dump(), at=entry.at)
         return True

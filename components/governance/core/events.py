@@ -120,6 +120,7 @@ class PrivacyCost(ComponentConfig):
       events: What was done to the data, all of it; composed one after the other.
       time_range: The rows that were read, where that is known for certain; None composes with
         everything.
+      work_id: The work that a ledger reserved this for; filled in by the trainer's executor.
     """
 
     format: Literal["isthmus-privacy-cost"] = "isthmus-privacy-cost"
@@ -128,6 +129,7 @@ class PrivacyCost(ComponentConfig):
     neighboring_relation: NeighboringRelation = "add_or_remove_one"
     events: tuple[Event, ...]
     time_range: TimeRange | None = None
+    work_id: str = pydantic.Field(default="", max_length=100)
 
     @property
     def is_private(self) -> bool:
