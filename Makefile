@@ -11,6 +11,10 @@ export UV_SYSTEM_CERTS := 1
 export UV_NATIVE_TLS := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export CUDA_VISIBLE_DEVICES ?= -1
+# Bytecode is kept: without it every process compiles TensorFlow's sources anew, for ten seconds.
+export PYTHONDONTWRITEBYTECODE :=
+# The core tests need no TFX. Two processes; the one that is done first takes over from the other.
+CORE := -m "not tfx and not e2e and not browser" -n 2 --dist worksteal
 
 .PHONY: help setup demo test test-core lint type lock clean benchmark
 
@@ -41,11 +45,11 @@ demo: $(STAMP)
 	@$(BIN)/isthmus demo --out demo
 
 test: $(STAMP) lint type
-	$(BIN)/python -m pytest -m "not tfx and not e2e and not browser" --cov --cov-report=term:skip-covered --cov-fail-under=95
+	$(BIN)/python -m pytest $(CORE) --cov --cov-report=term:skip-covered --cov-fail-under=95
 	$(BIN)/python -m pytest -m "tfx or e2e or browser"
 
 test-core: $(STAMP)
-	$(BIN)/python -m pytest -q -m "not tfx and not e2e and not browser"
+	$(BIN)/python -m pytest -q $(CORE)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

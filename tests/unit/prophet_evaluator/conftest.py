@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
+import skops.io  # noqa: F401  Searches all loaded modules for its types: 8 s once TensorFlow is.
 
 from components.dataset import DatasetConfig, FeatureConfig
 from components.prophet_evaluator.config import (

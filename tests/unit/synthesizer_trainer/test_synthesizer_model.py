@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -227,51 +231,22 @@ np.save({str(tmp_path / "values.npy")!r}, values)
     assert not list((tmp_path / "model").rglob("*.pkl"))
 
 
-def test_adversarial_training_never_ends_below_the_core(panel: Panel) -> None:
-    found = train(panel, max_steps=6, evaluate_every=3, patience=9)
+def test_adversarial_training_never_ends_below_the_core(panel: Panel, tmp_path: Path) -> None:
+    heard: list[tuple[int, int]] = []
+    found = train(
+        panel,
+        max_steps=6,
+        evaluate_every=3,
+        patience=9,
+        checkpoint_dir=tmp_path,
+        progress=lambda step, steps, words: heard.append((step, steps)),
+    )
     report = found.report
     assert report["training"]["steps"] == 6 and len(report["training"]["log"]) == 2
     assert report["fidelity_best"]["score"] >= report["fidelity_core"]["score"]
     assert report["network_parameters"] > 1000 and report["kinds"] == {"shift": 8, "stuck": 8}
-
-
-def test_a_killed_training_resumes_and_ends_alike(
-    panel: Panel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = train(panel, max_steps=4, evaluate_every=2, checkpoint_dir=tmp_path / "whole").report["training"]
-
-    def die(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    # The kill comes after the first checkpoint.
-    real_write = adversarial.write_json
-
-    def write_then_die(path: Path, value: object) -> None:
-        real_write(path, value)
-        die()
-
-    monkeypatch.setattr(adversarial, "write_json", write_then_die)
-    with pytest.raises(KeyboardInterrupt):
-        train(panel, max_steps=4, evaluate_every=2, checkpoint_dir=tmp_path / "part")
-    monkeypatch.setattr(adversarial, "write_json", real_write)
-    resumed = train(panel, max_steps=4, evaluate_every=2, checkpoint_dir=tmp_path / "part").report["training"]
-    assert resumed["resumed_at"] == 2 and whole["resumed_at"] == 0
-    assert [line["score"] for line in resumed["log"]] == pytest.approx(
-        [line["score"] for line in whole["log"]]
-    )
-
-
-def test_minutes_are_kept_and_progress_is_told(panel: Panel) -> None:
-    heard: list[tuple[int, int]] = []
-    report = train(
-        panel,
-        max_steps=100_000,
-        evaluate_every=50_000,
-        max_minutes=0.01,
-        progress=lambda step, steps, words: heard.append((step, steps)),
-    ).report
-    assert report["training"]["stopped"] == "max_minutes"
-    assert heard[0] == (1, 100_000)
+    assert heard[0] == (1, 6)
+    assert json.loads((tmp_path / "state.json").read_text())["checkpoint"] == "ckpt-6"
 
 
 def test_too_few_rows_are_refused_at_the_start(panel: Panel) -> None:
@@ -324,16 +299,90 @@ def test_ks_and_autocorrelation_by_hand() -> None:
     assert np.isnan(autocorrelation(values, np.arange(100), 2)).all()
 
 
-def test_a_generator_that_held_out_rows_dislike_is_thrown_away() -> None:
-    config = SynthesizerTrainerConfig.small(
-        DATASET, window_steps=8, max_steps=3, evaluate_every=1, critic_steps=1, batch_size=4
+class Bench:
+    """A tiny adversary that starts anew as often as wanted: its steps are compiled once, for seconds."""
+
+    def __init__(self) -> None:
+        config = SynthesizerTrainerConfig.small(
+            DATASET, window_steps=8, critic_steps=1, batch_size=4, generator_units=4, critic_units=4
+        )
+        rows = np.random.default_rng(0).normal(size=(200, 1)).astype(np.float32)
+        nothing = np.zeros_like(rows)
+        self.paths = adversarial.Paths(rows, rows, nothing.astype(bool), nothing, np.arange(100))
+        middles = np.linspace(-5, 5, 2001)[None]
+        self.adversary = adversarial.Adversary(config, 1, 1, middles, False, 1)
+        self._config = config
+        self._first = [variable.numpy() for variable in self.adversary.variables]
+
+    def train(self, evaluate: Callable[..., float], **changes: Any) -> dict[str, Any]:
+        """Trains from the first weights, optimisers included, on."""
+        options = {key: changes.pop(key) for key in ("checkpoint_dir", "progress") if key in changes}
+        for variable, value in zip(self.adversary.variables, self._first, strict=True):
+            variable.assign(value)
+        self.adversary.config = self._config.model_copy(update={"evaluate_every": 1, **changes})
+        options.setdefault("checkpoint_dir", None)
+        return adversarial.train(self.adversary, self.paths, self.paths, evaluate, 0.5, seed=1, **options)
+
+
+@pytest.fixture(scope="module")
+def bench() -> Bench:
+    return Bench()
+
+
+def _size(generator: Any) -> float:
+    """A score that no two sets of weights share."""
+    return -float(sum(np.abs(v.numpy()).sum() for v in generator.trainable_variables))
+
+
+def test_a_killed_training_resumes_and_ends_alike(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = {"max_steps": 6, "evaluate_every": 2, "patience": 9}
+    whole = bench.train(_size, checkpoint_dir=tmp_path / "whole", **steps)
+    weights = [v.numpy() for v in bench.adversary.generator_variables + bench.adversary.critic_variables]
+
+    # The kill comes after the first checkpoint.
+    real_write = adversarial.write_json
+
+    def write_then_die(path: Path, value: object) -> None:
+        real_write(path, value)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(adversarial, "write_json", write_then_die)
+    with pytest.raises(KeyboardInterrupt):
+        bench.train(_size, checkpoint_dir=tmp_path / "part", **steps)
+    monkeypatch.setattr(adversarial, "write_json", real_write)
+    resumed = bench.train(_size, checkpoint_dir=tmp_path / "part", **steps)
+    assert resumed["resumed_at"] == 2 and whole["resumed_at"] == 0
+    scores = [line["score"] for line in whole["log"]]
+    assert [line["score"] for line in resumed["log"]] == scores and len(set(scores)) == 3
+    after = [v.numpy() for v in bench.adversary.generator_variables + bench.adversary.critic_variables]
+    assert all(np.array_equal(a, b) for a, b in zip(weights, after, strict=True))
+
+
+def test_minutes_are_kept_and_progress_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The clock goes on by two seconds at each look: one before a step, one after it.
+    clock = itertools.count(1000, 2)
+    monkeypatch.setattr(adversarial.time, "monotonic", lambda: float(next(clock)))
+    heard: list[tuple[int, int]] = []
+    found = bench.train(
+        _size,
+        max_steps=100,
+        evaluate_every=50,
+        max_minutes=0.5,
+        progress=lambda step, steps, words: heard.append((step, steps)),
     )
-    rows = np.random.default_rng(0).normal(size=(200, 1)).astype(np.float32)
-    paths = adversarial.Paths(rows, rows, np.zeros((200, 1), bool), np.zeros_like(rows), np.arange(100))
-    middles = np.linspace(-5, 5, 2001)[None]
-    fresh = adversarial.Adversary(config, 1, 1, middles, False, 1)
-    worse = adversarial.train(fresh, paths, paths, lambda _: 0.4, 0.5, None, 1)
+    # The looks before the steps are 2, 6, ..., 30 and 34 s after the start; 30 s are allowed.
+    assert found["stopped"] == "max_minutes" and found["steps"] == 8
+    # Every second look after a step is more than PROGRESS_S after the last word.
+    assert heard == [(step, 100) for step in (1, 3, 5, 7)]
+
+
+def test_a_generator_that_held_out_rows_dislike_is_thrown_away(bench: Bench) -> None:
+    worse = bench.train(lambda _: 0.4, max_steps=3, patience=2)
     assert worse["best_step"] == 0 and worse["best_score"] == 0.5 and worse["stopped"] == "patience"
-    assert all(not np.any(v.numpy()) for v in fresh.average.last.trainable_variables)
-    better = adversarial.train(fresh, paths, paths, lambda _: 0.6, 0.5, None, 1)
-    assert better["best_step"] == 3 and better["best_score"] == 0.6
+    last = bench.adversary.average.last.trainable_variables
+    assert all(not np.any(v.numpy()) for v in last)
+    better = bench.train(lambda _: 0.6, max_steps=3)
+    assert better["best_step"] == 1 and better["best_score"] == 0.6
+    assert all(np.any(v.numpy()) for v in last)
