@@ -17,6 +17,7 @@ from rich.console import Console
 
 from components.errors import ConfigError, IsthmusError
 from components.version import __version__
+from pipeline.commands import releases
 from pipeline.commands.run import run_and_report, write_report
 from pipeline.commands.shared import (
     ConfigArgument,
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 keys_app = typer.Typer(help="Signing keys of the locales.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
+releases.register(app)
 
 RunOption = Annotated[
     Optional[str], typer.Option("--run", help="Run id; the latest run where none is given.")
@@ -257,25 +259,6 @@ def report(config: ConfigArgument, run_id: RunOption = None, as_json: JsonOption
         print(page.with_suffix(".json").read_text())
     else:
         print(page)
-
-
-@app.command()
-def verify(
-    release: Annotated[str, typer.Argument(help="Folder or URI of a release.", show_default=False)],
-    key: Annotated[str, typer.Option(help="The locale's public key: a file, or the key itself.")],
-    as_json: JsonOption = False,
-) -> None:
-    """Check a release offline: its files, digests and signature; say in words what was checked."""
-    from components.release import keys
-    from components.release.verify import verify_copy
-
-    verified = verify_copy(release, [keys.load_public_key(key)])
-    if as_json:
-        print_json({"release": release, "verified": True, "checked": list(verified.checks)})
-    else:
-        for sentence in verified.checks:
-            print(f"- {sentence}")
-        print("verified")
 
 
 @keys_app.command("new")

@@ -9,6 +9,7 @@ from components.errors import DataError
 from components.executor_base import read_json
 from pipeline.config.model import Deployment
 from pipeline.local_runner import latest_run
+from pipeline.revoked import revocations
 
 
 def run_folder(deployment: Deployment, run_id: str | None = None) -> Path:
@@ -61,7 +62,9 @@ def lineage(deployment: Deployment, run_id: str | None = None) -> dict[str, Any]
 
     Returns:
       JSON-able: `regions` (locale -> artifact URIs per component and the release made of them),
-      `merge` (accepted, refused and missing releases), `detector` (the registry's version, or why not).
+      `merge` (accepted, refused and missing releases), `detector` (the registry's version, or why not),
+      `revocations` (`pipeline.revoked.revocations`: what was revoked, in any run, and the detectors that
+      were built on it).
 
     Raises:
       DataError: there is no such run.
@@ -83,6 +86,7 @@ def lineage(deployment: Deployment, run_id: str | None = None) -> dict[str, Any]
         "regions": regions,
         "merge": _json_of(central, "merge_report", "merge.json"),
         "detector": _json_of(central, "pushed", "push.json"),
+        "revocations": revocations(deployment),
     }
 
 

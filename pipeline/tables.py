@@ -57,6 +57,19 @@ def lineage_tree(lineage: dict[str, Any]) -> Tree:
         tree.add(f"[red]refused[/] {escape(refused['locale'] + ': ' + refused['reason'])}")
     for missing in merge.get("missing", []):
         tree.add(f"[yellow]missing[/] {missing}")
+    revoked = lineage.get("revocations", {})
+    for item in revoked.get("revoked", []):
+        branch = tree.add(
+            f"[red]revoked[/] {escape(item['release'])} by key {item['key_id']}: {escape(item['reason'])}"
+        )
+        for detector in item["detectors"]:
+            branch.add(
+                escape(f"built on it: {detector['name']} version {detector['version']} {detector['uri']}")
+            )
+        if not item["detectors"]:
+            branch.add("no detector in the registry was built on it")
+    for line in (*revoked.get("ignored", []), *revoked.get("unknown", [])):
+        tree.add(f"[yellow]revocations[/] {escape(line)}")
     return tree
 
 

@@ -46,6 +46,11 @@ from components.release.storage import (
     storage_errors,
 )
 
+UNSIGNED = (
+    "NOT checked: who signed it, and whether its locale revoked it. Anyone can make a release that passes "
+    "the rest; give the locale's public key."
+)
+
 
 class RevokedReleaseError(ReleaseError):
     """The release verifies, but its locale took it back.
@@ -87,7 +92,7 @@ class VerifiedRelease:
 def verify_release(
     store: Store,
     folder: str,
-    trusted_keys: Mapping[str, Collection[PublicKey]],
+    trusted_keys: Mapping[str, Collection[PublicKey]] | None,
     limits: ReleaseLimits = DEFAULT_LIMITS,
     *,
     location: ReleaseLocation | None = None,
@@ -99,7 +104,8 @@ def verify_release(
     Args:
       store: The exchange, or any folder that holds a copy of a release.
       folder: Path of the release below the store's root (empty: the root itself).
-      trusted_keys: Public keys per locale; a locale without one is not trusted.
+      trusted_keys: Public keys per locale; a locale without one is not trusted. None leaves out who
+        signed, and says so; that is for a person who looks, never for a merge.
       limits: What a release may cost before it is refused.
       location: Where an exchange claims it is; None for a copy outside an exchange.
       contents: Whether to read every file and compare digests. The merge does that while copying.
@@ -120,7 +126,10 @@ def verify_release(
         f"and fits its own content digest {manifest.content_digest[:12]}…."
     ]
     now = now or datetime.now(timezone.utc)
-    checks.append(check_signature(manifest, trusted_keys, uri, now))
+    if trusted_keys is None:
+        checks.append(UNSIGNED)
+    else:
+        checks.append(check_signature(manifest, trusted_keys, uri, now))
     if location is not None:
         checks.append(check_location(manifest, location, uri))
     checks.append(check_claims(manifest, uri))
@@ -131,13 +140,16 @@ def verify_release(
             for _ in checked_chunks(store, folder, name, manifest.files[name]):
                 pass
         checks.append(f"The SHA-256 of each of the {len(manifest.files)} files is the one in the manifest.")
-    notes = _revocations(store, folder, manifest, trusted_keys.get(manifest.locale) or ())
+    keys = trusted_keys.get(manifest.locale) or () if trusted_keys is not None else ()
+    notes = _revocations(store, folder, manifest, keys)
     warnings = (*clock_warning(manifest, uri, now), *notes.ignored)
     digest = hashlib.sha256(raw).hexdigest()
     found = VerifiedRelease(manifest, uri, folder, digest, tuple(checks), warnings)
     for note in notes.valid:
         if note.content_digest == manifest.content_digest:
             raise RevokedReleaseError(found, note)
+    if trusted_keys is None:
+        return found
     sentence = "No revocation by a trusted key lies beside it; a later one elsewhere would not be seen here."
     return replace(found, checks=(*found.checks, sentence))
 
@@ -150,12 +162,15 @@ def verify_copy(
 ) -> VerifiedRelease:
     """Checks a release at any address with the given keys, whatever locale it names (`isthmus verify`).
 
+    Without a key, everything but the signer is checked, and the checks say so.
+
     Raises:
       RevokedReleaseError: it verifies, but was revoked.
       ReleaseError: it does not verify.
       ConfigError, DataError: the address cannot be read.
     """
-    return verify_release(open_store(path, "release", options), "", _AnyLocale(keys), limits)
+    trusted = _AnyLocale(keys) if keys else None
+    return verify_release(open_store(path, "release", options), "", trusted, limits)
 
 
 def _revocations(store: Store, folder: str, manifest: Manifest, keys: Collection[PublicKey]) -> Revocations:
