@@ -7,14 +7,13 @@ mistakes for memorisation (measured: AUC 0.66 against a model that cannot leak, 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
-from components.dataset import TIMESTAMP, DatasetConfig
-from components.errors import DataError
 from components.example_gen.config import SplitConfig
+from components.example_gen.core.keys import Keys
 
 #: A block should hold several of a synthesizer's windows (48 rows), and cover an hour's course.
 BLOCK_INTERVALS = 256
@@ -28,39 +27,63 @@ _SHUFFLE_BLOCKS = 10
 
 
 @dataclass(frozen=True)
-class Keys:
-    """What decides about a row: sorted by series, then time.
+class Assignment:
+    """The split of every row, block by block.
 
     Attributes:
-      series: Number of the row's series. Shape [row], integer, ascending.
-      timestamp: Microseconds UTC. Shape [row], int64, ascending within a series.
-      label: 1 where the row is anomalous. Shape [row], or None without labels.
+      starts: First row of each block. Shape [block], int64, ascending, begins with 0.
+      splits: Split number of each block. Shape [block], int8.
+      rows: Number of rows.
+      block_s: Length of a block in seconds; None where there is one split only.
     """
 
-    series: np.ndarray
-    timestamp: np.ndarray
-    label: np.ndarray | None
+    starts: np.ndarray
+    splits: np.ndarray
+    rows: int
+    block_s: float | None
+
+    @classmethod
+    def single(cls, rows: int) -> Assignment:
+        """Every row in the one split."""
+        return cls(np.zeros(min(rows, 1), np.int64), np.zeros(min(rows, 1), np.int8), rows, None)
+
+    def of(self, start: int, stop: int) -> np.ndarray:
+        """Split number of the rows from `start` to before `stop`. Shape [row], int8."""
+        if start >= stop:
+            return np.zeros(0, dtype=np.int8)
+        first = int(np.searchsorted(self.starts, start, side="right")) - 1
+        last = int(np.searchsorted(self.starts, stop, side="left"))
+        edges = np.append(self.starts[first:last], stop)
+        edges[0] = start
+        return np.repeat(self.splits[first:last], np.diff(edges))
 
 
-def choose_block_s(keys: Keys, interval_s: float) -> float:
+def choose_block_s(keys: Iterable[Keys], interval_s: float) -> float:
     """Length of a block: 256 intervals but at least an hour; shorter where a series is short.
 
     Args:
-      keys: The rows.
+      keys: The rows, in pieces.
       interval_s: The cadence.
 
     Returns:
       Seconds; at least 16 intervals, so that a short series has fewer blocks and not shorter ones.
     """
-    starts, ends = _runs(keys.series)
-    if not len(starts):
+    longest, series, begin = -1, None, 0
+    for piece in _filled(keys):
+        starts = np.concatenate([[0], np.flatnonzero(np.diff(piece.series)) + 1])
+        firsts, lasts = piece.timestamp[starts], piece.timestamp[np.append(starts[1:], len(piece.series)) - 1]
+        if series == piece.series[0]:
+            firsts = np.concatenate([[begin], firsts[1:]])
+        longest = max(longest, int((lasts - firsts).max()))
+        series, begin = piece.series[-1], int(firsts[-1])
+    if series is None:
         return BLOCK_MIN_S
-    longest_s = float((keys.timestamp[ends - 1] - keys.timestamp[starts]).max()) / 1e6 + interval_s
     wanted = max(BLOCK_MIN_S, BLOCK_INTERVALS * interval_s)
+    longest_s = longest / 1e6 + interval_s
     return max(min(wanted, longest_s / BLOCKS_PER_SERIES), BLOCK_MIN_INTERVALS * interval_s)
 
 
-def assign_rows(keys: Keys, config: SplitConfig, interval_s: float, seed: int) -> tuple[np.ndarray, float]:
+def assign_rows(keys: Iterable[Keys], config: SplitConfig, interval_s: float, seed: int) -> Assignment:
     """Split number of each row, in the order of `config.fractions()`.
 
     A labelled event that is no longer than a block is not cut: the block grows to the event's end.
@@ -68,87 +91,62 @@ def assign_rows(keys: Keys, config: SplitConfig, interval_s: float, seed: int) -
     both; where there are at least as many labelled blocks as splits, each split gets one.
 
     Args:
-      keys: The rows.
+      keys: The rows, in pieces of any size; iterated over twice. Memory grows with blocks and events.
       config: Fractions and block length.
       interval_s: The cadence.
       seed: Same rows and same seed: same splits.
-
-    Returns:
-      Shape [row], int8; and the block length in seconds.
     """
     block_s = config.block_s or choose_block_s(keys, interval_s)
     fractions = np.array(list(config.fractions().values()))
-    rows = len(keys.timestamp)
-    if not rows:
-        return np.zeros(0, dtype=np.int8), block_s
-    starts = _block_starts(keys, max(1, round(block_s * 1e6)))
-    labelled = np.zeros(len(starts), dtype=bool)
-    if keys.label is not None:
-        labelled = np.maximum.reduceat((keys.label == 1).astype(np.int8), starts) > 0
+    starts, labelled, rows = _blocks(keys, max(1, round(block_s * 1e6)))
     rng = np.random.default_rng([seed, len(fractions)])
     dealt = np.zeros(len(starts), dtype=np.int8)
     for stratum in (labelled, ~labelled):
         dealt[stratum] = _deal(int(stratum.sum()), fractions, rng)
-    return np.repeat(dealt, np.diff(np.append(starts, rows))), block_s
+    return Assignment(starts, dealt, rows, block_s)
 
 
-def assign_splits(
-    table: pa.Table, dataset: DatasetConfig, config: SplitConfig, seed: int
-) -> dict[str, np.ndarray]:
-    """Row masks by split name, of a table sorted by series, then time.
-
-    Args:
-      table: Flat columns.
-      dataset: Names them.
-      config: Fractions and block length; its mode must be `interleaved`.
-      seed: Same rows and same seed: same splits.
-
-    Returns:
-      Masks that are disjoint and together cover every row. Each: shape [row], bool.
-
-    Raises:
-      DataError: the table is not sorted.
-    """
-    series = np.zeros(table.num_rows, dtype=np.int64)
-    for name in dataset.series:
-        codes = table[name].combine_chunks().dictionary_encode()
-        codes = codes.combine_chunks() if isinstance(codes, pa.ChunkedArray) else codes
-        change = np.diff(codes.indices.to_numpy(zero_copy_only=False), prepend=-1) != 0
-        series += np.cumsum(change)
-    timestamp = table[TIMESTAMP].to_numpy()
-    if ((np.diff(series) == 0) & (np.diff(timestamp) < 0)).any():
-        raise DataError("rows are not sorted by series, then time")
-    label = table[dataset.label].fill_null(0).to_numpy() if dataset.label else None
-    keys = Keys(series, timestamp, label)
-    assigned, _ = assign_rows(keys, config, dataset.interval_s, seed)
-    return {name: assigned == number for number, name in enumerate(config.fractions())}
+def _filled(keys: Iterable[Keys]) -> Iterator[Keys]:
+    return (piece for piece in keys if len(piece.series))
 
 
-def _runs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First and one-past-last row of each run of equal values."""
-    if not len(values):
-        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-    starts = np.concatenate([[0], np.flatnonzero(np.diff(values)) + 1])
-    return starts, np.append(starts[1:], len(values))
-
-
-def _block_starts(keys: Keys, block_us: int) -> np.ndarray:
-    """First row of each block. Shape [block], ascending, begins with 0."""
-    new = np.diff(keys.series) != 0
-    starts = np.concatenate([[0], np.flatnonzero(new | (np.diff(keys.timestamp // block_us) != 0)) + 1])
-    if keys.label is None or not (keys.label == 1).any():
-        return starts
-    anomalous = keys.label == 1
-    edge = np.concatenate([[True], new, [True]])
-    begins = np.flatnonzero(anomalous & (edge[:-1] | ~np.append(False, anomalous[:-1])))
-    ends = np.flatnonzero(anomalous & (edge[1:] | ~np.append(anomalous[1:], False))) + 1
-    event = np.searchsorted(ends, starts, side="right")
-    inside = event < len(ends)
-    event = np.minimum(event, len(ends) - 1)
-    short = keys.timestamp[ends[event] - 1] - keys.timestamp[begins[event]] <= block_us
-    cut = inside & (begins[event] < starts) & short
-    moved = np.where(cut, ends[event], starts)
-    return np.unique(moved[moved < len(keys.timestamp)])
+def _blocks(keys: Iterable[Keys], block_us: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """First row of each block, whether it holds an anomaly, and the number of rows."""
+    starts: list[np.ndarray] = [np.zeros(0, dtype=np.int64)]
+    begins, ends, begun, ended = ([np.zeros(0, dtype=np.int64)] for _ in range(4))
+    rows, series, stamp, anomalous = 0, None, 0, False
+    for piece in _filled(keys):
+        # The row before, so that what changes from one piece to the next is seen like any other change.
+        before = np.concatenate([[piece.series[0] if series is None else series], piece.series])
+        stamps = np.concatenate([[piece.timestamp[0] if series is None else stamp], piece.timestamp])
+        new = np.diff(before) != 0
+        new[0] |= series is None
+        starts.append(rows + np.flatnonzero(new | (np.diff(stamps // block_us) != 0)))
+        if piece.label is not None:
+            label = np.concatenate([[anomalous], piece.label == 1])
+            begin = np.flatnonzero(label[1:] & (new | ~label[:-1]))
+            end = np.flatnonzero(label[:-1] & (new | ~label[1:]))
+            begins.append(rows + begin)
+            begun.append(stamps[1:][begin])
+            ends.append(rows + end)
+            ended.append(stamps[:-1][end])
+            anomalous = bool(label[-1])
+        rows, series, stamp = rows + len(piece.series), piece.series[-1], piece.timestamp[-1]
+    first = np.concatenate(starts)
+    if anomalous:
+        ends.append(np.array([rows]))
+        ended.append(np.array([stamp]))
+    begin, end = np.concatenate(begins), np.concatenate(ends)
+    if not len(begin):
+        return first, np.zeros(len(first), dtype=bool), rows
+    event = np.minimum(np.searchsorted(end, first, side="right"), len(end) - 1)
+    short = np.concatenate(ended)[event] - np.concatenate(begun)[event] <= block_us
+    cut = (first < end[event]) & (begin[event] < first) & short
+    moved = np.where(cut, end[event], first)
+    moved = np.unique(moved[moved < rows])
+    after = np.append(moved[1:], rows)
+    events = np.searchsorted(begin, after, side="left") - np.searchsorted(end, moved, side="right")
+    return moved, events > 0, rows
 
 
 def _deal(blocks: int, fractions: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -17,7 +17,7 @@ from components import split_io
 from components.dataset import DatasetConfig, FeatureConfig
 from components.errors import DataError
 from components.example_gen.config import ExampleGenConfig
-from components.example_gen.core import reading, store
+from components.example_gen.core import keys, reading, store
 from components.example_gen.core.ingest import IngestReport, ingest
 
 DATASET = DatasetConfig(
@@ -323,8 +323,9 @@ def test_order_of_input_does_not_matter(door: Door, monkeypatch: pytest.MonkeyPa
     shuffled = [rows[index] for index in np.random.default_rng(0).permutation(len(rows))]
     door.write(*shuffled[:300], name="a.csv")
     door.write(*shuffled[300:], name="b.csv")
-    monkeypatch.setattr(store, "STORED_ROWS", 50)
-    monkeypatch.setattr(reading, "CSV_BLOCK_BYTES", 1_000)
+    monkeypatch.setattr(store, "STORED_ROWS", 100)
+    monkeypatch.setattr(reading, "CSV_BLOCK_BYTES", 3_000)
+    monkeypatch.setattr(keys, "PIECE_ROWS", 70)
     second = door.run(splits={"block_s": 1_200})
     assert second.data_digest == first.data_digest
     assert {name: split["rows"] for name, split in first.splits.items()} == {
@@ -340,6 +341,7 @@ def test_rows_beyond_the_memory_budget_go_through_a_file(door: Door, monkeypatch
     door.write(*(line(minute % 1_440, device=f"d{minute // 1_440}", x=minute) for minute in range(3_000)))
     before = door.run()
     monkeypatch.setattr(store, "STORED_ROWS", 500)
+    monkeypatch.setattr(keys, "PIECE_ROWS", 1_000)
     monkeypatch.setattr(reading, "CSV_BLOCK_BYTES", 10_000)
     spilled = []
     finish = store.RowStore.finish
@@ -441,3 +443,20 @@ def test_a_wrong_interval_is_refused_before_anything_is_written(door: Door) -> N
     # Steps of one, four and two minutes: samples are missing, the cadence is the configured one.
     door.write(*[line(minute) for minute in range(120) if minute % 7 in (0, 1, 5)])
     assert door.run().median_step_s == 120.0
+
+
+def test_repeated_rows_are_the_same_whatever_fits_into_memory(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [line(minute, device=device) for minute in range(60) for device in "ba"]
+    door.write(*rows, *rows[40:44], name="a.csv")
+    door.write(*rows[:3], line(61), name="b.csv")
+    first = door.run(max_bad_fraction=0.5)
+    places = door.places()
+    assert [(file, row) for file, row, *_ in places] == [
+        *(("a.csv", str(row)) for row in range(121, 125)), *(("b.csv", str(row)) for row in (1, 2, 3))
+    ]  # fmt: skip
+    monkeypatch.setattr(keys, "PIECE_ROWS", 16)
+    second = door.run(max_bad_fraction=0.5)
+    assert (second.data_digest, door.places()) == (first.data_digest, places)
+    assert second.rows_kept == 121

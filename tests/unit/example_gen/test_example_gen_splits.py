@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.dataset import DatasetConfig, FeatureConfig
-from components.errors import DataError
 from components.example_gen.config import SplitConfig
-from components.example_gen.core.splits import Keys, assign_rows, assign_splits, choose_block_s
+from components.example_gen.core import splits
+from components.example_gen.core.keys import Keys
 
 MINUTE_US = 60_000_000
 
@@ -21,6 +19,30 @@ def minutes(rows: int, series: int = 1, label: np.ndarray | None = None) -> Keys
     numbers = np.repeat(np.arange(series), rows)
     stamps = np.tile(np.arange(rows) * MINUTE_US, series)
     return Keys(numbers, stamps, label)
+
+
+def in_pieces(keys: Keys, size: int) -> list[Keys]:
+    parts = [slice(start, start + size) for start in range(0, max(len(keys.series), 1), size)]
+    label = keys.label
+    return [
+        Keys(keys.series[part], keys.timestamp[part], None if label is None else label[part])
+        for part in parts
+    ]
+
+
+def assign_rows(
+    keys: Keys, config: SplitConfig, interval_s: float, seed: int, size: int = 1 << 20
+) -> tuple[np.ndarray, float]:
+    """Split number of each row, and the length of a block."""
+    found = splits.assign_rows(in_pieces(keys, size), config, interval_s, seed)
+    assert found.block_s is not None
+    return found.of(0, found.rows), found.block_s
+
+
+def choose_block_s(keys: Keys, interval_s: float) -> float:
+    whole = splits.choose_block_s([keys], interval_s)
+    assert splits.choose_block_s(in_pieces(keys, 999), interval_s) == whole
+    return whole
 
 
 def test_hourly_blocks_and_their_shares() -> None:
@@ -88,33 +110,6 @@ def test_one_row_goes_to_train() -> None:
     assert assign_rows(minutes(1), SplitConfig(), 60, 0)[0].tolist() == [0]
 
 
-DATASET = DatasetConfig(
-    series=("site", "device"),
-    label="label",
-    features=(FeatureConfig(name="x"),),
-    targets=("x",),
-    interval_s=60,
-)
-
-
-def test_masks_of_a_table_cover_it_once() -> None:
-    table = pa.table(
-        {
-            "timestamp": np.tile(np.arange(600) * MINUTE_US, 4),
-            "site": np.repeat(["p", "q"], 1_200),
-            "device": np.tile(np.repeat(["a", "b"], 600), 2),
-            "label": pa.array(np.zeros(2_400, dtype=np.int64), mask=np.arange(2_400) == 5),
-            "x": np.zeros(2_400),
-        }
-    )
-    masks = assign_splits(table, DATASET, SplitConfig(block_s=3_600), seed=3)
-    assert list(masks) == ["train", "eval", "holdout"]
-    assert (np.sum(list(masks.values()), axis=0) == 1).all()
-    assert [int(mask.sum()) for mask in masks.values()] == [28 * 60, 4 * 60, 8 * 60]
-    with pytest.raises(DataError, match="not sorted"):
-        assign_splits(table.take(list(range(2_399, -1, -1))), DATASET, SplitConfig(), seed=3)
-
-
 @settings(max_examples=60, deadline=None)
 @given(
     lengths=st.lists(st.integers(1, 300), min_size=1, max_size=6),
@@ -142,3 +137,20 @@ def test_blocks_keep_time_together_and_fractions_hold(
     same = (np.diff(series) == 0) & (np.diff(hour) == 0)
     torn = np.flatnonzero(same & (np.diff(assigned) != 0))
     assert all(label[row] == 1 for row in torn)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 999), size=st.integers(1, 40), share=st.sampled_from([0.0, 0.1, 0.6]))
+def test_pieces_do_not_matter(seed: int, size: int, share: float) -> None:
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(1, 60, 4)
+    stamps = np.concatenate([np.sort(rng.choice(200, length, replace=False)) for length in lengths])
+    label = (rng.random(len(stamps)) < share).astype(np.int64)
+    keys = Keys(np.repeat(np.arange(4), lengths), stamps * MINUTE_US, label)
+    config = SplitConfig(block_s=10 * 60)
+    whole, _ = assign_rows(keys, config, 60, seed)
+    cut, _ = assign_rows(keys, config, 60, seed, size=size)
+    assert (whole == cut).all()
+    found = splits.assign_rows([keys], config, 60, seed)
+    parts = [found.of(start, min(start + size, found.rows)) for start in range(0, found.rows, size)]
+    assert (np.concatenate(parts) == whole).all()
