@@ -18,6 +18,7 @@ from rich.console import Console
 from components.errors import ConfigError, IsthmusError
 from components.version import __version__
 from pipeline.commands import releases
+from pipeline.commands.egress import egress
 from pipeline.commands.run import run_and_report, write_report
 from pipeline.commands.shared import (
     ConfigArgument,
@@ -38,6 +39,7 @@ app = typer.Typer(
 keys_app = typer.Typer(help="Signing keys of the locales.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 releases.register(app)
+app.command()(egress)
 
 RunOption = Annotated[
     Optional[str], typer.Option("--run", help="Run id; the latest run where none is given.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from components.egress import lists
 from components.errors import DataError
 from components.executor_base import read_json
 from pipeline.config.model import Deployment
@@ -50,7 +51,7 @@ def status(deployment: Deployment, run_id: str | None = None) -> dict[str, Any]:
             "components": len(components),
             "cached": sum(component["state"] == "cached" for component in components),
             "verdict": _json_of(components, "blessing", "verdict.json").get("verdict"),
-            "release": _json_of(components, "pushed", "push.json"),
+            "release": _push_of(components),
         }
     keys = ("run_id", "started_at", "finished_at", "exit_status", "config_digest", "seed")
     reason = state.get("exit_reason", "")  # runs of an earlier version have none
@@ -77,7 +78,7 @@ def lineage(deployment: Deployment, run_id: str | None = None) -> dict[str, Any]
         regions[name] = {
             "source": {key: ingest.get(key) for key in ("span", "fingerprint", "rows_kept") if key in ingest},
             "artifacts": {component["id"]: component.get("outputs", {}) for component in components},
-            "release": _json_of(components, "pushed", "push.json"),
+            "release": _push_of(components),
         }
     central = state["central"]["components"]
     return {
@@ -88,6 +89,12 @@ def lineage(deployment: Deployment, run_id: str | None = None) -> dict[str, Any]
         "detector": _json_of(central, "pushed", "push.json"),
         "revocations": revocations(deployment),
     }
+
+
+def _push_of(components: list[dict[str, Any]]) -> dict[str, Any]:
+    """The listed fields of a `push.json`, a region's or the centre's."""
+    known = lists.PUSH_FIELDS | lists.MODEL_PUSH_FIELDS
+    return {key: value for key, value in _json_of(components, "pushed", "push.json").items() if key in known}
 
 
 def _json_of(components: list[dict[str, Any]], channel: str, file: str) -> dict[str, Any]:

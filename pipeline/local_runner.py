@@ -20,12 +20,15 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from components.errors import ConfigError, IsthmusError, nearest_name
+from components.errors import ConfigError, InternalError, IsthmusError, nearest_name
 from components.executor_base import read_json, write_json
+from pipeline import outward
+from pipeline.border import BorderError
 from pipeline.config.model import Deployment
+from pipeline.config.resolve import egress_config
 from pipeline.root_lock import hold_root
 from pipeline.run_state import CENTRAL, PipelineState, RunState, fail, finish, now, section_of, take, versions
-from pipeline.worker import PRELOAD, Job, environment, work
+from pipeline.worker import PRELOAD, Job, environment, examine_border, work
 
 STAGES = ("onboard", "train", "generate", "merge")
 
@@ -74,11 +77,16 @@ def run(
             started_at=now(),
             stage=stage,
             locales={
-                locale.name: PipelineState(sharing=locale.sharing, log=_log(root, locale.name, run_id))
+                locale.name: PipelineState(
+                    sharing=locale.sharing,
+                    log=_log(root, locale.name, run_id),
+                    egress=_policy(deployment, locale.name),
+                )
                 for locale in deployment.locales
             },
             central=PipelineState(sharing="central", log=_log(root, CENTRAL, run_id)),
             versions=versions(),
+            words=tuple(sorted(outward.public_words(deployment))),
         )
         state.save(folder)
         # Pointed to from the start: `status` then shows a run that goes on, or was killed, as what it is.
@@ -111,10 +119,43 @@ def _run_pipelines(
 ) -> None:
     tell = listener or (lambda name, event, payload: None)
     healthy = _preflight(deployment, chosen, state.stage, state, tell)
+    centre = [CENTRAL] if has_centre(deployment, chosen, state.stage) else []
+    state.border = _examine_border(config, [*healthy, *centre], state.stage, small)
+    state.save(folder)
     jobs = [Job(str(config), name, state.stage, state.locales[name].log, small) for name in healthy]
     _run_all(jobs, state, folder, _parallelism(deployment, len(jobs)), tell)
-    if has_centre(deployment, chosen, state.stage):
+    if centre:
         _run_all([Job(str(config), CENTRAL, state.stage, state.central.log)], state, folder, 1, tell)
+
+
+def _examine_border(config: Path, names: list[str], stage: str, small: bool) -> dict[str, Any]:
+    """Proves the pipelines' border in a process that has TFX, before any of them runs.
+
+    Raises:
+      BorderError: one of them would carry something of a restricted locale out of it; nothing has run.
+      InternalError: there is no proof, so nothing may run.
+    """
+    context = multiprocessing.get_context("forkserver")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(
+        target=examine_border,
+        args=(str(config), names, stage, small, theirs),
+        name="isthmus-border",
+        daemon=True,
+    )
+    process.start()
+    theirs.close()
+    try:
+        error, proof = ours.recv()
+    except (EOFError, OSError):
+        process.join()
+        raise InternalError(
+            f"border: the check ended with exit code {process.exitcode} and gave no proof; nothing ran"
+        ) from None
+    process.join()
+    if error:
+        raise BorderError(error)
+    return dict(proof)
 
 
 def has_centre(deployment: Deployment, chosen: Iterable[str], stage: str) -> bool:
@@ -155,12 +196,22 @@ def _preflight(
             continue
         section = state.locales[name]
         section.exit_status = error.exit_status
+        if section.sharing == "restricted":
+            error = _outward(error, outward.public_words(deployment), section.log)
         fail(section, str(error), type(error).__name__)
         errors.append(error)
         tell(name, "failed", {"error": section.error})
     if errors and not healthy:
         raise errors[0]
     return healthy
+
+
+def _outward(error: IsthmusError, names: frozenset[str], log: str) -> IsthmusError:
+    """The same error with the text that may leave; the whole one goes to the locale's log."""
+    Path(log).parent.mkdir(parents=True, exist_ok=True)
+    with Path(log).open("a") as file:
+        file.write(f"{now()} {error}\n")
+    return type(error)(outward.error_text(error, names, log))
 
 
 def _parallelism(deployment: Deployment, jobs: int) -> int:
@@ -229,6 +280,15 @@ def _prepare_keys(deployment: Deployment) -> None:
     for locale in deployment.locales:
         if locale.create_key and locale.signing_key.file:
             keys.ensure_key_pair(locale.signing_key.file)
+
+
+def _policy(deployment: Deployment, name: str) -> dict[str, Any]:
+    """What the run's report may show of a locale, for whoever writes it later."""
+    if deployment.locale(name).sharing != "restricted":
+        return {}
+    policy = egress_config(deployment, name).model_dump(mode="json")
+    # Whoever holds the rows themselves may see curves of them.
+    return policy | ({"real_curves": "binned"} if deployment.central.ideal else {})
 
 
 def _log(root: Path, name: str, run_id: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from components.errors import QuorumError
 from components.executor_base import read_json, write_json
 from components.version import __version__
+from pipeline import outward
 
 CENTRAL = "central"
 
@@ -27,6 +28,7 @@ class PipelineState:
     exit_status: int = 0
     error_kind: str = ""
     log: str = ""
+    egress: dict[str, Any] = dataclasses.field(default_factory=dict)
     seconds: float = 0.0
     components: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     running: str | None = None
@@ -49,10 +51,12 @@ class RunState:
     exit_status: int | None = None
     exit_reason: str = ""
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
+    border: dict[str, Any] = dataclasses.field(default_factory=dict)
+    words: tuple[str, ...] = ()
 
     def save(self, folder: Path) -> None:
-        """Writes `run.json`, atomically."""
-        write_json(folder / "run.json", dataclasses.asdict(self))
+        """Writes `run.json`, atomically; refuses a field that is on no list of what may leave a locale."""
+        write_json(folder / "run.json", outward.run_record(dataclasses.asdict(self)))
 
 
 def take(section: PipelineState, event: str, payload: dict[str, Any]) -> None:

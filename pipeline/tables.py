@@ -82,6 +82,8 @@ def print_outcome(folder: Path, console: Console) -> None:
             _print_line(console, f"  log: {section['log']}")
         elif section["status"] == "succeeded":
             _print_line(console, f"{name}: {_summary(section)}")
+    for sentence in state.get("border", {}).get("exceptions", []):
+        _print_line(console, f"note: {sentence}", style="yellow")
     evaluation = _evaluation(state)
     if evaluation:
         for table in scenario_tables(evaluation):

@@ -68,7 +68,7 @@ def work(job: Job, pipe: Connection) -> None:
                 "failed",
                 {
                     "seconds": round(time.monotonic() - started, 3),
-                    "error": str(cause) if cause else f"{type(error).__name__} (see the log)",
+                    "error": _outward_error(job, cause) if cause else f"{type(error).__name__} (see the log)",
                     "exit_status": cause.exit_status if cause else 3,
                     "error_kind": type(cause or error).__name__,
                 },
@@ -82,25 +82,75 @@ def work(job: Job, pipe: Connection) -> None:
 
 def _run(job: Job, pipe: Connection) -> None:
     from components import progress
-    from pipeline import central, regional
+    from pipeline import central, outward, regional
+    from pipeline.border_view import prove
     from pipeline.config.load import load_deployment
     from pipeline.dag_runner import NodeResult, ObservedDagRunner
 
     deployment = load_deployment(job.deployment)
 
+    root = outward.below(deployment.root, job.name)
+
     def on_node(event: str, node_id: str, result: NodeResult | None) -> None:
-        pipe.send((event, {"id": node_id, **(dataclasses.asdict(result) if result else {})}))
+        found = {"id": node_id, **(dataclasses.asdict(result) if result else {})}
+        pipe.send((event, outward.component(found, root)))
 
     def on_progress(stage: str, done: float, total: float, values: dict[str, float]) -> None:
-        pipe.send(("progress", {"stage": stage, "done": done, "total": total, "values": values}))
+        pipe.send(("progress", outward.progress(stage, done, total, values)))
 
     progress.listen(on_progress)
     if job.name == central.NAME:
         built = central.build(deployment)
     else:
         built = regional.build(deployment, job.name, stage=job.stage, small=job.small)
+    # The runner has checked all pipelines before; this one may have been built of other facts since.
+    prove(deployment, {job.name: built})
     os.environ["ISTHMUS_WORK_DIR"] = str(Path(deployment.root) / job.name / "work")
     ObservedDagRunner(on_node).run(built)
+
+
+def _outward_error(job: Job, error: IsthmusError) -> str:
+    """The error's text as it may leave the pipeline's root: a restricted locale's is judged word by word."""
+    from pipeline import outward
+    from pipeline.config.load import load_deployment
+
+    try:
+        deployment = load_deployment(job.deployment)
+    except IsthmusError:  # a fault of the file itself, which holds no row
+        return str(error)
+    restricted = {locale.name for locale in deployment.locales if locale.sharing == "restricted"}
+    if job.name not in restricted:
+        return str(error)
+    return outward.error_text(error, outward.public_words(deployment), job.log)
+
+
+def examine_border(deployment_file: str, names: list[str], stage: str, small: bool, pipe: Connection) -> None:
+    """Builds the pipelines of a run and proves that none crosses a border but through its Pusher.
+
+    Sends `(error or "", proof)`. A pipeline that cannot be built is left to its own worker, which says why
+    and checks it again.
+    """
+    _end_with_parent()
+    from pipeline import central, regional
+    from pipeline.border_view import prove
+    from pipeline.config.load import load_deployment
+
+    try:
+        deployment = load_deployment(deployment_file)
+        built = {}
+        for name in names:
+            try:
+                if name == central.NAME:
+                    built[name] = central.build(deployment)
+                else:
+                    built[name] = regional.build(deployment, name, stage=stage, small=small)
+            except IsthmusError:
+                continue
+        pipe.send(("", prove(deployment, built).to_json()))
+    except IsthmusError as error:
+        pipe.send((str(error), {}))
+    finally:
+        pipe.close()
 
 
 def _own_error(error: BaseException | None) -> IsthmusError | None:

@@ -86,7 +86,18 @@ STATISTICS_FIELDS: Final = frozenset(
 
 #: A pipeline's section of `run.json`.
 SECTION_FIELDS: Final = frozenset(
-    {"status", "sharing", "error", "exit_status", "log", "seconds", "components", "running"}
+    {
+        "status",
+        "sharing",
+        "error",
+        "error_kind",
+        "exit_status",
+        "log",
+        "seconds",
+        "components",
+        "running",
+        "egress",
+    }
 )
 #: One component of a section; `outputs` are addresses below the pipeline's own root.
 COMPONENT_FIELDS: Final = frozenset({"id", "component", "state", "seconds", "outputs"})
@@ -101,11 +112,13 @@ RUN_FIELDS: Final = frozenset(
         "started_at",
         "finished_at",
         "exit_status",
+        "exit_reason",
         "stage",
         "versions",
         "locales",
         "central",
         "border",
+        "words",
     }
 )
 #: What a worker may say of its progress while it runs.
@@ -129,6 +142,8 @@ PUSH_FIELDS: Final = frozenset(
         "files",
     }
 )
+#: The centre's own `push.json`.
+MODEL_PUSH_FIELDS: Final = frozenset({"name", "version", "verdict", "releases", "evaluation"})
 
 #: In words, for `isthmus egress`: what the run's own records and the report hold of a restricted locale.
 RECORDS: Final = {

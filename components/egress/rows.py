@@ -21,6 +21,9 @@ from components.errors import DataError, InternalError
 #: Series of synthetic rows; `components.synthetic_gen.core.rows.synthetic_name` makes them.
 SYNTHETIC_SERIES = re.compile(r"syn-\d{4,9}")
 
+#: Different whole numbers of a column that are remembered as texts.
+MAX_NUMBERS = 1000
+
 
 @dataclass
 class NumericSummary:
@@ -67,6 +70,11 @@ def summarise(batches: Iterator[pa.RecordBatch]) -> RowsSummary:
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
                 found.numeric.setdefault(name, NumericSummary()).add(column)
+                if pa.types.is_integer(column.type):
+                    # A binary column has statistics of categories.
+                    known = found.values.setdefault(name, set())
+                    if len(known) <= MAX_NUMBERS:
+                        known.update(map(str, pc.unique(column.drop_null()).to_pylist()))
             elif not pa.types.is_null(column.type):
                 texts = pc.unique(column.drop_null()).to_pylist()
                 found.values.setdefault(name, set()).update(

@@ -44,9 +44,15 @@ def _node_counts(deployment: Any, locales: list[str], stage: str) -> dict[str, i
 
 def write_report(folder: Path) -> Path:
     """Writes `report.html` and `report.json` into a run's folder; returns the page's path."""
-    from pipeline.report.collect import collect
+    from components.executor_base import read_json
+    from pipeline.report.collect import collect, collect_own
     from pipeline.report.render import render
 
     page = folder / "report.html"
     render(collect(folder), page)
+    # Each restricted locale's own report, with curves of its real rows, stays below its root.
+    for name, section in read_json(folder / "run.json")["locales"].items():
+        root = folder.parent.parent / name
+        if section["sharing"] == "restricted" and section["components"] and root.is_dir():
+            render(collect_own(folder, name), root / "reports" / f"{folder.name}.html")
     return page

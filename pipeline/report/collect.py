@@ -7,12 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from components.egress.words import words_of
 from components.errors import DataError
 from components.version import __version__
+from pipeline import outward
 from pipeline.report.collect_centre import collect_centre
 from pipeline.report.collect_region import collect_region
-from pipeline.report.model import CentralReport, LineageEdge, RunHeader, RunReport
-from pipeline.report.reading import as_count, as_mapping, as_text
+from pipeline.report.model import CentralReport, LineageEdge, LocaleReport, RunHeader, RunReport, Verdict
+from pipeline.report.reading import as_count, as_list, as_mapping, as_sentences, as_text
 from pipeline.report.words import verdict_of
 
 
@@ -30,8 +32,10 @@ def collect(run_dir: Path) -> RunReport:
     """
     run_dir = Path(run_dir)
     run = _read_run(run_dir)
+    names = frozenset(map(str, as_list(run.get("words"))))
     locales = tuple(
-        collect_region(locale, entry, run_dir) for locale, entry in as_mapping(run.get("locales")).items()
+        _outward(collect_region(locale, entry, run_dir), entry, names)
+        for locale, entry in as_mapping(run.get("locales")).items()
     )
     central = collect_centre(run.get("central"), run_dir)
     header = _header(run, run_dir)
@@ -43,6 +47,44 @@ def collect(run_dir: Path) -> RunReport:
         central=central,
         lineage=_lineage(central),
     )
+
+
+def collect_own(run_dir: Path, locale: str) -> RunReport:
+    """The report that stays in a locale: its own part whole, with curves of real rows, and nothing else.
+
+    Raises:
+      DataError: there is no such run.
+    """
+    run = _read_run(Path(run_dir))
+    entry = as_mapping(as_mapping(run.get("locales")).get(locale))
+    own = collect_region(locale, entry, Path(run_dir))
+    central = collect_centre(None, Path(run_dir))
+    header = _header(run, Path(run_dir))
+    sentence = (
+        f"The part of {locale}, for {locale} alone: it shows curves of real rows and stays below its root."
+    )
+    return RunReport(
+        isthmus_version=header.versions.get("isthmus", __version__),
+        run=header,
+        verdict=Verdict(tone="unknown", sentence=sentence),
+        locales=(own,),
+        central=central,
+        lineage=(),
+    )
+
+
+def _outward(part: LocaleReport, entry: Any, names: frozenset[str]) -> LocaleReport:
+    """A restricted locale's part as it may leave; an entry that does not say what it is counts as one."""
+    if part.sharing == "open":
+        return part
+    policy = as_mapping(as_mapping(entry).get("egress"))
+    if policy.get("real_curves") != "binned" and part.curves.content is not None:
+        where = (
+            f"The egress policy of {part.locale} withholds curves of real rows; its own report shows them."
+        )
+        part = part.model_copy(update={"curves": type(part.curves)(absent=where)})
+    names |= words_of([part.locale])
+    return LocaleReport.model_validate(outward.report_of(part.model_dump(mode="json"), names))
 
 
 def _read_run(run_dir: Path) -> dict[str, Any]:
@@ -70,6 +112,7 @@ def _header(run: dict[str, Any], run_dir: Path) -> RunHeader:
         seed=as_count(run.get("seed")),
         exit_status=as_count(run.get("exit_status")),
         versions={name: as_text(value) for name, value in as_mapping(run.get("versions")).items()},
+        exceptions=as_sentences(as_mapping(run.get("border")).get("exceptions") or []),
     )
 
 

@@ -71,7 +71,10 @@ class PipelineRun(ReportModel):
 
 
 class RunHeader(ReportModel):
-    """What ran and when. Times are ISO 8601 in UTC, durations in seconds."""
+    """What ran and when. Times are ISO 8601 in UTC, durations in seconds.
+
+    `exceptions`: sentences on what the border check let pass because the operator holds the rows.
+    """
 
     run_id: str
     name: str
@@ -82,6 +85,7 @@ class RunHeader(ReportModel):
     seed: int | None = None
     exit_status: int | None = None
     versions: dict[str, str] = {}
+    exceptions: tuple[str, ...] = ()
 
 
 class Verdict(ReportModel):

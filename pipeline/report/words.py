@@ -50,7 +50,8 @@ def verdict_of(run: RunHeader, locales: tuple[LocaleReport, ...], central: Centr
     if detector is not None and detector.verdict != "BLESSED":
         words = VERDICT_NAMES.get(detector.verdict, detector.verdict)
         details.append(_with_reasons(f"The detector was {words}", detector.reasons))
-    return Verdict(tone=tone, sentence=sentence, details=tuple(details))  # type: ignore[arg-type]
+    # What the operator let pass comes first: whoever signs off a border must not overlook it.
+    return Verdict(tone=tone, sentence=sentence, details=(*run.exceptions, *details))  # type: ignore[arg-type]
 
 
 def _with_reasons(text: str, reasons: tuple[str, ...]) -> str:

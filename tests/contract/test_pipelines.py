@@ -65,3 +65,97 @@ def test_an_open_locale_waits_for_its_verdict_before_it_pushes(deployment):
 
     (pusher,) = [c for c in regional.build(deployment, "us-east").components if c.id == "Pusher"]
     assert "ExampleValidator" in {node.id for node in pusher.upstream_nodes}
+
+
+# --- the border in the graph -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def built(deployment):
+    """Fresh pipelines of all zones: a sabotage alters them."""
+    from components.release import keys
+    from pipeline import central, regional
+
+    for locale in deployment.locales:
+        keys.ensure_key_pair(locale.signing_key.file)
+    pipelines = {locale.name: regional.build(deployment, locale.name) for locale in deployment.locales}
+    return pipelines | {"central": central.build(deployment)}
+
+
+def _component(pipeline, name):
+    return next(found for found in pipeline.components if found.id == name)
+
+
+def test_the_projects_own_pipelines_keep_to_the_border(deployment, built):
+    from pipeline.border_view import prove
+
+    proof = prove(deployment, built)
+    assert proof.nodes == 9 + 9 + 5 + 8
+    # The starter's fleet is a simulation: the proof says so, once per restricted locale.
+    assert len(proof.exceptions) == 2 and all("simulation" in text for text in proof.exceptions)
+    strict = deployment.model_copy(update={"central": deployment.central.model_copy(update={"ideal": False})})
+    with pytest.raises(Exception, match=r"eu-west → source .* → central/IdealExampleGen"):
+        prove(strict, built)
+
+
+def _direct_channel(deployment, built):
+    from components.statistics_gen.component import StatisticsGen
+    from components.statistics_gen.config import StatisticsGenConfig
+
+    rows = _component(built["eu-west"], "ExampleGen").outputs["examples"]
+    spy = StatisticsGen(StatisticsGenConfig(dataset=deployment.dataset), examples=rows).with_id("Spy")
+    built["central"]._components.append(spy)
+
+
+def _importer(deployment, built):
+    from tfx.dsl.components.common.importer import Importer
+    from tfx.types import standard_artifacts
+
+    root = built["eu-west"].pipeline_info.pipeline_root
+    uri = f"{root}/SynthesizerTrainer/model/5"
+    built["central"]._components.append(
+        Importer(source_uri=uri, artifact_type=standard_artifacts.Model).with_id("Importer")
+    )
+
+
+def _shared_root(deployment, built):
+    built["central"].pipeline_info.pipeline_root = built["eu-west"].pipeline_info.pipeline_root
+
+
+def _shared_store(deployment, built):
+    built["us-east"].metadata_connection_config.CopyFrom(built["eu-west"].metadata_connection_config)
+
+
+def _second_pusher(deployment, built):
+    from components.pusher.component import Pusher
+    from components.pusher.config import PusherConfig
+
+    first = _component(built["eu-west"], "Pusher")
+    config = PusherConfig.from_exec_property(first.exec_properties["config"])
+    rows = _component(built["eu-west"], "ExampleGen").outputs["examples"]
+    second = Pusher(config, examples=rows, locale="eu-west", span=0).with_id("Second")
+    built["eu-west"]._components.append(second)
+
+
+def _bucket_for_workers(deployment, built):
+    built["eu-west"]._beam_pipeline_args = ["--temp_location=gs://somewhere/tmp"]
+
+
+SABOTAGE = {
+    _direct_channel: "eu-west/ExampleGen —examples→ central/Spy.examples",
+    _importer: r"eu-west → pipeline root .* → central/Importer\.",
+    _shared_root: "eu-west → pipeline root .* → central: the two share",
+    _shared_store: "eu-west → metadata store .* → us-east: the two share",
+    _second_pusher: "eu-west/ExampleGen —examples→ eu-west/Second.examples → exchange",
+    _bucket_for_workers: "beam_pipeline_args → gs://somewhere/tmp",
+}
+
+
+@pytest.mark.parametrize("sabotage", SABOTAGE, ids=lambda change: change.__name__.strip("_"))
+def test_a_sabotaged_tfx_pipeline_is_refused_with_its_path(deployment, built, sabotage):
+    from pipeline.border import BorderError
+    from pipeline.border_view import prove
+
+    sabotage(deployment, built)
+    with pytest.raises(BorderError, match=SABOTAGE[sabotage]):
+        prove(deployment, built)

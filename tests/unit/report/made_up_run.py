@@ -54,6 +54,7 @@ class MadeUpRun:
             "stage": "merge",
             "versions": {"isthmus": "0.1.0", "python": "3.10.13", "tfx": "1.16.0", "tensorflow": "2.16.2"},
             "locales": {},
+            "words": sorted({"operator_email", *(name for name, _ in self.features)}),
         }
         for locale in restricted:
             self.state["locales"][locale] = self._pipeline("restricted", REGION_IDS, locale)
@@ -104,6 +105,7 @@ class MadeUpRun:
         return {
             "status": "succeeded",
             "sharing": sharing,
+            "egress": {"real_curves": "binned"} if sharing == "restricted" else {},
             "error": None,
             "log": f"/srv/isthmus/{name}/logs/run.log",
             "seconds": 81.25,

@@ -249,7 +249,7 @@ def test_a_negative_gate_gives_its_reasons(make_run: MakeRun) -> None:
     report = collect(run.save())
     assert report.verdict.tone == "bad"
     assert report.verdict.details == (
-        "The release of eu-west was not blessed: exact_copy_excess_rows: value 0.9",
+        "The release of eu-west was not blessed: exact_copy_excess_rows: value …",
     )
 
 
