@@ -15,6 +15,7 @@ from tfx.orchestration.pipeline import Pipeline
 from components.example_gen.component import ExampleGen
 from components.example_gen.core.spans import resolve_sources
 from components.example_validator.component import ExampleValidator
+from components.governance.config import LedgerAccess
 from components.pusher.component import Pusher
 from components.release.exchange import push_fingerprint
 from components.release_evaluator.component import ReleaseEvaluator
@@ -23,8 +24,9 @@ from components.statistics_gen.component import StatisticsGen
 from components.synthesizer_trainer.component import SynthesizerTrainer
 from components.synthetic_gen.component import SyntheticGen
 from components.tfx_shim import BaseComponent
+from pipeline import governance
 from pipeline.config.model import Deployment, slug
-from pipeline.config.resolve import RegionalConfigs, regional_configs
+from pipeline.config.resolve import RegionalConfigs, ledger_access, regional_configs
 from pipeline.history import previous_pushes, previous_statistics
 
 
@@ -45,6 +47,7 @@ def build(deployment: Deployment, locale: str, *, stage: str = "merge", small: b
     patterns = [source.pattern for source in configs.example_gen.sources]
     span, _, fingerprint = resolve_sources(patterns, section.span)
     root = Path(deployment.root)
+    governance.open_budget(deployment, locale)
     statistics_uri, statistics_fingerprint = previous_statistics(root, locale, span)
     built = nodes(
         configs,
@@ -55,7 +58,9 @@ def build(deployment: Deployment, locale: str, *, stage: str = "merge", small: b
         seed=deployment.seed,
         previous_statistics_uri=statistics_uri,
         previous_statistics_fingerprint=statistics_fingerprint,
-        push_fingerprint=push_fingerprint(previous_pushes(root, locale), deployment.exchange.storage_options),
+        push_fingerprint=push_fingerprint(previous_pushes(root, locale), deployment.exchange.storage_options)
+        + governance.decisions_fingerprint(deployment, locale),
+        ledger=ledger_access(deployment, locale),
     )
     return local_pipeline(deployment, locale, built)
 
@@ -71,6 +76,7 @@ def nodes(
     previous_statistics_uri: str = "",
     previous_statistics_fingerprint: str = "",
     push_fingerprint: str = "",
+    ledger: LedgerAccess | None = None,
 ) -> list[BaseComponent]:
     """A region's components in topological order.
 
@@ -84,7 +90,9 @@ def nodes(
         comes after the stage is not made at all.
       previous_statistics_uri: ExampleStatistics of the span before, or "" where there is none.
       previous_statistics_fingerprint: Their digest.
-      push_fingerprint: Changes when an earlier release has gone from the exchange.
+      push_fingerprint: Changes when an earlier release has gone from the exchange, and with every
+        decision about a release.
+      ledger: Where the synthesizer's trainer reserves what it costs; None without a budget.
     """
     example_gen = ExampleGen(
         configs.example_gen, locale=locale, span=span, seed=seed, fingerprint=fingerprint
@@ -122,7 +130,13 @@ def nodes(
         pusher.add_upstream_node(validator)
         return [*onboarded, pusher]
     trainer = SynthesizerTrainer(
-        configs.synthesizer, examples=examples, statistics=statistics, schema=schema, locale=locale, seed=seed
+        configs.synthesizer,
+        examples=examples,
+        statistics=statistics,
+        schema=schema,
+        locale=locale,
+        seed=seed,
+        ledger=ledger,
     ).with_id("SynthesizerTrainer")
     trainer.add_upstream_node(validator)
     if stage == "train":
@@ -152,6 +166,7 @@ def nodes(
         statistics=synthetic_statistics.outputs["statistics"],
         evaluation=evaluator.outputs["evaluation"],
         blessing=evaluator.outputs["blessing"],
+        model=trainer.outputs["model"] if ledger is not None else None,
         fingerprint=push_fingerprint,
     ).with_id("Pusher")
     return [*onboarded, trainer, generator, synthetic_statistics, evaluator, pusher]

@@ -10,8 +10,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from components.errors import QuorumError
+from components.errors import PrivacyBudgetExceededError, QuorumError
 from components.executor_base import read_json, write_json
+from components.governance.config import REJECTED, WAITING
 from components.version import __version__
 from pipeline import outward
 
@@ -94,8 +95,9 @@ def finish(state: RunState, chosen: list[str]) -> None:
     - 3, our fault: a pipeline failed for a reason that is not the user's.
     - 2, bad input: a locale's data, keys or configuration were wrong, or the centre's own were. A run
       with bad input is not complete, whatever its verdicts; the words name those as well.
-    - 1, a verdict was negative: a gate refused a release, data were refused as anomalous, or a
-      detector was not blessed. That the quorum was not met for want of such a release is its
+    - 1, a verdict was negative, or there is none yet: a gate refused a release, data were refused as
+      anomalous, a detector was not blessed, a release would have exceeded its privacy budget, waits for
+      approval or was rejected. That the quorum was not met for want of such a release is its
       consequence and takes nothing from it; the words say both.
     - 2: the quorum was not met and no verdict explains it (releases missing, altered or refused).
     - 0: done.
@@ -109,7 +111,7 @@ def finish(state: RunState, chosen: list[str]) -> None:
     quorum_unmet = [name for name, section in failed.items() if section.error_kind == QuorumError.__name__]
     own = {name: section.exit_status for name, section in failed.items() if name not in quorum_unmet}
     negative = [f"{name} {verdict}" for name, section in sections.items() for verdict in negative_of(section)]
-    negative += [f"{name} refused its data" for name, status in own.items() if status == 1]
+    negative += [f"{name} {_refusal(sections[name])}" for name, status in own.items() if status == 1]
     worst = max(own.values(), default=0)
     if worst >= 2:
         state.exit_status = worst
@@ -129,13 +131,25 @@ def finish(state: RunState, chosen: list[str]) -> None:
 
 
 def negative_of(section: PipelineState) -> list[str]:
-    """Verdicts of a pipeline's evaluators other than `BLESSED`, in order."""
-    found = []
+    """Verdicts of a pipeline's evaluators other than `BLESSED`, and what people have not approved."""
+    found, undecided = [], []
     for component in section.components:
         uri = component.get("outputs", {}).get("blessing")
         if uri and (Path(uri) / "verdict.json").exists():
             found.append(str(read_json(Path(uri) / "verdict.json")["verdict"]))
-    return [verdict for verdict in found if verdict != "BLESSED"]
+        push = Path(component.get("outputs", {}).get("pushed") or "") / "push.json"
+        if component.get("outputs", {}).get("pushed") and push.exists():
+            undecided.append(str(read_json(push).get("outcome")))
+    return [
+        *(verdict for verdict in found if verdict != "BLESSED"),
+        *(outcome for outcome in undecided if outcome in (WAITING, REJECTED)),
+    ]
+
+
+def _refusal(section: PipelineState) -> str:
+    if section.error_kind == PrivacyBudgetExceededError.__name__:
+        return "would exceed its privacy budget"
+    return "refused its data"
 
 
 def versions() -> dict[str, str]:

@@ -1,10 +1,8 @@
 """What a Pusher asks before it publishes: is there consent, and does the budget allow it?
 
     desk = ClearanceDesk(config, key, store, model=..., evaluation=...)
-    with desk.cleared(manifest) as answer:     # consent first; the budget is committed last
-        if not answer.refusal:
-            publish(...)
-    report = desk.close(report)                # what was refused gives its reservation back
+    report = push_region(..., before_publish=desk.before_publish)   # consent first, then the budget
+    report = desk.close(report)               # what was refused gives its reservation back
 
 The budget is committed *before* the release is visible. A crash in between leaves a release counted
 that nobody sees, never one seen that is not counted; the rerun publishes the same content and
@@ -16,13 +14,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.errors import ConfigError, DataError, ReleaseError
+from components.errors import ConfigError, DataError, ReleaseError, list_briefly
 from components.executor_base import write_atomically
-from components.governance.config import GovernanceConfig
+from components.governance.config import REJECTED, WAITING, GovernanceConfig
 from components.governance.core import summary as summaries
 from components.governance.core.audit import AuditLog
 from components.governance.core.audit_state import (
@@ -41,11 +39,9 @@ from components.release.exchange import (
     read_manifest_bytes,
 )
 from components.release.keys import PrivateKey, load_public_key
-from components.release.manifest import Manifest, parse_manifest
+from components.release.manifest import Approver, Manifest, parse_manifest
+from components.release.publish import Clearance, Draft
 from components.release.storage import Store, storage_errors
-
-WAITING = "waiting for approval"
-REJECTED = "rejected"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,6 +116,12 @@ class ClearanceDesk:
                     approvers=names,
                 ),
             )
+
+    @contextlib.contextmanager
+    def before_publish(self, draft: Draft) -> Iterator[Clearance]:
+        """`cleared`, as `components.release.publish.BeforePublish` has it."""
+        with self.cleared(draft.manifest) as answer:
+            yield Clearance(answer.refusal, approver_of(answer.approvals))
 
     def close(self, report: Mapping[str, Any]) -> dict[str, Any]:
         """Ends the run: names the outcome in `push.json`, and gives back what will not be published.
@@ -249,6 +251,15 @@ def policy_in_force(config: GovernanceConfig, state: AuditState) -> Policy:
             "`isthmus policy --adopt`, or puts the old one back"
         )
     return policy
+
+
+def approver_of(approvals: Sequence[Approval]) -> Approver | None:
+    """The manifest's field: who approved, when the last of them did, and the digest of that entry."""
+    if not approvals:
+        return None
+    last = approvals[-1]
+    names = list_briefly([approval.by.name for approval in approvals], limit=20)[:200]
+    return Approver(name=names, decided_at=last.at, decision_digest=last.entry_digest)
 
 
 def valid_approvals(found: ReleaseState | None, policy: Policy) -> list[Approval]:

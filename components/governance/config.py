@@ -10,6 +10,10 @@ from components.config_base import ComponentConfig
 from components.secrets import SecretRef
 
 Cadence = Literal["hourly", "daily", "weekly", "monthly", "quarterly", "yearly"]
+#: Outcomes of a Pusher that a person has to act on: neither done nor wrong.
+WAITING = "waiting for approval"
+REJECTED = "rejected"
+
 #: Days between two releases.
 CADENCE_DAYS: dict[str, float] = {
     "hourly": 1 / 24,

@@ -34,6 +34,7 @@ class PusherSpec(ComponentSpec):
         "statistics": ChannelParameter(type=standard_artifacts.ExampleStatistics, optional=True),
         "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation, optional=True),
         "blessing": ChannelParameter(type=standard_artifacts.ModelBlessing, optional=True),
+        "model": ChannelParameter(type=standard_artifacts.Model, optional=True),
     }
     OUTPUTS = {"pushed": ChannelParameter(type=PushedRelease)}
 
@@ -43,7 +44,8 @@ class Pusher(BaseComponent):
 
     Inputs: `examples` (Examples: synthetic rows of a restricted locale, real rows of an open one),
     `schema` (Schema), `statistics` (ExampleStatistics *of these examples*), `evaluation`
-    (ModelEvaluation), `blessing` (ModelBlessing; without it synthetic rows are not pushed).
+    (ModelEvaluation), `blessing` (ModelBlessing; without it synthetic rows are not pushed), `model`
+    (Model that the rows were drawn from; it says what they cost where the locale has a privacy budget).
     Output: `pushed` (PushedRelease).
     """
 
@@ -60,6 +62,7 @@ class Pusher(BaseComponent):
         statistics: BaseChannel | None = None,
         evaluation: BaseChannel | None = None,
         blessing: BaseChannel | None = None,
+        model: BaseChannel | None = None,
         fingerprint: str = "",
     ) -> None:
         """Args are the configuration and channels above; `fingerprint` as `push_fingerprint` gives it."""
@@ -75,6 +78,7 @@ class Pusher(BaseComponent):
                 statistics=statistics,
                 evaluation=evaluation,
                 blessing=blessing,
+                model=model,
                 pushed=Channel(type=PushedRelease),
             )
         )

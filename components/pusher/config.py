@@ -7,6 +7,7 @@ import pydantic
 from components.config_base import ComponentConfig
 from components.dataset import DatasetConfig
 from components.egress.config import EgressConfig
+from components.governance.config import GovernanceConfig
 from components.release.manifest import ReleaseKind
 from components.release.options import DEFAULT_OPTIONS, StorageOptions
 from components.release.privacy import PrivacyClaim
@@ -29,6 +30,7 @@ class PusherConfig(ComponentConfig):
       dataset: The columns that may leave; without it neither columns nor values are judged, so the
         border check refuses a restricted locale's pipeline that gives none.
       egress: What the locale lets out.
+      governance: The locale's budget ledger and approvals; None where it has neither.
       operator_holds_rows: The manifest says that this border is a simulation (`central.ideal`).
     """
 
@@ -42,6 +44,7 @@ class PusherConfig(ComponentConfig):
     dataset: DatasetConfig | None = None
     egress: EgressConfig = EgressConfig()
     operator_holds_rows: bool = False
+    governance: GovernanceConfig | None = None
 
     @pydantic.model_validator(mode="after")
     def _check_key(self) -> PusherConfig:

@@ -7,8 +7,9 @@ from typing import Any
 
 from components.errors import DataError
 from components.executor_base import optional_artifact, read_config, single_artifact, write_json
+from components.pusher.clearing import push_governed
 from components.pusher.config import PusherConfig
-from components.pusher.core import RegionInputs, push_region
+from components.pusher.core import RegionInputs
 from components.tfx_shim import BaseExecutor
 
 
@@ -21,7 +22,7 @@ class Executor(BaseExecutor):
         output_dict: dict[str, list[Any]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """See `push_region`. Not pushing is no failure: `push.json` says so and why."""
+        """See `push_governed`. Not pushing is no failure: `push.json` says so and why."""
         config = read_config(exec_properties, PusherConfig)
         locale, span = str(exec_properties["locale"]), int(exec_properties["span"])
         examples = single_artifact(input_dict, "examples")
@@ -31,7 +32,8 @@ class Executor(BaseExecutor):
             raise DataError(f"{place}: the examples are of locale {origin}; nothing was pushed.")
         optional = {key: optional_artifact(input_dict, key) for key in _OPTIONAL}
         folders = {key: Path(artifact.uri) for key, artifact in optional.items() if artifact is not None}
-        report = push_region(config, locale, span, RegionInputs(examples=Path(examples.uri), **folders))
+        model = folders.pop("model", None)
+        report = push_governed(config, locale, span, RegionInputs(Path(examples.uri), **folders), model)
         pushed = single_artifact(output_dict, "pushed")
         write_json(Path(pushed.uri) / "push.json", report)
         pushed.set_string_custom_property("locale", locale)
@@ -40,4 +42,4 @@ class Executor(BaseExecutor):
         pushed.set_string_custom_property("release_id", str(report["release_id"]))
 
 
-_OPTIONAL = ("schema", "statistics", "evaluation", "blessing")
+_OPTIONAL = ("schema", "statistics", "evaluation", "blessing", "model")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from components.governance.config import LedgerAccess
 from components.synthesizer_trainer.config import SynthesizerTrainerConfig
 from components.synthesizer_trainer.executor import (
     EXAMPLES_KEY,
@@ -30,6 +31,7 @@ class SynthesizerTrainerSpec(ComponentSpec):
         "config": ExecutionParameter(type=str),
         "locale": ExecutionParameter(type=str),
         "seed": ExecutionParameter(type=int),
+        "ledger": ExecutionParameter(type=str),
         "isthmus_version": ExecutionParameter(type=str),
     }
     INPUTS = {
@@ -60,6 +62,7 @@ class SynthesizerTrainer(BaseComponent):
         *,
         locale: str,
         seed: int,
+        ledger: LedgerAccess | None = None,
     ) -> None:
         """Connects the component.
 
@@ -70,12 +73,14 @@ class SynthesizerTrainer(BaseComponent):
           schema: Channel of Schema.
           locale: Name of the locale.
           seed: Seed of everything that is drawn.
+          ledger: Where the training's privacy cost is reserved; None where the locale has no budget.
         """
         super().__init__(
             spec=SynthesizerTrainerSpec(
                 config=config.to_exec_property(),
                 locale=locale,
                 seed=seed,
+                ledger=ledger.to_exec_property() if ledger else "",
                 isthmus_version=__version__,
                 examples=examples,
                 statistics=statistics,

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from components import executor_base, progress, split_io
+from components.governance.config import LedgerAccess
+from components.governance.core.spending import reserved, write_cost
 from components.synthesizer_trainer.config import SynthesizerTrainerConfig
+from components.synthesizer_trainer.privacy_cost import planned_cost
 from components.tfx_shim import BaseExecutor, artifact_utils
 from components.version import __version__
 
@@ -36,11 +39,13 @@ class Executor(BaseExecutor):
           input_dict: `examples`: Examples with the split `train`, and `eval` where there is one;
             `schema`: Schema. `statistics` orders the stages: what was not described is not learned.
           output_dict: `model`: Model.
-          exec_properties: `config`: SynthesizerTrainerConfig; `locale`; `seed`.
+          exec_properties: `config`: SynthesizerTrainerConfig; `locale`; `seed`; `ledger`: LedgerAccess of
+            a locale with a privacy budget, else empty.
 
         Raises:
           InsufficientDataError: too few rows.
           DataError: a column is missing, or a vocabulary is too large.
+          PrivacyBudgetExceededError: the locale's budget does not allow another model.
         """
         config = executor_base.read_config(exec_properties, SynthesizerTrainerConfig)
         seed, locale = int(exec_properties["seed"]), exec_properties["locale"]
@@ -71,21 +76,32 @@ class Executor(BaseExecutor):
         digest.update(panel.time_us.tobytes())
         digest.update(panel.values.tobytes())
         checkpoints = _checkpoint_root(config, output.uri) / digest.hexdigest()[:16]
-        trained = train_synthesizer(
-            panel,
-            held_out,
-            config,
-            analysis.quantiles,
-            analysis.ranges,
-            seed,
-            place,
-            bounds=feature_bounds(Path(schema.uri) / "schema.pbtxt"),
-            checkpoint_dir=checkpoints,
-            progress=lambda step, steps, words: progress.report("training", step, steps, **words),
-        )
-        _save(trained, Path(output.uri), {"locale": locale, "seed": seed, "config": config})
+        access = _ledger_access(exec_properties)
+        unit = (access.governance.budget_unit if access else None) or "record"
+        span = examples.get_int_custom_property("span") or 0
+        with reserved(access, digest.hexdigest()[:16], span, planned_cost(config, unit)) as cost:
+            trained = train_synthesizer(
+                panel,
+                held_out,
+                config,
+                analysis.quantiles,
+                analysis.ranges,
+                seed,
+                place,
+                bounds=feature_bounds(Path(schema.uri) / "schema.pbtxt"),
+                checkpoint_dir=checkpoints,
+                progress=lambda step, steps, words: progress.report("training", step, steps, **words),
+            )
+            _save(trained, Path(output.uri), {"locale": locale, "seed": seed, "config": config})
+            if access is not None or cost.is_private:
+                write_cost(Path(output.uri), cost)
         executor_base.copy_lineage(examples, output)
         shutil.rmtree(checkpoints, ignore_errors=True)
+
+
+def _ledger_access(exec_properties: dict[str, Any]) -> LedgerAccess | None:
+    text = exec_properties.get("ledger")
+    return LedgerAccess.from_exec_property(text) if text else None
 
 
 def _checkpoint_root(config: SynthesizerTrainerConfig, uri: str) -> Path:

@@ -24,7 +24,12 @@ _PATH_KEYS = (
     ("central", "signing_key", "file"),
 )
 _STORAGE_OPTIONS = (("exchange", "storage_options"), ("central", "registry_storage_options"))
-_LOCALE_PATH_KEYS = (("source", "pattern"), ("signing_key", "file"), ("trusted_key",))
+_LOCALE_PATH_KEYS = (
+    ("source", "pattern"),
+    ("signing_key", "file"),
+    ("trusted_key",),
+    ("governance", "policy"),
+)
 
 Location = tuple[typing.Union[int, str], ...]
 

@@ -16,6 +16,7 @@ import pydantic
 from components.config_base import ComponentConfig
 from components.dataset import DatasetConfig
 from components.example_gen.config import SourceConfig, SplitConfig
+from components.governance.config import BudgetConfig, GovernanceSection
 from components.release.options import DEFAULT_OPTIONS, StorageOptions
 from components.release.trust import TrustedKeys
 from components.secrets import SecretRef
@@ -37,11 +38,13 @@ class PrivacySection(ComponentConfig):
     Attributes:
       gate: The release gate's thresholds (`components.release_evaluator.config.GateConfig`);
         `{}` takes the defaults. A restricted locale must have one.
+      budget: What all releases of the locale together may cost any one unit; null for no such bound.
       target_epsilon: Privacy budget of a release, dimensionless, or null for none.
       target_delta: Probability with which epsilon may not hold.
     """
 
     gate: Section
+    budget: BudgetConfig | None = None
     target_epsilon: float | None = pydantic.Field(default=None, gt=0)
     target_delta: float | None = pydantic.Field(default=None, gt=0, lt=1)
 
@@ -87,6 +90,7 @@ class LocaleSection(ComponentConfig):
       privacy: Required for a restricted locale, refused for an open one.
       egress: What of a restricted locale may leave, and in which form
         (`components.egress.config.EgressConfig`).
+      governance: Who has to approve its releases, by the locale's own policy file; null for nobody.
       signing_key: The locale's private Ed25519 key, by reference.
       trusted_key: The public half, which the centre checks signatures with; while the locale changes its
         key a list, each entry a key or `{key, not_before, not_after}` (`components.release.trust`).
@@ -105,6 +109,7 @@ class LocaleSection(ComponentConfig):
     pii: tuple[Section, ...] = ()
     privacy: PrivacySection | None = None
     egress: Section = {}
+    governance: GovernanceSection | None = None
     signing_key: SecretRef
     trusted_key: TrustedKeys
     create_key: bool = False

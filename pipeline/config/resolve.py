@@ -17,6 +17,7 @@ from components.egress.config import EgressConfig
 from components.errors import ConfigError, list_briefly
 from components.example_gen.config import ExampleGenConfig, PiiRule, SourceConfig, SplitConfig
 from components.example_validator.config import ExampleValidatorConfig
+from components.governance.config import GovernanceConfig, LedgerAccess
 from components.merge_gen.config import MergeGenConfig, MergeLocale
 from components.monitoring import MonitoringConfig
 from components.prophet_evaluator.config import ProphetEvaluatorConfig
@@ -26,6 +27,7 @@ from components.schema_gen.config import SchemaGenConfig
 from components.skew_validator.config import SkewValidatorConfig
 from components.statistics_gen.config import StatisticsGenConfig
 from components.synthesizer_trainer.config import SynthesizerTrainerConfig
+from components.synthesizer_trainer.privacy_cost import planned_cost
 from components.synthetic_gen.config import SyntheticGenConfig
 from pipeline.config.model import Deployment, LocaleSection, Section
 
@@ -106,11 +108,37 @@ def regional_configs(deployment: Deployment, name: str, *, small: bool = False) 
             dataset=deployment.dataset,
             egress=egress_config(deployment, locale.name),
             operator_holds_rows=restricted and deployment.central.ideal,
+            governance=governance_config(deployment, name),
         ),
         synthesizer=_synthesizer(deployment, locale, at, small) if restricted else None,
         generation=_generation(deployment, locale, at) if restricted else None,
         evaluator=_evaluator(deployment, locale, at) if restricted else None,
     )
+
+
+def governance_config(deployment: Deployment, name: str) -> GovernanceConfig | None:
+    """Where a locale's ledger and audit log are; None where it has neither budget nor policy."""
+    locale = deployment.locale(name)
+    budget = locale.privacy.budget if locale.privacy else None
+    section = locale.governance
+    if budget is None and section is None:
+        return None
+    return GovernanceConfig(
+        locale=name,
+        folder=f"{deployment.root}/{name}/governance",
+        trusted_keys=tuple(trusted.key for trusted in locale.trusted_key),
+        budget_unit=budget.unit if budget else None,
+        policy=section.policy if section else None,
+        required_approvals=section.required_approvals if section else 0,
+    )
+
+
+def ledger_access(deployment: Deployment, name: str) -> LedgerAccess | None:
+    """What a locale's trainer needs to reserve its cost; None where the locale has no budget."""
+    governance = governance_config(deployment, name)
+    if governance is None or governance.budget_unit is None:
+        return None
+    return LedgerAccess(governance=governance, signing_key=deployment.locale(name).signing_key)
 
 
 def central_configs(deployment: Deployment) -> CentralConfigs:
@@ -190,10 +218,24 @@ def check(deployment: Deployment) -> None:
       ConfigError: sections contradict one another.
     """
     for locale in deployment.locales:
-        regional_configs(deployment, locale.name)
+        configs = regional_configs(deployment, locale.name)
+        _check_budget(locale, configs.synthesizer)
     central_configs(deployment)
     if deployment.central.ideal:
         ideal_span(deployment)
+
+
+def _check_budget(locale: LocaleSection, synthesizer: SynthesizerTrainerConfig | None) -> None:
+    """Refuses a budget that not even one release fits in, because its cost has no bound."""
+    budget = locale.privacy.budget if locale.privacy else None
+    if budget is None or synthesizer is None:
+        return
+    if not planned_cost(synthesizer, budget.unit).is_private:
+        raise ConfigError(
+            f"locale {locale.name}: privacy.budget: found epsilon {budget.epsilon:g}, and a synthesizer "
+            "without differential privacy, whose every release costs an infinite epsilon; "
+            "allowed: a differentially private synthesizer, or no budget"
+        )
 
 
 def _typed(model: type[T], prefix: Location, section: Section, **given: Any) -> T:

@@ -1,0 +1,103 @@
+"""What a Pusher knows of budget and approvals, from its configuration and the model at its input."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from components.governance.clearance import ClearanceDesk
+from components.governance.core import accounting
+from components.governance.core.events import Composed, Event, Gaussian, Laplace, PoissonSampled, SelfComposed
+from components.governance.core.spending import open_ledger, read_cost
+from components.pusher.config import PusherConfig
+from components.pusher.core import RegionInputs, push_region
+from components.release.keys import load_private_key
+from components.release.privacy import PrivacyClaim
+from components.release.storage import open_store
+
+
+def push_governed(
+    config: PusherConfig, locale: str, span: int, inputs: RegionInputs, model: Path | None = None
+) -> dict[str, Any]:
+    """`push_region`, with the budget and the people asked first.
+
+    Args:
+      config: Where to, with which key.
+      locale, span: Where the rows are from.
+      inputs: What to make the release of.
+      model: The model that the rows were drawn from.
+
+    Returns:
+      The content of `push.json`.
+
+    Raises:
+      PrivacyBudgetExceededError: the budget does not allow it.
+      DataError, ConfigError: as `push_region`, and where a log, a policy or a cost is not in order.
+    """
+    desk = open_desk(config, model, inputs.evaluation)
+    report = push_region(with_privacy_loss(config, model), locale, span, inputs, desk.before_publish)
+    return desk.close(report)
+
+
+def open_desk(config: PusherConfig, model: Path | None, evaluation: Path | None) -> ClearanceDesk:
+    """The desk that this Pusher asks; it clears everything where the locale has no governance.
+
+    Raises:
+      ConfigError: the signing key cannot be read.
+    """
+    if config.governance is None:
+        return ClearanceDesk(None, None, None)
+    store = open_store(config.exchange_uri, options=config.storage)
+    return ClearanceDesk(config.governance, load_private_key(config.signing_key), store, model, evaluation)
+
+
+def with_privacy_loss(config: PusherConfig, model: Path | None) -> PusherConfig:
+    """The configuration with the model's own loss in it, for the manifest, where there is a budget.
+
+    It is the loss of this model alone, so that the same release has the same content whatever was
+    released before it; the sum over releases stays in the ledger.
+
+    Raises:
+      DataError: the model does not say what it cost.
+    """
+    ledger = open_ledger(config.governance) if config.governance else None
+    budget = ledger.state().budget if ledger is not None else None
+    if ledger is None or budget is None:
+        return config
+    cost = read_cost(model, f"locale={ledger.locale}")
+    epsilon = accounting.epsilon_of(accounting.Tally.of(cost.events), budget.delta, cost.neighboring_relation)
+    if not math.isfinite(epsilon):
+        return config  # there is nothing to claim; the ledger refuses it
+    claim = PrivacyClaim(
+        mechanism=" and ".join(sorted(_mechanisms(cost.events))) or "no look at the data",
+        epsilon=round(epsilon, 6),
+        delta=budget.delta,
+        unit=cost.unit,
+        adjacency=cost.neighboring_relation,
+        sampling="; ".join(sorted(_samplings(cost.events))) or "none: every unit was used",
+    )
+    return config.model_copy(update={"privacy": claim})
+
+
+def _leaves(events: tuple[Event, ...]) -> list[Event]:
+    found: list[Event] = []
+    for event in events:
+        if isinstance(event, Composed):
+            found += _leaves(event.events)
+        elif isinstance(event, SelfComposed):
+            found += _leaves((event.event,))
+        else:
+            found.append(event)
+    return found
+
+
+def _mechanisms(events: tuple[Event, ...]) -> set[str]:
+    names = {Gaussian: "Gaussian mechanism", Laplace: "Laplace mechanism"}
+    inner = [event.event if isinstance(event, PoissonSampled) else event for event in _leaves(events)]
+    return {names[type(event)] for event in inner if type(event) in names}
+
+
+def _samplings(events: tuple[Event, ...]) -> set[str]:
+    sampled = [event for event in _leaves(events) if isinstance(event, PoissonSampled)]
+    return {f"Poisson sampling with probability {event.sampling_probability:g}" for event in sampled}
