@@ -18,7 +18,6 @@ import resource
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -133,15 +132,14 @@ def child(side: str, root: Path, csv: Path) -> None:
     prepared = time.perf_counter()
     before_mb = _peak_mb()
     cpu_started = time.process_time()
-    with _PeakMemory() as peak:
-        work()
+    work()
     result = {
         "seconds": time.perf_counter() - prepared,
         "import_seconds": prepared - started,
         "cpu_seconds": time.process_time() - cpu_started,
         "component_seconds": _component_seconds(root),
         "import_peak_mb": before_mb,
-        "peak_mb": max(peak.peak_mb, _peak_mb()),
+        "peak_mb": _peak_mb(),
         "statistics": str(statistics()),
     }
     print(json.dumps(result))
@@ -158,36 +156,6 @@ def _component_seconds(root: Path) -> dict[str, float]:
         types[run.type_id]: (run.last_update_time_since_epoch - run.create_time_since_epoch) / 1e3
         for run in store.get_executions()
     }
-
-
-class _PeakMemory:
-    """Peak resident memory of this process with its children, sampled every 50 ms."""
-
-    def __init__(self) -> None:
-        self.peak_mb = 0.0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._sample, daemon=True)
-
-    def __enter__(self) -> _PeakMemory:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _sample(self) -> None:
-        import psutil
-
-        me = psutil.Process()
-        while not self._stop.wait(0.05):
-            total = 0
-            for process in (me, *me.children(recursive=True)):
-                try:
-                    total += process.memory_info().rss
-                except psutil.NoSuchProcess:
-                    continue
-            self.peak_mb = max(self.peak_mb, total / 1e6)
 
 
 def _peak_mb() -> float:

@@ -44,7 +44,8 @@ import yaml
 from benchmarks.peers.environment import REQUIREMENTS, ROOT, ctgan_python
 from components.dataset import TIMESTAMP, DatasetConfig
 from components.example_gen.config import SplitConfig
-from components.example_gen.core.splits import assign_splits
+from components.example_gen.core.keys import Keys
+from components.example_gen.core.splits import assign_rows
 from components.release_evaluator.core.fidelity import fidelity_summary
 from components.simulator.config import dataset_config
 from components.simulator.core.fleet import simulate_locale
@@ -111,10 +112,14 @@ def split(name: str, table: pa.Table, dataset: DatasetConfig, rows: int | None) 
     flat = pa.table({TIMESTAMP: stamps, **{n: table.column(n) for n in names}}).cast(arrow_schema(dataset))
     flat = flat.sort_by([(TIMESTAMP, "ascending")]).slice(0, rows)
     flat = flat.sort_by([(n, "ascending") for n in (*dataset.series, TIMESTAMP)]).combine_chunks()
-    masks = assign_splits(flat, dataset, SplitConfig(), SPLIT_SEED)
-    return Fleet(
-        name, dataset, flat.filter(pa.array(masks["train"])), flat.filter(pa.array(masks["holdout"]))
-    )
+    series = flat.select(dataset.series).to_pandas().groupby(list(dataset.series), sort=False).ngroup()
+    label = flat[dataset.label].fill_null(0).to_numpy() if dataset.label else None
+    keys = Keys(series.to_numpy(), flat[TIMESTAMP].to_numpy(), label)
+    config = SplitConfig()
+    assigned = assign_rows([keys], config, dataset.interval_s, SPLIT_SEED).of(0, flat.num_rows)
+    names = list(config.fractions())
+    train, holdout = (flat.filter(pa.array(assigned == names.index(name))) for name in ("train", "holdout"))
+    return Fleet(name, dataset, train, holdout)
 
 
 def simulated(rows: int | None) -> Fleet:

@@ -20,9 +20,8 @@ class PusherConfig(ComponentConfig):
     Attributes:
       kind: `synthetic` (restricted locale: needs a BLESSED evaluation) or `open` (the validated rows).
       exchange_uri: The exchange; anything fsspec opens.
-      signing_key: The locale's Ed25519 private key.
-      create_key_if_missing: Make the key pair when `signing_key.file` is not there. False: in
-        production a person makes the key, and hands the public half to the centre.
+      signing_key: The locale's Ed25519 private key; made by a person (`isthmus keys new`), or by the
+        runner where the deployment says `create_key`.
       config_digest: SHA-256 of the deployment's configuration, written into the manifest.
       privacy: What the synthesizer's accountant counted, for the privacy statement; None states that there
         is no differential privacy.
@@ -37,7 +36,6 @@ class PusherConfig(ComponentConfig):
     kind: ReleaseKind
     exchange_uri: str = pydantic.Field(min_length=1)
     signing_key: SecretRef
-    create_key_if_missing: bool = False
     config_digest: str = pydantic.Field(default="", pattern=r"^([0-9a-f]{64})?$")
     privacy: PrivacyClaim | None = None
     storage: StorageOptions = DEFAULT_OPTIONS
@@ -47,9 +45,7 @@ class PusherConfig(ComponentConfig):
     governance: GovernanceConfig | None = None
 
     @pydantic.model_validator(mode="after")
-    def _check_key(self) -> PusherConfig:
-        if self.create_key_if_missing and self.signing_key.file is None:
-            raise ValueError("create_key_if_missing needs signing_key.file; a variable cannot be created")
+    def _check_privacy(self) -> PusherConfig:
         if self.privacy is not None and self.kind == "open":
             raise ValueError("privacy is about synthetic rows; an open locale releases its rows themselves")
         return self

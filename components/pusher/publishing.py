@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from components.pusher.config import PusherConfig
-from components.release.keys import PrivateKey, ensure_key_pair, load_private_key
+from components.release.keys import load_private_key
 from components.release.publish import (
     BeforePublish,
     Clearance,
@@ -55,7 +55,7 @@ def publish_cleared(config: PusherConfig, draft: Draft, before_publish: BeforePu
       ConfigError: the signing key cannot be read.
     """
     store = open_store(config.exchange_uri, options=config.storage)
-    key = _signing_key(config)
+    key = load_private_key(config.signing_key)
     try:
         with before_publish(draft) as clearance:
             if clearance.refusal:
@@ -84,9 +84,3 @@ def publish_cleared(config: PusherConfig, draft: Draft, before_publish: BeforePu
         "bytes": manifest.total_bytes,
         "files": {name: entry.sha256 for name, entry in sorted(manifest.files.items())},
     }
-
-
-def _signing_key(config: PusherConfig) -> PrivateKey:
-    if config.create_key_if_missing and config.signing_key.file is not None:
-        return ensure_key_pair(config.signing_key.file)
-    return load_private_key(config.signing_key)

@@ -20,6 +20,7 @@ from components.merge_gen.executor import Executor
 from components.merge_gen.resolution import resolve_releases
 from components.pusher.config import PusherConfig
 from components.pusher.core import RegionInputs, push_region
+from components.release.keys import ensure_key_pair
 from components.secrets import SecretRef
 from components.split_io import read_table, write_split
 from components.tfx_shim import artifact_utils, standard_artifacts
@@ -32,11 +33,11 @@ DATASET = DatasetConfig(features=(FeatureConfig(name="x"),), targets=("x",), int
 def push(root: Path, locale: str, value: float) -> None:
     data = pa.table({"timestamp": [1, 2, 3], "x": pa.array([value] * 3, pa.float32())})
     write_split(root / locale, "train", data)
+    ensure_key_pair(root / f"{locale}.key")
     config = PusherConfig(
         kind="open",
         exchange_uri=str(root / "exchange"),
         signing_key=SecretRef(file=str(root / f"{locale}.key")),
-        create_key_if_missing=True,
     )
     push_region(config, locale, 2, RegionInputs(root / locale))
 

@@ -17,6 +17,7 @@ from components.pusher import model_executor
 from components.pusher.component import Pusher
 from components.pusher.config import ModelPusherConfig, PusherConfig
 from components.pusher.model_component import ModelPusher
+from components.release.keys import ensure_key_pair
 from components.secrets import SecretRef
 from components.split_io import write_split
 from components.tfx_shim import Channel, standard_artifacts
@@ -47,11 +48,11 @@ def examples(root: Path, locale: str = "eu-west"):
 
 
 def region_config(root: Path) -> PusherConfig:
+    ensure_key_pair(root / "k")
     return PusherConfig(
         kind="synthetic",
         exchange_uri=str(root / "exchange"),
         signing_key=SecretRef(file=str(root / "k")),
-        create_key_if_missing=True,
     )
 
 

@@ -26,7 +26,7 @@ from components.pusher.config import PusherConfig
 from components.pusher.core import RegionInputs, push_region
 from components.pusher.registry import list_versions
 from components.release.exchange import list_releases
-from components.release.keys import load_public_key
+from components.release.keys import ensure_key_pair, load_public_key
 from components.release.storage import open_store
 from components.release.verify import verify_release
 from components.secrets import SecretRef
@@ -119,11 +119,11 @@ def table(rows: int = 30) -> pa.Table:
 def prepare(root: Path, exchange: str, locale: str = "eu-west") -> tuple[PusherConfig, RegionInputs]:
     for split in ("train", "eval"):
         write_split(root / locale / "examples", split, table())
+    ensure_key_pair(root / f"{locale}.key")
     config = PusherConfig(
         kind="open",
         exchange_uri=exchange,
         signing_key=SecretRef(file=str(root / f"{locale}.key")),
-        create_key_if_missing=True,
     )
     return config, RegionInputs(root / locale / "examples")
 

@@ -136,11 +136,6 @@ def list_spans(pattern: str, filesystem: Any = None) -> list[int]:
     return sorted({key[0] for key in _list(pattern, filesystem)[1]})
 
 
-def previous_span(pattern: str, span: int, filesystem: Any = None) -> int | None:
-    """The highest span below this one, or None."""
-    return max((number for number in list_spans(pattern, filesystem) if number < span), default=None)
-
-
 def fingerprint(files: Sequence[SourceFile], filesystem: Any) -> str:
     """SHA-256 (hex) over the files' names, sizes and contents.
 
