@@ -23,6 +23,9 @@ GZIP_LEVEL = 1
 _GZIP_WBITS = 31
 _GZIP_MAGIC = b"\x1f\x8b"
 _CHUNK_BYTES = 1 << 20
+#: A row of ours is some hundred bytes. A length is believed before the record is there, so a foreign
+#: file could otherwise make the reader gather all of what follows in memory.
+MAX_RECORD_BYTES = 64 << 20
 HEADER_BYTES = 12
 FOOTER_BYTES = 4
 
@@ -99,6 +102,8 @@ def read_file(path: Path) -> Iterator[list[bytes]]:
                 length = int(struct.unpack("<Q", head[:8])[0])
                 if head != record_header(length):
                     raise DataError(f"{path}: corrupt TFRecord (checksum of a length). Make the file again.")
+                if length > MAX_RECORD_BYTES:
+                    raise DataError(f"{path}: a record of {length} bytes, allowed {MAX_RECORD_BYTES}.")
                 headers[head] = length
             start = position + HEADER_BYTES
             end = start + length

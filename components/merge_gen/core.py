@@ -141,6 +141,8 @@ def merge_releases(config: MergeGenConfig, resolution: Resolution, output: Path)
     accepted = []
     refused = [item.model_dump() for item in resolution.refused]
     staging = output / STAGING
+    for name in locales:  # what an earlier merge took may be refused now
+        shutil.rmtree(split_path(output, name), ignore_errors=True)
     for found in resolution.releases:
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
@@ -154,9 +156,7 @@ def merge_releases(config: MergeGenConfig, resolution: Resolution, output: Path)
             if isinstance(error, RevokedReleaseError):
                 memory = _with_revocation(memory, error)
             continue
-        finally_at = split_path(output, found.locale)
-        shutil.rmtree(finally_at, ignore_errors=True)
-        split_path(staging, found.locale).replace(finally_at)
+        split_path(staging, found.locale).replace(split_path(output, found.locale))
         accepted.append(_accepted(locales[found.locale], found, release))
         warnings += release.warnings
         memory = memory.with_release(found.location, release.manifest.created_at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import sys
@@ -193,7 +194,7 @@ def test_lineage_follows_a_revocation_to_every_detector_built_on_it(isthmus, fle
         "revocations": found,
     }
 
-    console = Console(width=300, record=True, file=open("/dev/null", "w"))
+    console = Console(width=300, record=True, file=io.StringIO())
     console.print(tables.lineage_tree(lineage))
     text = console.export_text()
     assert "revoked eu-west/span-1/1-" in text and "built on it: detector version 2" in text
