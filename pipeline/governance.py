@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from components.errors import ConfigError, nearest_name
-from components.governance.config import GovernanceConfig
+from components.errors import ConfigError, DataError, nearest_name
+from components.governance.config import BudgetConfig, GovernanceConfig
+from components.governance.core import anchors
 from components.governance.core.audit import AuditLog
-from components.governance.core.ledger import Ledger
+from components.governance.core.entries import Entry
+from components.governance.core.ledger import Ledger, describe
 from components.governance.core.spending import open_audit_log, open_ledger
 from components.release.keys import load_private_key
+from components.release.manifest import Manifest
+from components.release.storage import open_store
 from pipeline.config.model import Deployment
 from pipeline.config.resolve import governance_config
 
@@ -53,11 +59,24 @@ def open_budget(deployment: Deployment, locale: str) -> None:
 
     Raises:
       ConfigError: the ledger was opened with another budget.
+      ChainError: the ledger does not verify, or does not count what was published.
     """
     ledger = ledger_of(deployment, locale)
     section = deployment.locale(locale)
     if ledger is not None and section.privacy is not None and section.privacy.budget is not None:
-        ledger.open(load_private_key(section.signing_key), section.privacy.budget)
+        state = ledger.open(load_private_key(section.signing_key), section.privacy.budget)
+        anchors.check_ledger(published(deployment, locale), state, ledger.place)
+
+
+def published(deployment: Deployment, locale: str) -> list[Manifest]:
+    """What is in the exchange of a locale and signed by it, oldest first.
+
+    Raises:
+      DataError: the exchange cannot be read.
+    """
+    keys = [trusted.load() for trusted in deployment.locale(locale).trusted_key]
+    store = open_store(deployment.exchange.uri, options=deployment.exchange.storage_options)
+    return list(anchors.own_releases(store, locale, keys))
 
 
 def decisions_fingerprint(deployment: Deployment, locale: str) -> str:
@@ -76,3 +95,60 @@ def decisions_fingerprint(deployment: Deployment, locale: str) -> str:
         if entry.kind in ("policy", "approve", "reject", "request"):
             digest.update(entry.line_digest.encode())
     return f"-decisions-{digest.hexdigest()[:16]}"
+
+
+def examine(deployment: Deployment, locale: str) -> dict[str, dict[str, Any]]:
+    """Verifies a locale's logs, each by itself and against what is published.
+
+    Returns:
+      `ledger` and `audit log`, where the locale has them: `error` (None if it verifies) and `entries`,
+      each with `sequence`, `at`, `kind`, `who`, `what` and its whole `body`.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    ledger, audit = ledger_of(deployment, locale), audit_of(deployment, locale)
+    if ledger is not None:
+
+        def check_ledger() -> list[Entry]:
+            anchors.check_ledger(published(deployment, locale), ledger.state(), ledger.place)
+            return ledger.chain.read()
+
+        found["ledger"] = _examined(check_ledger)
+    if audit is not None:
+
+        def check_audit() -> list[Entry]:
+            audit.state()
+            entries = audit.chain.read()
+            anchors.check_audit(published(deployment, locale), entries, audit.place)
+            return entries
+
+        found["audit log"] = _examined(check_audit)
+    return found
+
+
+def _examined(check: Callable[[], list[Entry]]) -> dict[str, Any]:
+    try:
+        entries = check()
+    except DataError as error:
+        return {"error": str(error), "entries": []}
+    return {"error": None, "entries": [_described(entry) for entry in entries]}
+
+
+def _described(entry: Entry) -> dict[str, Any]:
+    """An entry for people: who did what."""
+    body = entry.body
+    who = body["by"]["name"] if isinstance(body.get("by"), dict) else "the locale"
+    about = body.get("reservation") or body.get("content_digest", "")[:12]
+    if entry.kind == "policy":
+        about = ", ".join(f"{x['name']} ({' '.join(x['roles'])})" for x in body["policy"]["people"])
+    elif entry.kind == "open":
+        about = describe(BudgetConfig.model_validate(body["budget"]))
+    said = body.get("note") or body.get("reason") or ""
+    what = " ".join(filter(None, (entry.kind, about, f"({said})" if said else "")))
+    return {
+        "sequence": entry.sequence,
+        "at": entry.at,
+        "kind": entry.kind,
+        "who": who,
+        "what": what,
+        "body": body,
+    }
