@@ -135,7 +135,9 @@ def _known_keys(model: type[pydantic.BaseModel], location: Location) -> list[str
 
 
 def _model_in(annotation: Any) -> Any:
-    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+    # `tuple[X, ...]` passes for a type in Python 3.10, and is no class.
+    is_class = isinstance(annotation, type) and typing.get_origin(annotation) is None
+    if is_class and issubclass(annotation, pydantic.BaseModel):
         return annotation
     for argument in typing.get_args(annotation):
         found = _model_in(argument)

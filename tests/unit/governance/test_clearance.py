@@ -2,124 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
 import pytest
 
 from components.errors import ConfigError, DataError, PrivacyBudgetExceededError
 from components.governance import clearance
-from components.governance.config import BudgetConfig, GovernanceConfig, LedgerAccess
 from components.governance.core.entries import ChainError
 from components.governance.core.events import Gaussian, PrivacyCost
 from components.governance.core.policy import load_policy
-from components.governance.core.spending import open_audit_log, open_ledger, read_cost, reserved, write_cost
+from components.governance.core.spending import read_cost, write_cost
 from components.pusher import publishing
-from components.pusher.clearing import push_governed
-from components.pusher.config import PusherConfig
-from components.pusher.core import RegionInputs
-from components.release.keys import ensure_key_pair, load_private_key, load_public_key, new_private_key
-from components.release.storage import open_store
-from components.release.verify import verify_release
+from components.release.keys import load_private_key, new_private_key
 from components.secrets import SecretRef
-from components.split_io import write_split
 
-OWNER, SCIENTIST, APPROVER = (new_private_key() for _ in range(3))
 COST = PrivacyCost(unit="series", events=(Gaussian(noise_multiplier=20.0),))
-
-
-class Region:
-    """A locale's root with everything that its Pusher reads."""
-
-    def __init__(self, root: Path, *, budget: float | None = None, approvals: int | None = None) -> None:
-        self.root = root
-        self.key = ensure_key_pair(root / "key")
-        self.governance = GovernanceConfig(
-            locale="eu-west",
-            folder=str(root / "governance"),
-            trusted_keys=(str(root / "key.pub"),),
-            budget_unit="series" if budget else None,
-            policy=str(root / "policy.yaml") if approvals is not None else None,
-            required_approvals=0,
-        )
-        if budget:
-            limit = BudgetConfig(epsilon=budget, delta=1e-6, unit="series")
-            open_ledger(self.governance).open(self.key, limit)
-        if approvals is not None:
-            self.write_policy(approvals)
-            self.audit.adopt(OWNER, load_policy(root / "policy.yaml", "eu-west"))
-
-    @property
-    def audit(self):
-        return open_audit_log(self.governance)
-
-    @property
-    def ledger(self):
-        return open_ledger(self.governance)
-
-    def write_policy(self, approvals: int, approver: str = "approver") -> None:
-        people = [("Ada", "owner", OWNER), ("Benno", "scientist", SCIENTIST), ("Cleo", approver, APPROVER)]
-        lines = [f"  - {{name: {n}, roles: [{r}], key: '{k.public.to_text()}'}}" for n, r, k in people]
-        text = f"version: 1\nlocale: eu-west\nrequired_approvals: {approvals}\npeople:\n" + "\n".join(lines)
-        (self.root / "policy.yaml").write_text(text)
-
-    def train(self, name: str = "model", work: str = "work-1", fail: bool = False) -> Path:
-        access = LedgerAccess(governance=self.governance, signing_key=SecretRef(file=str(self.root / "key")))
-        folder = self.root / name
-        with reserved(access, work, 1, COST) as cost:
-            if fail:
-                raise ValueError("row 17 of ada@example.org does not parse")
-            folder.mkdir()
-            (folder / "saved_model.pb").write_bytes(name.encode())
-            write_cost(folder, cost)
-        return folder
-
-    def push(self, model: Path | None = None, verdict: str = "BLESSED", rows: int = 20) -> dict:
-        folder = self.root / f"inputs-{rows}-{verdict}"
-        if not folder.exists():
-            write_split(
-                folder / "examples",
-                "train",
-                pa.table({"timestamp": np.arange(rows), "x": np.linspace(0, 1, rows, dtype=np.float32)}),
-            )
-            (folder / "blessing").mkdir()
-            (folder / "blessing" / verdict).touch()
-            (folder / "evaluation").mkdir()
-            checks = [{"metric": "dcr", "passed": verdict == "BLESSED"}]
-            content = {
-                "metrics": [{"name": "dcr", "value": rows / 20}],
-                "gate": {"verdict": verdict, "checks": checks},
-            }
-            (folder / "evaluation" / "evaluation.json").write_text(json.dumps(content))
-        inputs = RegionInputs(
-            folder / "examples", evaluation=folder / "evaluation", blessing=folder / "blessing"
-        )
-        config = PusherConfig(
-            kind="synthetic",
-            exchange_uri=str(self.root / "exchange"),
-            signing_key=SecretRef(file=str(self.root / "key")),
-            governance=self.governance,
-        )
-        return push_governed(config, "eu-west", 1, inputs, model)
-
-    @property
-    def published(self) -> list[Path]:
-        return sorted((self.root / "exchange").rglob("manifest.json"))
-
-    def manifest(self, report: dict):
-        key = load_public_key(str(self.root / "key.pub"))
-        return verify_release(open_store(report["uri"]), "", {"eu-west": [key]}).manifest
 
 
 # --- the budget ---
 
 
-def test_a_release_is_committed_before_it_is_visible_and_says_what_it_cost(
-    tmp_path: Path, monkeypatch
-) -> None:
-    region = Region(tmp_path, budget=0.3)
+def test_a_release_is_committed_before_it_is_visible_and_says_what_it_cost(make_region, monkeypatch):
+    region = make_region(budget=0.3)
     model = region.train()
     assert [r.status for r in region.ledger.state().reservations.values()] == ["reserved"]
     seen = []
@@ -137,10 +41,8 @@ def test_a_release_is_committed_before_it_is_visible_and_says_what_it_cost(
     assert privacy.epsilon == pytest.approx(0.1892, abs=1e-3)  # one Gaussian of multiplier 20, closed form
 
 
-def test_a_crash_between_commit_and_publication_loses_and_doubles_nothing(
-    tmp_path: Path, monkeypatch
-) -> None:
-    region = Region(tmp_path, budget=0.2)
+def test_a_crash_between_commit_and_publication_loses_and_doubles_nothing(make_region, monkeypatch):
+    region = make_region(budget=0.2)
     model = region.train()
 
     def crash(*args, **kwargs):
@@ -158,8 +60,8 @@ def test_a_crash_between_commit_and_publication_loses_and_doubles_nothing(
     assert region.ledger.state().anchor == before
 
 
-def test_a_second_model_beyond_the_budget_is_neither_trained_nor_published(tmp_path: Path) -> None:
-    region = Region(tmp_path, budget=0.2)
+def test_a_second_model_beyond_the_budget_is_neither_trained_nor_published(tmp_path: Path, make_region):
+    region = make_region(budget=0.2)
     region.push(region.train())
     with pytest.raises(PrivacyBudgetExceededError):
         region.train("second", "work-2")
@@ -173,8 +75,8 @@ def test_a_second_model_beyond_the_budget_is_neither_trained_nor_published(tmp_p
     assert len(region.published) == 1
 
 
-def test_what_fails_or_is_refused_gives_its_reservation_back_and_names_no_value(tmp_path: Path) -> None:
-    region = Region(tmp_path, budget=0.2)
+def test_what_fails_or_is_refused_gives_its_reservation_back_and_names_no_value(tmp_path: Path, make_region):
+    region = make_region(budget=0.2)
     with pytest.raises(ValueError, match="row 17"):
         region.train(fail=True)
     assert region.ledger.state().epsilon() == 0
@@ -187,8 +89,8 @@ def test_what_fails_or_is_refused_gives_its_reservation_back_and_names_no_value(
     assert region.ledger.state().epsilon("committed") == region.ledger.state().epsilon() > 0
 
 
-def test_an_interrupted_training_keeps_its_reservation(tmp_path: Path, monkeypatch) -> None:
-    region = Region(tmp_path, budget=0.2)
+def test_an_interrupted_training_keeps_its_reservation(make_region, tmp_path, monkeypatch):
+    region = make_region(budget=0.2)
     with pytest.raises(KeyboardInterrupt), monkeypatch.context() as patch:
         patch.setattr(Path, "mkdir", _interrupt_on(tmp_path / "model", Path.mkdir))
         region.train()
@@ -206,8 +108,8 @@ def _interrupt_on(folder: Path, mkdir):
     return make
 
 
-def test_a_model_that_does_not_say_what_it_cost_is_not_published(tmp_path: Path) -> None:
-    region = Region(tmp_path, budget=0.2)
+def test_a_model_that_does_not_say_what_it_cost_is_not_published(make_region, tmp_path):
+    region = make_region(budget=0.2)
     (tmp_path / "model").mkdir()
     for model in (tmp_path / "model", None):
         with pytest.raises(DataError, match="does not say what it cost"):
@@ -217,8 +119,8 @@ def test_a_model_that_does_not_say_what_it_cost_is_not_published(tmp_path: Path)
         read_cost(None, "x")
 
 
-def test_without_governance_nothing_is_asked(tmp_path: Path) -> None:
-    region = Region(tmp_path)
+def test_without_governance_nothing_is_asked(make_region):
+    region = make_region()
     region.governance = None
     assert region.push()["pushed"]
 
@@ -226,16 +128,18 @@ def test_without_governance_nothing_is_asked(tmp_path: Path) -> None:
 # --- the people ---
 
 
-def test_a_release_waits_and_after_approval_exactly_those_bytes_are_published(tmp_path: Path) -> None:
-    region = Region(tmp_path, approvals=1)
+def test_a_release_waits_and_after_approval_exactly_those_bytes_are_published(
+    tmp_path: Path, make_region, people
+):
+    region = make_region(approvals=1)
     waiting = region.push()
     assert (waiting["pushed"], waiting["outcome"]) == (False, "waiting for approval")
     assert waiting["reason"].startswith("waiting for approval (0 of 1); next: `isthmus request`")
     assert not region.published
     (digest,) = region.audit.state().releases
-    region.audit.request(SCIENTIST, digest)
+    region.audit.request(people.scientist, digest)
     assert "next: `isthmus approve`" in region.push()["reason"]
-    decided = region.audit.decide(APPROVER, digest, "approve")
+    decided = region.audit.decide(people.approver, digest, "approve")
     report = region.push()
     assert report["pushed"] and report["content_digest"] == digest
     approver = region.manifest(report).approver
@@ -243,35 +147,37 @@ def test_a_release_waits_and_after_approval_exactly_those_bytes_are_published(tm
     assert region.audit.state().releases[digest].status == "published"
 
 
-def test_an_approval_does_not_hold_for_other_bytes(tmp_path: Path) -> None:
-    region = Region(tmp_path, approvals=1)
+def test_an_approval_does_not_hold_for_other_bytes(make_region, people):
+    region = make_region(approvals=1)
     region.push()
     (digest,) = region.audit.state().releases
-    region.audit.request(SCIENTIST, digest)
-    region.audit.decide(APPROVER, digest, "approve")
+    region.audit.request(people.scientist, digest)
+    region.audit.decide(people.approver, digest, "approve")
     assert region.push(rows=21)["outcome"] == "waiting for approval"
     assert not region.published
 
 
-def test_a_rejected_release_is_not_published_and_gives_its_reservation_back(tmp_path: Path) -> None:
-    region = Region(tmp_path, approvals=1, budget=0.2)
+def test_a_rejected_release_is_not_published_and_gives_its_reservation_back(
+    tmp_path: Path, make_region, people
+):
+    region = make_region(approvals=1, budget=0.2)
     model = region.train()
     region.push(model)
     assert region.ledger.state().epsilon() > 0  # what waits stays reserved
     (digest,) = region.audit.state().releases
-    region.audit.request(SCIENTIST, digest)
-    region.audit.decide(APPROVER, digest, "reject")
+    region.audit.request(people.scientist, digest)
+    region.audit.decide(people.approver, digest, "reject")
     report = region.push(model)
     assert (report["outcome"], report["reason"]) == ("rejected", "rejected by Cleo")
     assert not region.published and region.ledger.state().epsilon() == 0
 
 
-def test_an_approver_who_is_one_no_more_does_not_count(tmp_path: Path) -> None:
-    region = Region(tmp_path, approvals=1)
+def test_an_approver_who_is_one_no_more_does_not_count(make_region, tmp_path, people):
+    region = make_region(approvals=1)
     region.push()
     (digest,) = region.audit.state().releases
-    region.audit.request(SCIENTIST, digest)
-    region.audit.decide(APPROVER, digest, "approve")
+    region.audit.request(people.scientist, digest)
+    region.audit.decide(people.approver, digest, "approve")
     region.write_policy(1, approver="owner")
     with pytest.raises(ConfigError, match="is not the policy in force"):
         region.push()
@@ -279,15 +185,15 @@ def test_an_approver_who_is_one_no_more_does_not_count(tmp_path: Path) -> None:
     text = (tmp_path / "policy.yaml").read_text()
     other = new_private_key().public.to_text()
     (tmp_path / "policy.yaml").write_text(f"{text}\n  - {{name: Eve, roles: [approver], key: '{other}'}}\n")
-    region.audit.adopt(OWNER, load_policy(tmp_path / "policy.yaml", "eu-west"))
+    region.audit.adopt(people.owner, load_policy(tmp_path / "policy.yaml", "eu-west"))
     assert region.push()["reason"].startswith("waiting for approval (0 of 1)")
 
 
-def test_a_policy_that_nobody_adopted_or_that_cannot_be_met_publishes_nothing(tmp_path: Path) -> None:
-    region = Region(tmp_path, approvals=2)
+def test_a_policy_that_nobody_adopted_or_that_cannot_be_met_publishes_nothing(tmp_path: Path, make_region):
+    region = make_region(approvals=2)
     with pytest.raises(ConfigError, match="2 approvals are required, and there are 1 approvers"):
         region.push()
-    fresh = Region(tmp_path / "fresh", approvals=1)
+    fresh = make_region(root=tmp_path / "fresh", approvals=1)
     fresh.audit.chain.path.unlink()
     fresh.audit.chain.head_path.unlink()
     with pytest.raises(ConfigError, match="no policy is in force"):
@@ -295,22 +201,22 @@ def test_a_policy_that_nobody_adopted_or_that_cannot_be_met_publishes_nothing(tm
     assert not region.published and not fresh.published
 
 
-def test_the_central_configuration_cannot_weaken_the_locales_policy(tmp_path: Path) -> None:
-    region = Region(tmp_path, approvals=1)  # the deployment asks for none
+def test_the_central_configuration_cannot_weaken_the_locales_policy(tmp_path: Path, make_region, people):
+    region = make_region(approvals=1)  # the deployment asks for none
     assert region.push()["outcome"] == "waiting for approval"
-    lenient = Region(tmp_path / "lenient", approvals=0)
+    lenient = make_region(root=tmp_path / "lenient", approvals=0)
     assert lenient.push()["pushed"]
     lenient.governance = lenient.governance.model_copy(update={"required_approvals": 1})
     # Published before without approval; from now on it needs one, and it can be asked for.
     assert lenient.push()["outcome"] == "waiting for approval"
     (digest,) = lenient.audit.state().releases
-    lenient.audit.request(SCIENTIST, digest)
-    lenient.audit.decide(APPROVER, digest, "approve")
+    lenient.audit.request(people.scientist, digest)
+    lenient.audit.decide(people.approver, digest, "approve")
     assert lenient.push()["pushed"]
 
 
-def test_an_altered_audit_log_publishes_nothing(tmp_path: Path) -> None:
-    region = Region(tmp_path, approvals=1)
+def test_an_altered_audit_log_publishes_nothing(make_region):
+    region = make_region(approvals=1)
     region.push()
     path = region.audit.chain.path
     path.write_bytes(path.read_bytes().replace(b'"span":1', b'"span":2'))
@@ -318,16 +224,18 @@ def test_an_altered_audit_log_publishes_nothing(tmp_path: Path) -> None:
         region.push()
 
 
-def test_an_approver_sees_the_changes_since_the_last_release_and_the_budget(tmp_path: Path) -> None:
-    region = Region(tmp_path, approvals=1, budget=0.3)
+def test_an_approver_sees_the_changes_since_the_last_release_and_the_budget(
+    tmp_path: Path, make_region, people
+):
+    region = make_region(approvals=1, budget=0.3)
     model = region.train()
     region.push(model)
     (digest,) = region.audit.state().releases
     first = clearance.read_summary(tmp_path / "governance", region.audit.state().releases[digest])
     assert (first["last_release"], first["last_note"]) == (None, "there is no earlier release")
     assert first["budget"]["counted"] == pytest.approx(0.1892, abs=1e-3) and first["budget"]["spent"] == 0
-    region.audit.request(SCIENTIST, digest)
-    region.audit.decide(APPROVER, digest, "approve")
+    region.audit.request(people.scientist, digest)
+    region.audit.decide(people.approver, digest, "approve")
     region.push(model)
     region.push(model, rows=30)
     (second,) = [r for r in region.audit.state().releases.values() if r.content_digest != digest]
@@ -338,8 +246,8 @@ def test_an_approver_sees_the_changes_since_the_last_release_and_the_budget(tmp_
     assert shown["last_release"]["content_digest"] == digest
 
 
-def test_a_summary_that_was_altered_is_not_shown(tmp_path: Path) -> None:
-    region = Region(tmp_path, approvals=1)
+def test_a_summary_that_was_altered_is_not_shown(make_region, tmp_path):
+    region = make_region(approvals=1)
     region.push()
     (found,) = region.audit.state().releases.values()
     path = clearance.summary_path(tmp_path / "governance", found.content_digest, found.summary_sha256)
@@ -351,8 +259,8 @@ def test_a_summary_that_was_altered_is_not_shown(tmp_path: Path) -> None:
         clearance.read_summary(tmp_path / "governance", found)
 
 
-def test_the_signing_key_is_needed_only_where_something_is_asked(tmp_path: Path) -> None:
-    region = Region(tmp_path, approvals=0)
+def test_the_signing_key_is_needed_only_where_something_is_asked(make_region, tmp_path):
+    region = make_region(approvals=0)
     (tmp_path / "key").unlink()
     with pytest.raises(ConfigError, match="cannot be read"):
         region.push()
