@@ -13,7 +13,7 @@ from typing import Any, Literal
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
 from components.monitoring import MonitoringConfig
-from components.statistics_gen.summary import Comparator, FeatureSummary, compare
+from components.statistics_gen.summary import Comparator, FeatureSummary, compare, outcome
 
 Summaries = Mapping[str, FeatureSummary]
 
@@ -166,19 +166,9 @@ def _feature_drift(
     name: str, current: Summaries, baseline: Summaries, comparator: Comparator, min_count: int
 ) -> FeatureDrift:
     result = compare(current.get(name), baseline.get(name), comparator, min_count=min_count, sides=_SIDES)
+    n, n_baseline = result.n, result.n_baseline
     return FeatureDrift(
-        feature=name,
-        split=WHOLE_SPAN,
-        measure=result.measure,
-        value=result.value,
-        threshold=result.threshold,
-        n=result.n,
-        n_baseline=result.n_baseline,
-        test=result.test,
-        statistic=result.statistic,
-        p_value=result.p_value,
-        verdict={None: "UNDEFINED", True: "DRIFT", False: "OK"}[result.exceeded],  # type: ignore[arg-type]
-        reason=result.reason,
+        feature=name, split=WHOLE_SPAN, n=n, n_baseline=n_baseline, **outcome(result, "DRIFT")
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any, Literal
 
-from components.statistics_gen.summary import Comparator, Comparison, FeatureSummary, compare
+from components.statistics_gen.summary import Comparator, FeatureSummary, compare, outcome
 
 Matrix = list[list[float | None]]
 
@@ -122,24 +122,17 @@ def _pair(
     tfdv_value: float | None,
     min_count: int,
 ) -> SkewPair:
-    result: Comparison = compare(
+    result = compare(
         summaries[a].get(name), summaries[b].get(name), comparator, min_count=min_count, sides=(a, b)
     )
     return SkewPair(
         a=a,
         b=b,
         feature=name,
-        measure=result.measure,
-        value=result.value,
         tfdv_value=tfdv_value,
-        threshold=result.threshold,
         n_a=result.n,
         n_b=result.n_baseline,
-        test=result.test,
-        statistic=result.statistic,
-        p_value=result.p_value,
-        verdict={None: "UNDEFINED", True: "SKEW", False: "OK"}[result.exceeded],  # type: ignore[arg-type]
-        reason=result.reason,
+        **outcome(result, "SKEW"),
     )
 
 

@@ -6,7 +6,7 @@ Needs `tensorflow_metadata` for the proto types only; neither TFX nor TFDV.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
@@ -143,6 +143,25 @@ def compare(
     except UndefinedMetricError as error:
         return _replace(result, reason=f"p-value: {error}")
     return _replace(result, statistic=two_sample.statistic, p_value=two_sample.p_value)
+
+
+def outcome(result: Comparison, exceeded: str) -> dict[str, Any]:
+    """What a report's row says of a comparison, by field name.
+
+    Args:
+      result: The comparison.
+      exceeded: The verdict where its value is over the threshold: `DRIFT`, `SKEW`.
+    """
+    return {
+        "measure": result.measure,
+        "value": result.value,
+        "threshold": result.threshold,
+        "test": result.test,
+        "statistic": result.statistic,
+        "p_value": result.p_value,
+        "verdict": {None: "UNDEFINED", True: exceeded, False: "OK"}[result.exceeded],
+        "reason": result.reason,
+    }
 
 
 def _replace(comparison: Comparison, **changes: object) -> Comparison:

@@ -34,10 +34,10 @@ def collect(run_dir: Path) -> RunReport:
     run = _read_run(run_dir)
     names = frozenset(map(str, as_list(run.get("words"))))
     locales = tuple(
-        _outward(collect_region(locale, entry, run_dir), entry, names)
+        _outward(collect_region(locale, entry), entry, names)
         for locale, entry in as_mapping(run.get("locales")).items()
     )
-    central = collect_centre(run.get("central"), run_dir)
+    central = collect_centre(run.get("central"))
     header = _header(run, run_dir)
     return RunReport(
         isthmus_version=header.versions.get("isthmus", __version__),
@@ -57,8 +57,8 @@ def collect_own(run_dir: Path, locale: str) -> RunReport:
     """
     run = _read_run(Path(run_dir))
     entry = as_mapping(as_mapping(run.get("locales")).get(locale))
-    own = collect_region(locale, entry, Path(run_dir))
-    central = collect_centre(None, Path(run_dir))
+    own = collect_region(locale, entry)
+    central = collect_centre(None)
     header = _header(run, Path(run_dir))
     sentence = (
         f"The part of {locale}, for {locale} alone: it shows curves of real rows and stays below its root."

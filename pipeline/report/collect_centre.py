@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from pipeline.report.collect_region import read_blessing, read_push
@@ -17,7 +15,6 @@ from pipeline.report.model import (
     Forecasts,
     Merge,
     Part,
-    Picture,
     Rate,
     RefusedRelease,
     ScenarioScore,
@@ -28,12 +25,13 @@ from pipeline.report.model import (
 from pipeline.report.reading import (
     PipelineFiles,
     as_bounds,
+    as_comparison,
     as_count,
     as_list,
     as_mapping,
     as_number,
+    as_sentences,
     as_text,
-    first_of,
 )
 
 #: Order of the scenarios in the table, from least to most that the centre may know.
@@ -44,13 +42,11 @@ DETECTORS = ("interval", "classifier")
 
 #: Forecast panels in a page of many locales; the rest is counted, and is in `forecast.json`.
 _MAX_PANELS = 24
-#: PNG files are embedded only where no series was written; this bounds the page.
-_MAX_PICTURE_BYTES = 1_500_000
 
 
-def collect_centre(entry: Any, run_dir: Path) -> CentralReport:
+def collect_centre(entry: Any) -> CentralReport:
     """The `central` mapping of `run.json` and the artifacts that it names."""
-    files = PipelineFiles("the centre", entry, run_dir)
+    files = PipelineFiles("the centre", entry)
     return CentralReport(
         run=files.pipeline_run(),
         merge=_merge(files),
@@ -72,7 +68,7 @@ def _merge(files: PipelineFiles) -> Part[Merge]:
     return Part[Merge](
         content=Merge(
             verdict=as_text(found.get("verdict"), "unknown"),
-            quorum=_quorum(found.get("quorum")),
+            quorum=as_text(found.get("quorum")),
             accepted=tuple(
                 AcceptedRelease(
                     locale=as_text(item.get("locale"), "?"),
@@ -80,7 +76,7 @@ def _merge(files: PipelineFiles) -> Part[Merge]:
                     span=as_count(item.get("span")),
                     rows=as_count(item.get("rows")),
                     key_id=as_text(item.get("key_id")),
-                    digest=as_text(first_of(item, "digest", "content_digest")),
+                    digest=as_text(item.get("digest")),
                     uri=as_text(item.get("uri")),
                 )
                 for item in accepted
@@ -93,19 +89,9 @@ def _merge(files: PipelineFiles) -> Part[Merge]:
                 )
                 for item in refused
             ),
-            missing=tuple(
-                as_text(first_of(item, "locale", default=item), "?") for item in as_list(found.get("missing"))
-            ),
+            missing=as_sentences(found.get("missing")),
         )
     )
-
-
-def _quorum(value: Any) -> str:
-    if isinstance(value, Mapping):
-        needed = as_text(first_of(value, "required", "needed", "quorum"))
-        had = first_of(value, "accepted", "found")
-        return f"{as_text(had)} of {needed} required" if had is not None else needed
-    return as_text(value)
 
 
 def _detection(files: PipelineFiles) -> Part[Detection]:
@@ -146,60 +132,60 @@ def _scenario_scores(scenarios: Mapping[str, Any]) -> Iterator[ScenarioScore]:
     detectors += [name for name in found if name not in DETECTORS]
     for key in order:
         entry = as_mapping(scenarios[known[key]])
-        absent = as_text(first_of(entry, "reason", "absent"), "it was not evaluated in this run")
+        absent = as_text(entry.get("reason"), "it was not evaluated in this run")
         training = as_text(entry.get("training"))
         for detector in detectors or ("interval",):
             value = as_mapping(entry.get(detector))
             if not _is_scored(value):
-                why = as_text(first_of(value, "reason", "absent"), absent)
-                yield ScenarioScore(scenario=key, detector=detector, training=training, absent=why)
+                yield ScenarioScore(scenario=key, detector=detector, training=training, absent=absent)
                 continue
             yield ScenarioScore(
                 scenario=key,
                 detector=detector,
                 training=training,
-                overall=_score(first_of(value, "overall", "metrics", default=value)),
-                by_locale=_slices(first_of(value, "by_locale", "per_locale", "locales", "slices")),
-                by_kind=_recalls(first_of(value, "by_kind", "per_kind", "kinds")),
+                overall=_score(value.get("overall")),
+                by_locale={
+                    name: _score(found) for name, found in as_mapping(value.get("per_locale")).items()
+                },
+                by_kind={
+                    name: _rate(as_mapping(found).get("recall"))
+                    for name, found in as_mapping(value.get("per_kind")).items()
+                },
             )
 
 
 def scenario_key(name: str) -> str:
-    """`No sharing` and `no-sharing` as `no_sharing`; `naive` as `naive_synthetic`."""
-    key = name.strip().lower().replace(" ", "_").replace("-", "_")
-    return "naive_synthetic" if key == "naive" else key
+    """`No sharing` as `no_sharing`."""
+    return name.lower().replace(" ", "_")
 
 
 def _is_scored(value: Mapping[str, Any]) -> bool:
-    overall = as_mapping(first_of(value, "overall", "metrics", default=value))
-    return any(key in overall for key in ("f1", "confusion", "confusion_matrix", "tp"))
+    return "f1" in as_mapping(value.get("overall"))
 
 
 def _score(value: Any) -> Score:
     entry = as_mapping(value)
-    confusion = as_mapping(first_of(entry, "confusion", "confusion_matrix", "counts", default=entry))
+    confusion = as_mapping(entry.get("confusion"))
     return Score(
-        f1=_rate(entry, "f1"),
-        precision=_rate(entry, "precision"),
-        tpr=_rate(entry, "tpr", "recall", "true_positive_rate"),
-        fpr=_rate(entry, "fpr", "false_positive_rate"),
-        accuracy=_rate(entry, "accuracy"),
-        tp=as_count(first_of(confusion, "tp", "true_positives")),
-        fp=as_count(first_of(confusion, "fp", "false_positives")),
-        tn=as_count(first_of(confusion, "tn", "true_negatives")),
-        fn=as_count(first_of(confusion, "fn", "false_negatives")),
+        f1=_rate(entry.get("f1")),
+        precision=_rate(entry.get("precision")),
+        tpr=_rate(entry.get("tpr")),
+        fpr=_rate(entry.get("fpr")),
+        accuracy=_rate(entry.get("accuracy")),
+        tp=as_count(confusion.get("tp")),
+        fp=as_count(confusion.get("fp")),
+        tn=as_count(confusion.get("tn")),
+        fn=as_count(confusion.get("fn")),
         events=_events(entry),
     )
 
 
-def _rate(entry: Mapping[str, Any], *names: str) -> Rate:
-    """A rate given as a number, or as `{"value", "lower", "upper"}` with a reason where undefined."""
-    found = first_of(entry, *names)
-    if not isinstance(found, Mapping):
-        return Rate(value=as_number(found), interval=as_bounds(first_of(entry, f"{names[0]}_interval")))
+def _rate(value: Any) -> Rate:
+    """`{"value", "lower", "upper"}`, or `{"value": null, "reason"}` where it is undefined."""
+    found = as_mapping(value)
     return Rate(
         value=as_number(found.get("value")),
-        interval=as_bounds(first_of(found, "interval", "ci", default=found)),
+        interval=as_bounds(found.get("lower"), found.get("upper")),
         reason=as_text(found.get("reason")),
     )
 
@@ -210,22 +196,9 @@ def _events(entry: Mapping[str, Any]) -> tuple[int, int] | None:
     return None if found is None or total is None else (found, total)
 
 
-def _slices(value: Any) -> dict[str, Score]:
-    return {name: _score(entry) for name, entry in as_mapping(value).items() if isinstance(entry, Mapping)}
-
-
-def _recalls(value: Any) -> dict[str, Rate]:
-    """True positive rate per kind of anomaly."""
-    found = {}
-    for name, entry in as_mapping(value).items():
-        nested = isinstance(entry, Mapping) and "value" not in entry
-        found[name] = _rate(entry if nested else {"tpr": entry}, "tpr", "recall")
-    return found
-
-
 def _differences(rows: list[Any]) -> Iterator[Difference]:
     for row in map(as_mapping, rows):
-        difference = _rate({"f1": row}, "f1")
+        difference = _rate(row)
         yield Difference(
             detector=as_text(row.get("detector")),
             scenario=scenario_key(as_text(row.get("scenario"), "?")),
@@ -242,9 +215,6 @@ def _forecasts(files: PipelineFiles) -> Part[Forecasts]:
     if panels:
         kept = _spread(panels)
         return Part[Forecasts](content=Forecasts(panels=tuple(kept), left_out=len(panels) - len(kept)))
-    pictures = _pictures(files)
-    if pictures:
-        return Part[Forecasts](content=Forecasts(pictures=pictures))
     return Part[Forecasts](absent=part.absent or "forecast.json of ProphetEvaluator holds no series.")
 
 
@@ -260,24 +230,6 @@ def _spread(panels: tuple[Any, ...]) -> list[Any]:
     return [panel for rank, panel in ranked if rank < allowed]
 
 
-def _pictures(files: PipelineFiles) -> tuple[Picture, ...]:
-    folder = files.folder("ProphetEvaluator", "evaluation")
-    pictures, total = [], 0
-    for path in sorted((folder / "plots").glob("*.png")) if folder is not None else []:
-        total += path.stat().st_size
-        if total > _MAX_PICTURE_BYTES:
-            break
-        title = path.stem.replace("_", " ")
-        pictures.append(
-            Picture(
-                title=title,
-                alt=f"Plot drawn by ProphetEvaluator: {title}.",
-                png_base64=base64.b64encode(path.read_bytes()).decode(),
-            )
-        )
-    return tuple(pictures)
-
-
 def _skew(files: PipelineFiles) -> Part[Skew]:
     part = files.read("SkewValidator", "skew", "skew.json", "skew matrix")
     if part.content is None:
@@ -285,14 +237,9 @@ def _skew(files: PipelineFiles) -> Part[Skew]:
     rows = [as_mapping(item) for item in as_list(part.content.get("pairs"))]
     pairs = tuple(
         SkewPair(
+            **as_comparison(row),
             a=as_text(row.get("a"), "?"),
             b=as_text(row.get("b"), "?"),
-            feature=as_text(row.get("feature"), "?"),
-            measure=as_text(row.get("measure")),
-            value=as_number(row.get("value")),
-            threshold=as_number(row.get("threshold")),
-            verdict=as_text(row.get("verdict")),
-            reason=as_text(row.get("reason")),
             n_a=as_count(row.get("n_a")),
             n_b=as_count(row.get("n_b")),
         )
@@ -306,8 +253,8 @@ def _skew(files: PipelineFiles) -> Part[Skew]:
         return Part[Skew](absent=f"{nothing}: {reason}" if reason else f"{nothing}.")
     return Part[Skew](
         content=Skew(
-            locales=tuple(locales or dict.fromkeys(name for pair in pairs for name in (pair.a, pair.b))),
-            features=tuple(features or dict.fromkeys(pair.feature for pair in pairs)),
+            locales=tuple(locales),
+            features=tuple(features),
             pairs=pairs,
         )
     )

@@ -7,7 +7,6 @@ on: they can hold values of a restricted region's rows.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from pipeline.report.curves import read_curves
@@ -30,6 +29,7 @@ from pipeline.report.model import (
 from pipeline.report.reading import (
     PipelineFiles,
     as_bounds,
+    as_comparison,
     as_count,
     as_counts,
     as_list,
@@ -38,29 +38,23 @@ from pipeline.report.reading import (
     as_numbers,
     as_sentences,
     as_text,
-    first_of,
 )
 
-#: Words in a metric's name that tell its family, where the evaluator does not say it.
-_FAMILY_WORDS = {
-    "privacy": ("dcr", "nndr", "member", "copy", "copies", "replay", "attack", "epsilon", "privacy"),
-    "utility": ("tstr", "trtr", "trts", "utility"),
-    "temporal": ("autocorr", "acf", "temporal", "seasonal", "profile", "lag"),
-}
+#: What stands for a word that the evaluator did not write.
+NOT_RECORDED = "not recorded"
 
 #: Steps of a training log that are drawn; beyond that every n-th.
 _TRAINING_POINTS = 300
 
 
-def collect_region(locale: str, entry: Any, run_dir: Path) -> LocaleReport:
+def collect_region(locale: str, entry: Any) -> LocaleReport:
     """One locale of `run.json` and the artifacts that it names.
 
     Args:
       locale: BCP 47 tag.
       entry: The locale's mapping in `run.json`; anything else reads as a locale that never started.
-      run_dir: The run's folder.
     """
-    files = PipelineFiles(locale, entry, run_dir)
+    files = PipelineFiles(locale, entry)
     return LocaleReport(
         locale=locale,
         sharing=as_text(files.entry.get("sharing"), "unknown"),
@@ -106,30 +100,22 @@ def read_quality(evaluation: Mapping[str, Any]) -> ReleaseQuality:
     gate = as_mapping(evaluation.get("gate"))
     checks: dict[str, list[GateCheck]] = {}
     for item in as_list(gate.get("checks")):
-        checks.setdefault(as_text(first_of(item, "metric", "name"), "?"), []).append(_check(as_mapping(item)))
-    raw = evaluation.get("metrics")
-    if isinstance(raw, Mapping):
-        metrics = [{"name": name, **as_mapping(value)} for name, value in raw.items()]
-    else:
-        metrics = [as_mapping(item) for item in as_list(raw)]
+        checks.setdefault(as_text(as_mapping(item).get("metric"), "?"), []).append(_check(as_mapping(item)))
+    metrics = [as_mapping(item) for item in as_list(evaluation.get("metrics"))]
     evidence = [_evidence(metric, checks.pop(as_text(metric.get("name")), [])) for metric in metrics]
     # A check of a metric that is not in the list (hence failed) is shown all the same.
     evidence += [_evidence({"name": name}, found) for name, found in checks.items()]
     return ReleaseQuality(
-        verdict=as_text(first_of(gate, "verdict"), as_text(evaluation.get("verdict"), "NOT_EVALUATED")),
+        verdict=as_text(gate.get("verdict"), "NOT_EVALUATED"),
         evidence=tuple(evidence),
     )
 
 
 def _check(check: Mapping[str, Any]) -> GateCheck:
-    threshold = as_number(check.get("threshold"))
-    rule = as_text(check.get("rule"))
-    if threshold is not None and not any(letter.isdigit() for letter in rule):
-        rule = f"{rule} {threshold:g}".strip()
     return GateCheck(
-        rule=rule,
+        rule=as_text(check.get("rule")),
         value=as_number(check.get("value")),
-        threshold=threshold,
+        threshold=as_number(check.get("threshold")),
         passed=check.get("passed") is True,  # fails closed, as the gate does
         reason=as_text(check.get("reason")),
     )
@@ -137,31 +123,22 @@ def _check(check: Mapping[str, Any]) -> GateCheck:
 
 def _evidence(metric: Mapping[str, Any], checks: list[GateCheck]) -> Evidence:
     name = as_text(metric.get("name"), "?")
-    value = as_number(metric.get("value"))
     limits = as_numbers(metric.get("range"))
+    interval = as_mapping(metric.get("interval"))
     return Evidence(
         name=name,
-        family=as_text(first_of(metric, "group", "family", "category")) or family_of(name),
+        family=as_text(metric.get("group"), NOT_RECORDED),
         description=as_text(metric.get("description")),
-        value=value,
-        status=as_text(metric.get("status"), "OK" if value is not None else "UNDEFINED"),
+        value=as_number(metric.get("value")),
+        status=as_text(metric.get("status"), "UNDEFINED"),
         reason=as_text(metric.get("reason")),
-        direction=as_text(first_of(metric, "direction", "better")),
+        direction=as_text(metric.get("direction")),
         range=(limits[0], limits[1]) if len(limits) == 2 else (None, None),
-        interval=as_bounds(first_of(metric, "interval", "ci")),
+        interval=as_bounds(interval.get("low"), interval.get("high")),
         control=as_number(metric.get("control")),
         n=as_count(metric.get("n")),
         checks=tuple(checks),
     )
-
-
-def family_of(name: str) -> str:
-    """The family of a metric by its name, where the evaluator does not say it."""
-    lowered = name.lower()
-    for family, words in _FAMILY_WORDS.items():
-        if any(word in lowered for word in words):
-            return family
-    return "fidelity"
 
 
 def _ingest(files: PipelineFiles) -> Part[Ingest]:
@@ -172,7 +149,7 @@ def _ingest(files: PipelineFiles) -> Part[Ingest]:
     reasons = as_counts(found.get("quarantined_by_reason"))
     pii = {column: as_text(action) for column, action in as_mapping(found.get("pii")).items()}
     splits = {
-        name: as_count(first_of(entry, "rows", default=entry))
+        name: as_count(as_mapping(entry).get("rows"))
         for name, entry in as_mapping(found.get("splits")).items()
     }
     return Part[Ingest](
@@ -200,16 +177,11 @@ def _drift(files: PipelineFiles) -> Part[Drift]:
             reason=as_text(part.content.get("reason")),
             features=tuple(
                 DriftRow(
-                    feature=as_text(row.get("feature"), "?"),
+                    **as_comparison(row),
                     split=as_text(row.get("split")),
-                    measure=as_text(row.get("measure")),
-                    value=as_number(row.get("value")),
-                    threshold=as_number(row.get("threshold")),
                     p_value=as_number(row.get("p_value")),
                     n=as_count(row.get("n")),
                     n_baseline=as_count(row.get("n_baseline")),
-                    verdict=as_text(row.get("verdict"), "unknown"),
-                    reason=as_text(row.get("reason")),
                 )
                 for row in rows
             ),
@@ -218,7 +190,7 @@ def _drift(files: PipelineFiles) -> Part[Drift]:
                     split=as_text(row.get("split")),
                     feature=as_text(row.get("feature"), "?"),
                     severity=as_text(row.get("severity"), "unknown"),
-                    short=as_text(first_of(row, "short", "short_description")),
+                    short=as_text(row.get("short")),
                 )
                 for row in anomalies
             ),
@@ -254,19 +226,12 @@ def _training(files: PipelineFiles) -> Part[Training]:
 
 
 def training_curves(log: Any) -> tuple[TrainingCurve, ...]:
-    """Curves from a log given as a list of points or as lists per quantity; at most 300 points each."""
-    columns: dict[str, list[Any]] = {}
-    if isinstance(log, Mapping):
-        columns = {str(name): as_list(values) for name, values in log.items() if isinstance(values, list)}
-    else:
-        points = [as_mapping(item) for item in as_list(log)]
-        for name in dict.fromkeys(name for point in points for name in point):
-            columns[name] = [point.get(name) for point in points]
-    length = max((len(values) for values in columns.values()), default=0)
-    axis = next((key for key in ("step", "epoch", "iteration") if key in columns), "")
-    steps = as_numbers(columns.pop(axis, None))
-    if len(steps) != length or any(step is None for step in steps):
-        steps = tuple(float(index) for index in range(length))
+    """Curves from a log, a list of points with `step` and quantities by name; at most 300 points each."""
+    points = [as_mapping(item) for item in as_list(log)]
+    steps = as_numbers([point.get("step") for point in points])
+    names = [name for name in dict.fromkeys(name for point in points for name in point) if name != "step"]
+    columns = {name: [point.get(name) for point in points] for name in names}
+    length = len(points)
     stride = max(1, -(-length // _TRAINING_POINTS))
     curves = []
     for name, values in columns.items():
@@ -276,7 +241,7 @@ def training_curves(log: Any) -> tuple[TrainingCurve, ...]:
             for step, value in list(zip(steps, numbers, strict=False))[::stride]
             if step is not None and value is not None
         ]
-        if len(kept) > 1 and name not in ("seconds", "elapsed_s", "time"):
+        if len(kept) > 1:
             curves.append(
                 TrainingCurve(name=name, step=tuple(s for s, _ in kept), value=tuple(v for _, v in kept))
             )
@@ -284,20 +249,16 @@ def training_curves(log: Any) -> tuple[TrainingCurve, ...]:
 
 
 def read_blessing(files: PipelineFiles, component: str) -> Part[Blessing]:
-    """`verdict.json` of a blessing; the file that names the verdict alone serves as well."""
+    """`verdict.json` of a blessing."""
     part = files.read(component, "blessing", "verdict.json", "verdict")
-    if part.content is not None:
-        return Part[Blessing](
-            content=Blessing(
-                verdict=as_text(part.content.get("verdict"), "NOT_EVALUATED"),
-                reasons=as_sentences(part.content.get("reasons")),
-            )
+    if part.content is None:
+        return Part[Blessing](absent=_why_open(files) or part.absent)
+    return Part[Blessing](
+        content=Blessing(
+            verdict=as_text(part.content.get("verdict"), "NOT_EVALUATED"),
+            reasons=as_sentences(part.content.get("reasons")),
         )
-    folder = files.folder(component, "blessing")
-    for verdict in ("NOT_BLESSED", "NOT_EVALUATED", "BLESSED"):
-        if folder is not None and (folder / verdict).exists():
-            return Part[Blessing](content=Blessing(verdict=verdict))
-    return Part[Blessing](absent=_why_open(files) or part.absent)
+    )
 
 
 def read_push(files: PipelineFiles, component: str) -> Part[Push]:
@@ -312,7 +273,7 @@ def read_push(files: PipelineFiles, component: str) -> Part[Push]:
             reason=as_text(found.get("reason")),
             uri=as_text(found.get("uri")),
             release_id=as_text(found.get("release_id")),
-            digest=as_text(first_of(found, "content_digest", "digest")),
+            digest=as_text(found.get("content_digest")),
             rows=as_count(found.get("rows")),
             name=as_text(found.get("name")),
             version=as_text(found.get("version")),

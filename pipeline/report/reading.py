@@ -1,28 +1,18 @@
-"""Tolerant reading of a run's files: what is there is read, what is not is said in words.
+"""Reading of a run's files by the keys that the components write; what is not there is said in words.
 
 A report must come out of every run, above all of one that failed, so nothing here raises for a
-missing file, a missing key or a value of another type.
+missing file, a missing key or a value of another type: it counts as not recorded.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import urllib.parse
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline.report.model import Bounds, ComponentRun, Part, PipelineRun
-
-
-def first_of(source: Any, *names: str, default: Any = None) -> Any:
-    """The first of `names` that `source` has with a value that is not None."""
-    if isinstance(source, Mapping):
-        for name in names:
-            if source.get(name) is not None:
-                return source[name]
-    return default
 
 
 def as_mapping(value: Any) -> dict[str, Any]:
@@ -70,29 +60,27 @@ def as_counts(value: Any) -> dict[str, int]:
     return {name: count for name, count in found.items() if count is not None}
 
 
-def as_bounds(value: Any) -> Bounds | None:
-    """`[lo, hi]`, `{"lo", "hi"}` or `{"low", "high"}`; None unless both ends are finite."""
-    if isinstance(value, Mapping):
-        pair: list[Any] = [first_of(value, "lo", "low", "lower"), first_of(value, "hi", "high", "upper")]
-    else:
-        pair = as_list(value)
-    if len(pair) != 2:
-        return None
-    lo, hi = as_number(pair[0]), as_number(pair[1])
+def as_bounds(low: Any, high: Any) -> Bounds | None:
+    """An interval; None unless both ends are finite."""
+    lo, hi = as_number(low), as_number(high)
     return None if lo is None or hi is None else Bounds(lo=lo, hi=hi)
 
 
 def as_sentences(value: Any) -> tuple[str, ...]:
-    """A list of texts, or one text, or a list of mappings with a `reason`; without empty ones."""
-    items: Iterable[Any] = value if isinstance(value, list | tuple) else [value]
-    texts = (as_text(first_of(item, "reason", "message", "text", default=item)) for item in items)
-    return tuple(text for text in texts if text)
+    """The texts of a list, without empty ones."""
+    return tuple(text for text in map(as_text, as_list(value)) if text)
 
 
-def local_path(uri: str, relative_to: Path) -> Path:
-    """A local path from `file://` or a plain path; relative ones start at `relative_to`."""
-    path = urllib.parse.unquote(urllib.parse.urlparse(uri).path) if uri.startswith("file://") else uri
-    return relative_to / path
+def as_comparison(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a row of `drift.json` and one of `skew.json` have in common, as fields of `Comparison`."""
+    return {
+        "feature": as_text(row.get("feature"), "?"),
+        "measure": as_text(row.get("measure")),
+        "value": as_number(row.get("value")),
+        "threshold": as_number(row.get("threshold")),
+        "verdict": as_text(row.get("verdict"), "unknown"),
+        "reason": as_text(row.get("reason")),
+    }
 
 
 class PipelineFiles:
@@ -101,13 +89,11 @@ class PipelineFiles:
     Args:
       name: The locale, or `the centre`; begins the reason of what is absent.
       entry: The pipeline's mapping in `run.json`; None where it never started.
-      run_dir: The run's folder; relative URIs start there.
     """
 
-    def __init__(self, name: str, entry: Any, run_dir: Path) -> None:
+    def __init__(self, name: str, entry: Any) -> None:
         self.name = name
         self.entry = as_mapping(entry)
-        self.run_dir = run_dir
         self.components = [as_mapping(item) for item in as_list(self.entry.get("components"))]
 
     @property
@@ -125,8 +111,8 @@ class PipelineFiles:
             seconds=as_number(self.entry.get("seconds")),
             components=tuple(
                 ComponentRun(
-                    id=as_text(first_of(item, "id", "component"), "?"),
-                    component=as_text(first_of(item, "component", "id"), "?"),
+                    id=as_text(item.get("id"), "?"),
+                    component=as_text(item.get("component")),
                     state=as_text(item.get("state"), "unknown"),
                     seconds=as_number(item.get("seconds")),
                 )
@@ -135,23 +121,14 @@ class PipelineFiles:
         )
 
     def component(self, name: str) -> dict[str, Any] | None:
-        """The component with this id (alone, or followed by the locale), or of this class."""
-        for key in ("id", "component"):
-            for item in self.components:
-                found = as_text(item.get(key))
-                if found == name or found.startswith((f"{name}.", f"{name}-", f"{name}_")):
-                    return item
-        return None
+        """The component with this id."""
+        return next((item for item in self.components if item.get("id") == name), None)
 
     def folder(self, component: str, channel: str) -> Path | None:
         """The folder of a component's artifact, or None where there is none on this machine."""
         outputs = as_mapping((self.component(component) or {}).get("outputs"))
-        found = outputs.get(channel)
-        uri = as_text(found[0] if isinstance(found, list) and found else found)
-        if not uri:
-            return None
-        path = local_path(uri, self.run_dir)
-        return path if path.is_dir() else None
+        uri = as_text(outputs.get(channel))
+        return Path(uri) if uri and Path(uri).is_dir() else None
 
     def why_absent(self, component: str, subject: str) -> str:
         """Why a component's output is not there, as a sentence."""

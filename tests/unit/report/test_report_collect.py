@@ -15,7 +15,7 @@ from pipeline.report.collect import collect
 from pipeline.report.collect_region import training_curves
 from pipeline.report.forecasts import MAX_POINTS, thin
 from pipeline.report.model import RunReport
-from pipeline.report.reading import as_bounds, as_count, as_number, local_path
+from pipeline.report.reading import as_bounds, as_count, as_number
 
 MakeRun = Callable[..., Any]
 
@@ -253,15 +253,6 @@ def test_a_negative_gate_gives_its_reasons(make_run: MakeRun) -> None:
     )
 
 
-def test_a_blessing_without_its_json_is_read_from_the_file_name(make_run: MakeRun) -> None:
-    run = make_run()
-    path = run.file("central", "ProphetEvaluator", "blessing", "verdict.json")
-    path.unlink()
-    (path.parent / "NOT_EVALUATED").touch()
-    blessing = collect(run.run_dir).central.blessing.content
-    assert blessing is not None and blessing.verdict == "NOT_EVALUATED"
-
-
 def test_a_scenario_that_was_not_evaluated_keeps_its_reason(make_run: MakeRun) -> None:
     run = make_run()
     path = run.file("central", "ProphetEvaluator", "evaluation", "evaluation.json")
@@ -272,6 +263,24 @@ def test_a_scenario_that_was_not_evaluated_keeps_its_reason(make_run: MakeRun) -
     assert detection is not None
     ideal = [row for row in detection.scenarios if row.scenario == "ideal"]
     assert [row.absent for row in ideal] == ["no raw rows are connected"] * 2
+
+
+def test_keys_that_no_component_writes_count_as_not_recorded(make_run: MakeRun) -> None:
+    run = make_run()
+    path = run.file("eu-west", "ReleaseEvaluator", "evaluation", "evaluation.json")
+    evaluation = json.loads(path.read_text())
+    evaluation["metrics"] = [{"name": "dcr", "family": "privacy", "value": 1.0, "ci": [0.9, 1.1]}]
+    path.write_text(json.dumps(evaluation))
+    found = region(collect(run.run_dir), "eu-west").quality.content.evidence[0]
+    assert (found.family, found.status, found.interval) == ("not recorded", "UNDEFINED", None)
+    path = run.file("central", "ProphetEvaluator", "evaluation", "evaluation.json")
+    evaluation = json.loads(path.read_text())
+    evaluation["scenarios"]["Isthmus"]["classifier"] = {"metrics": {"f1": 0.9}}
+    path.write_text(json.dumps(evaluation))
+    detection = collect(run.run_dir).central.detection.content
+    assert detection is not None
+    (row,) = (row for row in detection.scenarios if (row.scenario, row.detector) == ("isthmus", "classifier"))
+    assert row.absent == "it was not evaluated in this run"
 
 
 def test_no_run_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
@@ -299,26 +308,19 @@ def test_only_finite_numbers_are_numbers(value: Any, expected: float | None) -> 
     assert as_number(value) == expected
 
 
-def test_bounds_in_every_spelling() -> None:
-    for value in ([1, 2], {"lo": 1, "hi": 2}, {"low": 1, "high": 2}, {"lower": 1, "upper": 2}):
-        found = as_bounds(value)
-        assert found is not None and (found.lo, found.hi) == (1, 2)
-    assert as_bounds([1, None]) is None
-    assert as_bounds({"value": 1}) is None
+def test_bounds_need_two_finite_ends() -> None:
+    found = as_bounds(1, 2)
+    assert found is not None and (found.lo, found.hi) == (1, 2)
+    assert as_bounds(1, None) is None
+    assert as_bounds(float("-inf"), 1) is None
     assert as_count(2.6) == 3
 
 
-def test_training_logs_by_point_and_by_column() -> None:
-    by_column = training_curves({"step": [0, 10, 20], "loss": [3.0, None, 1.0], "lr": [0.1]})
-    assert [(curve.name, curve.step, curve.value) for curve in by_column] == [
+def test_training_logs() -> None:
+    points = [{"step": 0, "loss": 3.0, "lr": 0.1}, {"step": 10, "loss": None}, {"step": 20, "loss": 1.0}]
+    assert [(curve.name, curve.step, curve.value) for curve in training_curves(points)] == [
         ("loss", (0.0, 20.0), (3.0, 1.0))
     ]
-    long = training_curves([{"epoch": i, "loss": float(i)} for i in range(5_000)])
+    long = training_curves([{"step": i, "loss": float(i)} for i in range(5_000)])
     assert len(long[0].step) <= 300
     assert training_curves("nothing") == ()
-
-
-def test_artifact_addresses() -> None:
-    assert local_path("file:///a/b%20c", Path("/run")) == Path("/a/b c")
-    assert local_path("/a/b", Path("/run")) == Path("/a/b")
-    assert local_path("../x", Path("/run")) == Path("/run/../x")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html.parser
 import json
 import re
@@ -201,18 +200,6 @@ def test_page_of_an_empty_run(tmp_path: Path) -> None:
     page = Page(render_html(collect(tmp_path)))
     assert set(SECTIONS) <= set(page.ids)
     assert "the run did not end" in page.text
-
-
-def test_pictures_stand_in_where_no_series_was_written(make_run: MakeRun) -> None:
-    run = make_run()
-    forecast = run.file("central", "ProphetEvaluator", "evaluation", "forecast.json")
-    forecast.unlink()
-    (forecast.parent / "plots").mkdir()
-    (forecast.parent / "plots" / "eu-west.png").write_bytes(b"\x89PNG made up")
-    text = render_html(collect(run.run_dir))
-    encoded = base64.b64encode(b"\x89PNG made up").decode()
-    assert f'src="data:image/png;base64,{encoded}"' in text
-    assert 'alt="Plot drawn by ProphetEvaluator: eu-west."' in text
 
 
 def test_a_large_fleet_is_a_small_page(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
