@@ -16,12 +16,13 @@ export PYTHONDONTWRITEBYTECODE :=
 # The core tests need no TFX. Two processes; the one that is done first takes over from the other.
 CORE := -m "not tfx and not e2e and not browser" -n 2 --dist worksteal
 
-.PHONY: help setup demo test test-core lint type lock clean benchmark
+.PHONY: help setup demo test test-core sabotage lint type lock clean benchmark
 
 help:
 	@echo "make demo       install, simulate three regions, run them and the centre, write a report"
 	@echo "make test       install, then every check and test that CI runs"
 	@echo "make test-core  the numerics only: no TFX, about a minute"
+	@echo "make sabotage   does every core test fail when the code that it runs is broken?"
 	@echo "make lint type  ruff, import-linter, mypy"
 	@echo "make lock       resolve the dependencies anew (rewrites uv.lock)"
 	@echo "make clean      remove the environment, tools and demo output"
@@ -50,6 +51,10 @@ test: $(STAMP) lint type
 
 test-core: $(STAMP)
 	$(BIN)/python -m pytest -q $(CORE)
+
+# Breaks the code that each core test runs until the test fails (tests/README.md); about half an hour.
+sabotage: $(STAMP)
+	$(BIN)/python -m pytest -q $(CORE) -p tests.sabotage.plugin $(SABOTAGE)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
