@@ -17,7 +17,7 @@ from rich.console import Console
 
 from components.errors import ConfigError, IsthmusError
 from components.version import __version__
-from pipeline.commands import budget, people, releases
+from pipeline.commands import budget, people, releases, retention
 from pipeline.commands.egress import egress
 from pipeline.commands.run import run_and_report, write_report
 from pipeline.commands.shared import (
@@ -41,6 +41,7 @@ app.add_typer(keys_app, name="keys")
 releases.register(app)
 budget.register(app)
 people.register(app)
+retention.register(app)
 app.command()(egress)
 
 RunOption = Annotated[

@@ -13,7 +13,7 @@ from typing import Any
 from components.executor_base import read_json
 
 
-def _sections(root: Path, name: str) -> list[dict[str, Any]]:
+def sections(root: Path, name: str) -> list[dict[str, Any]]:
     """The pipeline's sections of all recorded runs, latest first."""
     found = []
     for file in sorted((root / "runs").glob("*/run.json"), reverse=True):
@@ -26,7 +26,7 @@ def _sections(root: Path, name: str) -> list[dict[str, Any]]:
 
 def previous_pushes(root: Path, name: str) -> list[dict[str, Any]]:
     """`push.json` of a pipeline's latest push, if it is still there; at most one."""
-    for section in _sections(root, name):
+    for section in sections(root, name):
         for component in section["components"]:
             file = Path(component.get("outputs", {}).get("pushed", "")) / "push.json"
             if component.get("outputs", {}).get("pushed") and file.exists():
@@ -37,7 +37,7 @@ def previous_pushes(root: Path, name: str) -> list[dict[str, Any]]:
 def previous_statistics(root: Path, locale: str, span: int) -> tuple[str, str]:
     """URI and digest of the statistics of the nearest earlier span that was not refused; "" for none."""
     best: tuple[int, str] | None = None
-    for section in _sections(root, locale):
+    for section in sections(root, locale):
         states = {component["id"]: component.get("state") for component in section["components"]}
         if states.get("ExampleValidator") not in ("executed", "cached"):
             continue

@@ -40,7 +40,7 @@ def revocations(deployment: Deployment) -> dict[str, Any]:
         unknown.append(f"the exchange cannot be read, so revocations in it are not shown: {error}")
     try:
         _add_remembered(found, deployment)
-        detectors = _detectors(deployment)
+        detectors = registry_versions(deployment)
     except IsthmusError as error:
         unknown.append(str(error))
         detectors = []
@@ -110,7 +110,12 @@ def _add_remembered(found: dict[tuple[str, str], dict[str, Any]], deployment: De
             )
 
 
-def _detectors(deployment: Deployment) -> list[dict[str, Any]]:
+def registry_versions(deployment: Deployment) -> list[dict[str, Any]]:
+    """Versions of the deployment's detector: `name`, `version`, `uri`, `signature`, `releases`.
+
+    Raises:
+      DataError: the registry cannot be read.
+    """
     central = deployment.central
     registry = open_store(central.registry, "registry", central.registry_storage_options)
     keys: list[PublicKey] = []

@@ -62,6 +62,23 @@ class GovernanceSection(ComponentConfig):
     required_approvals: int = pydantic.Field(default=1, ge=0, le=20)
 
 
+class RetentionConfig(ComponentConfig):
+    """How long a locale keeps what; null keeps it for good. Ages are those of the files.
+
+    Attributes:
+      examples_days: Real rows and what describes them exactly: examples, quarantine, statistics,
+        validation and evaluation results.
+      models_days: Trained synthesizers.
+      releases_days: Releases in the exchange.
+      logs_days: Logs of runs.
+    """
+
+    examples_days: float | None = pydantic.Field(default=None, gt=0)
+    models_days: float | None = pydantic.Field(default=None, gt=0)
+    releases_days: float | None = pydantic.Field(default=None, gt=0)
+    logs_days: float | None = pydantic.Field(default=None, gt=0)
+
+
 class GovernanceConfig(ComponentConfig):
     """Where a locale's ledger and audit log are, for the components that write them.
 

@@ -16,7 +16,7 @@ import pydantic
 from components.config_base import ComponentConfig
 from components.dataset import DatasetConfig
 from components.example_gen.config import SourceConfig, SplitConfig
-from components.governance.config import BudgetConfig, GovernanceSection
+from components.governance.config import BudgetConfig, GovernanceSection, RetentionConfig
 from components.release.options import DEFAULT_OPTIONS, StorageOptions
 from components.release.trust import TrustedKeys
 from components.secrets import SecretRef
@@ -91,6 +91,7 @@ class LocaleSection(ComponentConfig):
       egress: What of a restricted locale may leave, and in which form
         (`components.egress.config.EgressConfig`).
       governance: Who has to approve its releases, by the locale's own policy file; null for nobody.
+      retention: How long the locale keeps rows, models, releases and logs, for `isthmus retain`.
       signing_key: The locale's private Ed25519 key, by reference.
       trusted_key: The public half, which the centre checks signatures with; while the locale changes its
         key a list, each entry a key or `{key, not_before, not_after}` (`components.release.trust`).
@@ -110,6 +111,7 @@ class LocaleSection(ComponentConfig):
     privacy: PrivacySection | None = None
     egress: Section = {}
     governance: GovernanceSection | None = None
+    retention: RetentionConfig = RetentionConfig()
     signing_key: SecretRef
     trusted_key: TrustedKeys
     create_key: bool = False

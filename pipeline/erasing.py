@@ -1,0 +1,337 @@
+"""The erasure drill: what one subject's rows went into, from source to detector, and taking it all back.
+
+A subject is one value of a series column, as it is at the source. Inside the locale it is looked for
+in the form that the PII policy stores: a pseudonym is computed with the locale's key; where subjects are
+generalised to one form, all rows of that form count.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import secrets
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components import split_io
+from components.errors import ConfigError, DataError
+from components.example_gen.config import PiiRule
+from components.example_gen.core.pii import apply_rule, read_keys
+from components.example_gen.core.reading import read_blocks
+from components.example_gen.core.spans import resolve_sources
+from components.executor_base import read_json, write_atomically
+from components.governance.core.spending import open_audit_log
+from components.release.exchange import is_revoked
+from components.release.keys import load_private_key
+from components.release.manifest import utc_now
+from components.release.revoke import revoke_release
+from components.release.signature import Signed
+from components.release.storage import open_store
+from pipeline.config.model import Deployment
+from pipeline.config.resolve import governance_config, regional_configs
+from pipeline.history import sections
+from pipeline.retaining import artifact_folders, delete_folder
+from pipeline.revoked import registry_versions
+
+_SALT_BYTES = 16
+
+
+class Evidence(Signed):
+    """What an erasure found and did; signed by the locale. Holds no name of the subject.
+
+    Attributes:
+      erasure_id: Of this erasure.
+      subject_salt, subject_sha256: SHA-256 of salt and subject, so that whoever knows the name can check.
+      stored_as: `as it is`, or the action of the PII rule; under `generalise` with others of its form.
+      examples: Per Examples artifact, rows per split.
+      artifacts: Everything that was made from them.
+      releases: Per release `uri`, `content_digest` and `outcome`.
+      detectors: Detectors that were built on those releases.
+      sources: Per source file that still has rows of the subject, how many.
+      deleted: Artifacts that were deleted.
+      retrain: What has to be made again.
+      complete: Whether no source has rows of the subject any more.
+      notes: What could not be looked at.
+    """
+
+    signing_context: ClassVar[bytes] = b"isthmus-erasure-v1\n"
+
+    format: Literal["isthmus-erasure"] = "isthmus-erasure"
+    version: Literal[1] = 1
+    erasure_id: str
+    at: str
+    locale: str
+    column: str
+    subject_salt: str
+    subject_sha256: str
+    stored_as: str
+    applied: bool
+    examples: dict[str, dict[str, int]]
+    artifacts: tuple[str, ...]
+    releases: tuple[dict[str, str], ...]
+    detectors: tuple[dict[str, str], ...]
+    sources: dict[str, int]
+    deleted: tuple[str, ...]
+    retrain: tuple[str, ...]
+    complete: bool
+    notes: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Influence:
+    """Where a subject's rows went; as in `Evidence`.
+
+    `gone`: releases whose Examples were deleted, so that nobody can tell whose rows they had.
+    """
+
+    stored_as: str
+    examples: dict[str, dict[str, int]]
+    artifacts: list[str]
+    pushes: list[dict[str, Any]]
+    gone: list[dict[str, Any]]
+    sources: dict[str, int]
+
+
+def trace(deployment: Deployment, locale: str, column: str, subject: str) -> Influence:
+    """Follows a subject through everything that a locale holds and has released.
+
+    Args:
+      deployment: The deployment.
+      locale: The locale's name.
+      column: A series column of the data set.
+      subject: The value at the source.
+
+    Raises:
+      ConfigError: the column is no series column, or the pseudonym's key cannot be read.
+      DataError: an artifact or a source cannot be read.
+    """
+    series = deployment.dataset.series
+    if column not in series:
+        raise ConfigError(
+            f"--column: found '{column}'; allowed: {', '.join(series) or 'no column: no series'}"
+        )
+    stored, how = stored_form(deployment, locale, column, subject)
+    root = Path(deployment.root) / locale
+    examples = {}
+    for folder in artifact_folders(root, ("ExampleGen",)):
+        if folder.parent.name == "examples":
+            rows = _rows_per_split(folder, column, stored)
+            if sum(rows.values()):
+                examples[str(folder)] = rows
+    artifacts, pushes, gone = _downstream(deployment, locale, set(examples))
+    sources = _source_rows(deployment, locale, column, subject)
+    return Influence(how, examples, artifacts, pushes, gone, sources)
+
+
+def stored_form(deployment: Deployment, locale: str, column: str, subject: str) -> tuple[str, str]:
+    """The subject as the locale stores it, and how it came to that form."""
+    rules: tuple[PiiRule, ...] = regional_configs(deployment, locale).example_gen.pii
+    rule = next((rule for rule in rules if rule.column == column), None)
+    if rule is None:
+        return subject, "as it is"
+    (value,) = apply_rule(rule, pa.array([subject]), read_keys(rules).get(column)).to_pylist()
+    shared = " (with all others of the same form)" if rule.action == "generalise" else ""
+    return str(value), rule.action + shared
+
+
+def _rows_per_split(folder: Path, column: str, stored: str) -> dict[str, int]:
+    found = {}
+    for split in split_io.list_splits(folder):
+        count = 0
+        for batch in split_io.read_batches(folder, split, columns=[column]):
+            values = batch.column(0)
+            matches = pc.equal(values.cast(pa.string()), pa.scalar(stored))
+            count += int(pc.sum(matches).as_py() or 0)
+        found[split] = count
+    return found
+
+
+def _downstream(
+    deployment: Deployment, locale: str, examples: set[str]
+) -> tuple[list[str], list[dict[str, Any]], list[dict[str, Any]]]:
+    """Artifacts and releases of every run that read one of these Examples; releases that may have."""
+    artifacts: set[str] = set()
+    pushes: dict[str, dict[str, Any]] = {}
+    gone: dict[str, dict[str, Any]] = {}
+    for section in sections(Path(deployment.root), locale):
+        outputs = [component.get("outputs", {}) for component in section["components"]]
+        read = {uris["examples"] for uris in outputs if "examples" in uris}
+        influenced = bool(read & examples)
+        if not influenced and all(Path(uri).exists() for uri in read):
+            continue
+        for uris in outputs:
+            if influenced:
+                artifacts.update(uri for uri in uris.values() if Path(uri).exists())
+            push = Path(uris.get("pushed") or "") / "push.json"
+            if uris.get("pushed") and push.exists():
+                content = dict(read_json(push))
+                if content.get("pushed"):
+                    (pushes if influenced else gone)[str(content["uri"])] = content
+    options = deployment.exchange.storage_options
+    unsure = [push for uri, push in gone.items() if uri not in pushes and not is_revoked(push, options)]
+    return sorted(artifacts), [pushes[uri] for uri in sorted(pushes)], unsure
+
+
+def _source_rows(deployment: Deployment, locale: str, column: str, subject: str) -> dict[str, int]:
+    """Rows of the subject in the files of the locale's current span."""
+    config = regional_configs(deployment, locale).example_gen
+    patterns = [source.pattern for source in config.sources]
+    try:
+        _, resolved, _ = resolve_sources(patterns, deployment.locale(locale).span)
+    except DataError:
+        return {}  # the span is gone, so nobody's rows are there
+    found: dict[str, int] = {}
+    for source, span in zip(config.sources, resolved, strict=True):
+        for file in span.files:
+            count = 0
+            for block in read_blocks(source, file, span.filesystem, config):
+                values = block.columns.get(column)
+                if values is not None:
+                    matches = pc.equal(values.cast(pa.string()), pa.scalar(subject))
+                    count += int(pc.sum(matches).as_py() or 0)
+            if count:
+                found[file.name] = count
+    return found
+
+
+def erase(
+    deployment: Deployment, locale: str, column: str, subject: str, *, apply: bool
+) -> tuple[Evidence, Path | None]:
+    """Traces a subject and, with `apply`, revokes and deletes everything that its rows went into.
+
+    Sources are not touched: they are the locale's own systems. While they hold rows of the subject, the
+    evidence is not complete, and the next run would take them in again.
+
+    Args:
+      deployment: The deployment.
+      locale: The locale's name.
+      column: A series column of the data set.
+      subject: The value at the source.
+      apply: Whether anything is changed.
+
+    Returns:
+      The signed evidence and, with `apply`, the folder of the evidence pack (`evidence.json`, `.md`).
+
+    Raises:
+      ConfigError, DataError: as `trace`; the exchange cannot be written.
+    """
+    section = deployment.locale(locale)
+    key = load_private_key(section.signing_key)
+    found = trace(deployment, locale, column, subject)
+    erasure_id = secrets.token_hex(6)
+    releases = []
+    for push in found.pushes:
+        outcome = "would be revoked"
+        if apply:
+            # The reason leaves the locale: it names nothing of the subject.
+            store = open_store(str(push["uri"]), "release", deployment.exchange.storage_options)
+            outcome = revoke_release(store, key, f"erasure {erasure_id}").outcome
+        releases.append(
+            {"uri": str(push["uri"]), "content_digest": str(push["content_digest"]), "outcome": outcome}
+        )
+    notes = [
+        f"{push['uri']}: the examples that it was made from were deleted, so whose rows it had cannot be told"
+        for push in found.gone
+    ]
+    try:
+        detectors = _detectors(deployment, {release["content_digest"] for release in releases})
+    except DataError as error:
+        detectors = []
+        notes.append(f"detectors were not looked for: {error}")
+    salt = secrets.token_hex(_SALT_BYTES)
+    evidence = Evidence(
+        erasure_id=erasure_id,
+        at=utc_now(),
+        locale=locale,
+        column=column,
+        subject_salt=salt,
+        subject_sha256=subject_digest(salt, subject),
+        stored_as=found.stored_as,
+        applied=apply,
+        examples=found.examples,
+        artifacts=tuple(found.artifacts),
+        releases=tuple(releases),
+        detectors=tuple(detectors),
+        sources=found.sources,
+        deleted=(),
+        retrain=_to_retrain(found, detectors),
+        complete=not found.sources,
+        notes=tuple(notes),
+    )
+    if not apply:
+        return key.sign(evidence), None
+    # Before anything is deleted: the record of what was released is among what goes.
+    _write_pack(deployment, key.sign(evidence))
+    for uri in found.artifacts:
+        delete_folder(Path(uri))
+    evidence = key.sign(evidence.model_copy(update={"deleted": tuple(found.artifacts)}))
+    folder = _write_pack(deployment, evidence)
+    settings = governance_config(deployment, locale)
+    if settings is not None and settings.policy:
+        digest = hashlib.sha256(evidence.to_bytes()).hexdigest()
+        body = {"erasure_id": erasure_id, "evidence_sha256": digest}
+        open_audit_log(settings).record(key, "erasure", body)
+    return evidence, folder
+
+
+def subject_digest(salt: str, subject: str) -> str:
+    """SHA-256 (hex) that stands for the subject in the evidence."""
+    return hashlib.sha256(f"{salt}\0{subject}".encode()).hexdigest()
+
+
+def _detectors(deployment: Deployment, digests: set[str]) -> list[dict[str, str]]:
+    """Detectors in the registry that were built on releases of these contents."""
+    found = {}
+    for version in registry_versions(deployment):
+        if any(release.get("digest") in digests for release in version["releases"]):
+            found[version["uri"]] = {key: str(version[key]) for key in ("name", "version", "uri")}
+    return [found[uri] for uri in sorted(found)]
+
+
+def _to_retrain(found: Influence, detectors: list[dict[str, str]]) -> tuple[str, ...]:
+    models = [uri for uri in found.artifacts if Path(uri).parent.name == "model"]
+    return (*models, *(detector["uri"] for detector in detectors))
+
+
+def _write_pack(deployment: Deployment, evidence: Evidence) -> Path:
+    folder = Path(deployment.root) / evidence.locale / "governance" / "erasures" / evidence.erasure_id
+    write_atomically(folder / "evidence.json", evidence.to_bytes())
+    write_atomically(folder / "evidence.md", "\n".join(words(evidence)) + "\n")
+    return folder
+
+
+def words(evidence: Evidence) -> list[str]:
+    """The evidence as Markdown, for people."""
+    rows = {uri: sum(splits.values()) for uri, splits in evidence.examples.items()}
+    signed = f" by key {evidence.signature.key_id}" if evidence.signature else ""
+    done = "deleted" if evidence.applied else "would be deleted"
+    lines = [
+        f"# Erasure {evidence.erasure_id} in locale {evidence.locale}",
+        "",
+        f"{evidence.at}; signed{signed} in `evidence.json`. "
+        + ("Applied." if evidence.applied else "A drill: nothing was changed."),
+        "",
+        f"Subject: a value of `{evidence.column}`, stored {evidence.stored_as}; SHA-256 of salt "
+        f"`{evidence.subject_salt}`, a zero byte and the value: `{evidence.subject_sha256}`.",
+        "",
+        f"- Examples with rows of the subject: {len(rows)} ({sum(rows.values())} rows).",
+        f"- Artifacts made from them, {done}: {len(evidence.artifacts)}.",
+        f"- Releases made from them: {len(evidence.releases)}.",
+        *(f"  - {release['uri']}: {release['outcome']}" for release in evidence.releases),
+        f"- Detectors built on those releases: {len(evidence.detectors)}.",
+        *(f"  - {detector['uri']}" for detector in evidence.detectors),
+        f"- To be made again: {len(evidence.retrain)}.",
+        *(f"  - {uri}" for uri in evidence.retrain),
+        *(f"- Note: {note}" for note in evidence.notes),
+    ]
+    if evidence.sources:
+        lines.append(
+            "- NOT complete: source files still have rows of the subject; remove them, then run again:"
+        )
+        lines += [f"  - {name}: {count} rows" for name, count in sorted(evidence.sources.items())]
+    else:
+        lines.append("- The sources of the current span have no row of the subject.")
+    return lines
