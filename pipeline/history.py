@@ -55,3 +55,26 @@ def previous_statistics(root: Path, locale: str, span: int) -> tuple[str, str]:
     for file in sorted(Path(best[1]).glob("*/FeatureStats.pb")):
         digest.update(file.parent.name.encode() + file.read_bytes())
     return best[1], digest.hexdigest()
+
+
+def previous_release(root: Path, locale: str, span: int) -> tuple[str, str]:
+    """URI and digest of the synthetic rows that the nearest earlier span released; "" for none.
+
+    Only what was pushed counts, and only what is still there: the gate looks for links between releases.
+    """
+    best: tuple[int, str] | None = None
+    for section in _sections(root, locale):
+        components = {component["id"]: component.get("outputs", {}) for component in section["components"]}
+        uri = components.get("SyntheticGen", {}).get("synthetic")
+        push = Path(components.get("Pusher", {}).get("pushed", "")) / "push.json"
+        if not uri or not push.exists() or not Path(uri).exists():
+            continue
+        found = read_json(push)
+        if found["pushed"] and int(found["span"]) < span and (best is None or int(found["span"]) > best[0]):
+            best = (int(found["span"]), uri)
+    if best is None:
+        return "", ""
+    digest = hashlib.sha256()
+    for file in sorted(Path(best[1]).glob("Split-train/*")):
+        digest.update(file.name.encode() + file.read_bytes())
+    return best[1], digest.hexdigest()

@@ -27,7 +27,7 @@ from components.tfx_shim import BaseComponent
 from pipeline import governance
 from pipeline.config.model import Deployment, slug
 from pipeline.config.resolve import RegionalConfigs, ledger_access, regional_configs
-from pipeline.history import previous_pushes, previous_statistics
+from pipeline.history import previous_pushes, previous_release, previous_statistics
 
 
 def build(deployment: Deployment, locale: str, *, stage: str = "merge", small: bool = False) -> Pipeline:
@@ -49,6 +49,7 @@ def build(deployment: Deployment, locale: str, *, stage: str = "merge", small: b
     root = Path(deployment.root)
     governance.open_budget(deployment, locale)
     statistics_uri, statistics_fingerprint = previous_statistics(root, locale, span)
+    synthetic_uri, synthetic_fingerprint = previous_release(root, locale, span)
     built = nodes(
         configs,
         stage=stage,
@@ -58,6 +59,8 @@ def build(deployment: Deployment, locale: str, *, stage: str = "merge", small: b
         seed=deployment.seed,
         previous_statistics_uri=statistics_uri,
         previous_statistics_fingerprint=statistics_fingerprint,
+        previous_synthetic_uri=synthetic_uri,
+        previous_synthetic_fingerprint=synthetic_fingerprint,
         push_fingerprint=push_fingerprint(previous_pushes(root, locale), deployment.exchange.storage_options)
         + governance.decisions_fingerprint(deployment, locale),
         ledger=ledger_access(deployment, locale),
@@ -75,6 +78,8 @@ def nodes(
     stage: str = "merge",
     previous_statistics_uri: str = "",
     previous_statistics_fingerprint: str = "",
+    previous_synthetic_uri: str = "",
+    previous_synthetic_fingerprint: str = "",
     push_fingerprint: str = "",
     ledger: LedgerAccess | None = None,
 ) -> list[BaseComponent]:
@@ -90,6 +95,8 @@ def nodes(
         comes after the stage is not made at all.
       previous_statistics_uri: ExampleStatistics of the span before, or "" where there is none.
       previous_statistics_fingerprint: Their digest.
+      previous_synthetic_uri: Examples that the span before released, or "" where it released none.
+      previous_synthetic_fingerprint: Their digest.
       push_fingerprint: Changes when an earlier release has gone from the exchange, and with every
         decision about a release.
       ledger: Where the synthesizer's trainer reserves what it costs; None without a budget.
@@ -154,8 +161,14 @@ def nodes(
     synthetic_statistics = StatisticsGen(configs.statistics_gen, examples=synthetic).with_id(
         "SyntheticStatisticsGen"
     )
+    evaluation = configs.evaluator.model_copy(
+        update={
+            "previous_synthetic_uri": previous_synthetic_uri,
+            "previous_fingerprint": previous_synthetic_fingerprint,
+        }
+    )
     evaluator = ReleaseEvaluator(
-        configs.evaluator, examples=examples, synthetic=synthetic, schema=schema, locale=locale, span=span
+        evaluation, examples=examples, synthetic=synthetic, schema=schema, locale=locale, span=span
     ).with_id("ReleaseEvaluator")
     pusher = Pusher(
         configs.pusher,

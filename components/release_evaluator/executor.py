@@ -9,6 +9,7 @@ from components import executor_base, split_io
 from components.blessing import write_blessing
 from components.release_evaluator.config import ReleaseEvaluatorConfig
 from components.release_evaluator.core.evaluate import Evaluation, evaluate
+from components.schema_gen.curated import curated_categories
 from components.tfx_shim import BaseExecutor
 
 EXAMPLES_KEY = "examples"
@@ -51,7 +52,13 @@ class Executor(BaseExecutor):
             for split in ("train", "holdout")
         }
         released = split_io.read_table(synthetic.uri, "train", dataset=config.dataset)
-        found = evaluate(tables["train"], tables["holdout"], released, config)
+        previous = None
+        if config.previous_synthetic_uri:
+            previous = split_io.read_table(config.previous_synthetic_uri, "train", dataset=config.dataset)
+        public = {}
+        if config.dataset.schema_name:
+            public = curated_categories(config.dataset.schema_name)
+        found = evaluate(tables["train"], tables["holdout"], released, config, previous, public)
         write_evaluation(evaluation.uri, found)
         write_blessing(blessing.uri, found.gate.verdict, found.gate.reasons)
         for output in (evaluation, blessing):

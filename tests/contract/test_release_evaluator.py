@@ -13,7 +13,7 @@ import pytest
 from components import split_io
 from components.dataset import DatasetConfig, FeatureConfig
 from components.errors import DataError
-from components.release_evaluator.config import ReleaseEvaluatorConfig
+from components.release_evaluator.config import AttackConfig, GateConfig, ReleaseEvaluatorConfig
 
 pytestmark = pytest.mark.tfx
 
@@ -23,7 +23,9 @@ DATASET = DatasetConfig(
     targets=("a",),
     interval_s=60,
 )
-CONFIG = ReleaseEvaluatorConfig(dataset=DATASET, bootstrap_samples=200)
+CONFIG = ReleaseEvaluatorConfig(
+    dataset=DATASET, gate=GateConfig(attacks=AttackConfig(bootstrap_samples=200, max_candidates=4_000))
+)
 
 
 def _table(seed: int, rows: int = 2400) -> pa.Table:
@@ -105,7 +107,9 @@ def test_a_generator_that_returns_its_training_rows_is_refused_without_an_error(
     _, blessing = _run(tmp_path, real[0], real[1]["train"])
     assert _markers(blessing) == ["NOT_BLESSED", "verdict.json"]
     verdict = json.loads((Path(blessing.uri) / "verdict.json").read_text())
-    assert any(reason.startswith("membership_auc_windows: low bound") for reason in verdict["reasons"])
+    assert any(
+        reason.startswith("membership_distance_risk_windows: low bound") for reason in verdict["reasons"]
+    )
     assert blessing.get_int_custom_property("blessed") == 0
 
 

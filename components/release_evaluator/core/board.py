@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from components.errors import IsthmusError
+from components.errors import InsufficientDataError, IsthmusError
+from components.release_evaluator.core.attacks.base import Measured, NotApplicable
 from components.release_evaluator.core.catalogue import METRICS
-from components.release_evaluator.core.metrics import Interval, Metric
-from components.release_evaluator.core.privacy import Measured
+from components.release_evaluator.core.metrics import Evidence, Interval, Metric
 
 
 class Board:
@@ -26,32 +26,45 @@ class Board:
         interval: Interval | None = None,
         control: float | None = None,
         n: int = 0,
+        evidence: Evidence | None = None,
     ) -> None:
         if not np.isfinite(value):
             self.undefined(name, "the value is not finite")
             return
-        self.found[name] = Metric(name, METRICS[name], "OK", float(value), "", interval, control, n)
+        spec = METRICS[name]
+        inside = None if interval is None else interval.within(spec.range)
+        self.found[name] = Metric(name, spec, "OK", float(value), "", inside, control, n, evidence)
 
-    def measured(self, name: str, found: Measured) -> None:
-        self.set(name, found.value, found.interval, found.control, found.n)
+    def measured(self, name: str, found: Measured | NotApplicable) -> None:
+        if isinstance(found, NotApplicable):
+            self.not_applicable(name, str(found))
+        else:
+            self.set(name, found.value, found.interval, found.control, found.n, found.evidence)
 
-    def undefined(self, name: str, reason: str) -> None:
-        self.found[name] = Metric(name, METRICS[name], "UNDEFINED", reason=reason)
+    def undefined(self, name: str, reason: str, too_few: bool = False) -> None:
+        self.found[name] = Metric(name, METRICS[name], "UNDEFINED", reason=reason, too_few=too_few)
 
     def not_applicable(self, name: str, reason: str) -> None:
         self.found[name] = Metric(name, METRICS[name], "NOT_APPLICABLE", reason=reason)
 
     @contextmanager
     def section(self, *names: str) -> Iterator[None]:
-        """Whatever goes wrong inside leaves the metrics that were not set UNDEFINED, and nothing else."""
-        reason = "not computed"
+        """Whatever goes wrong inside leaves the metrics that were not set UNDEFINED, and nothing else.
+
+        `NotApplicable` leaves them NOT_APPLICABLE: the data hold nothing to measure, as a matter of fact.
+        """
+        reason, too_few = "not computed", False
         try:
             yield
+        except NotApplicable as nothing:
+            for name in names:
+                if name not in self.found:
+                    self.not_applicable(name, str(nothing))
         except IsthmusError as error:
-            reason = str(error)
+            reason, too_few = str(error), isinstance(error, InsufficientDataError)
         except Exception as error:
             # the text of a foreign exception may hold a value of a private record: its type alone is told
             reason = f"computing it failed ({type(error).__name__})"
         for name in names:
             if name not in self.found:
-                self.undefined(name, reason)
+                self.undefined(name, reason, too_few)

@@ -66,20 +66,21 @@ METRICS: dict[str, MetricSpec] = {
     "trtr_label_f1": _utility("higher", _SHARE, "F1 of finding labelled rows, trained on real rows."),
     "label_f1_gap": _utility("higher", (-1.0, 1.0), "TSTR - TRTR of the F1 of the label."),
 }
+_RISK = (-1.0, 1.0)
 for _unit, _what in (("rows", "rows"), ("windows", "windows of consecutive rows")):
     METRICS |= {
-        f"exact_copy_excess_{_unit}": _privacy(
-            _EXCESS, f"Share of synthetic {_what} equal to one distinctive of train, less the control's."
+        f"exact_copy_risk_{_unit}": _privacy(
+            _RISK, f"Synthetic {_what} equal to a distinctive one of train, beyond those equal to holdout's."
         ),
-        f"near_copy_excess_{_unit}": _privacy(
-            _EXCESS,
-            f"Share of synthetic {_what} much nearer to one of train than independent ones lie, less "
-            "the control's.",
+        f"near_copy_risk_{_unit}": _privacy(
+            _RISK,
+            f"Synthetic {_what} much nearer to one of train than independent ones lie, beyond those near "
+            "holdout.",
         ),
-        f"replay_excess_{_unit}": _privacy(
-            _EXCESS,
-            f"Share of train's {_what} met by a synthetic one much nearer than by any other real one, "
-            "less the control's.",
+        f"replay_risk_{_unit}": _privacy(
+            _RISK,
+            f"Train's {_what} met by a synthetic one much nearer than by any other real one, beyond"
+            " holdout's.",
         ),
         f"dcr_share_{_unit}": _privacy(
             _SHARE,
@@ -96,20 +97,59 @@ for _unit, _what in (("rows", "rows"), ("windows", "windows of consecutive rows"
             f"5th percentile of nearest over second nearest distance of synthetic {_what} that are "
             "nearest to train; beside it those nearest to holdout.",
         ),
-        f"membership_auc_{_unit}": _privacy(
-            _SHARE,
-            f"AUC of telling train's {_what} from holdout's by the distance to the nearest synthetic "
-            "one; 0.5 = guessing.",
+        f"membership_distance_risk_{_unit}": _privacy(
+            _RISK, f"Telling train's {_what} from holdout's by the distance to the nearest synthetic one."
         ),
-        f"membership_calibrated_auc_{_unit}": _privacy(
-            _SHARE,
-            f"As membership_auc_{_unit}, among distinctive {_what}, the distance divided by that to other "
-            "real ones: the rare no longer hide behind the common.",
+        f"membership_relative_risk_{_unit}": _privacy(
+            _RISK,
+            f"The same among distinctive {_what}, the distance divided by that to other real ones: the rare "
+            "no longer hide behind the common.",
+        ),
+        f"membership_density_risk_{_unit}": _privacy(
+            _RISK,
+            f"Telling train's {_what} from holdout's by the synthetic over the real density around it.",
+        ),
+        f"membership_trained_risk_{_unit}": _privacy(
+            _RISK, f"Telling train's {_what} from holdout's by a classifier on all of these, cross-fitted."
+        ),
+        f"holdout_exposure_{_unit}": _privacy(
+            _RISK,
+            f"Holdout's {_what} met by the release as only copies would be, beyond what a real sample meets: "
+            "above 0, the release knows its own control.",
         ),
     }
-METRICS["rare_window_replay_excess"] = _privacy(
-    _EXCESS, "Share of train's labelled windows that the release replays, less the control's."
-)
+METRICS |= {
+    "shape_replay_risk": _privacy(
+        _RISK, "Train windows whose shape comes again at another level or scale, beyond holdout's."
+    ),
+    "rare_window_replay_risk": _privacy(
+        _RISK, "Train's labelled windows that the release replays, beyond holdout's."
+    ),
+    "attribute_inference_risk": _privacy(
+        _RISK, "Guessing a column of a row from all others, where the naive guess fails, beyond holdout."
+    ),
+    "attribute_inference_worst_risk": _privacy(
+        _RISK, "The same for the column that is worst off, at a level that allows for the choice."
+    ),
+    "singling_out_univariate_risk": _privacy(
+        _RISK, "Single values of the release that point at one row of train, beyond those at holdout."
+    ),
+    "singling_out_multivariate_risk": _privacy(
+        _RISK, "Conjunctions made from one synthetic row that point at one row of train, beyond holdout."
+    ),
+    "linkability_risk": _privacy(
+        _RISK, "Two halves of a train row's columns that lead to the same synthetic row, beyond holdout's."
+    ),
+    "release_linkability_risk": _privacy(
+        _RISK, "Halves of a train row that lead to the same record in this release and the one before."
+    ),
+    "rare_value_risk": _privacy(
+        _RISK, "Numbers that few time blocks of train hold, found in the release, beyond holdout's."
+    ),
+    "rare_category_exposure": _privacy(
+        (0.0, None), "Categories that few time blocks of train hold and the release holds as well."
+    ),
+}
 # less distance means more leak in these two
 for _name in ("dcr_ratio_rows", "dcr_ratio_windows", "nndr_rows", "nndr_windows"):
     METRICS[_name] = MetricSpec("privacy", "higher", METRICS[_name].range, METRICS[_name].description)

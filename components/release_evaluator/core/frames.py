@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
@@ -31,6 +32,8 @@ class Columns:
       time: Microseconds since the epoch, UTC. Shape [row], int64.
       series: Codes of the series within this table. Shape [row], int64.
       label: Whether a row is anomalous; None where the data set has no label. Shape [row], bool.
+      categories: Categorical features as codes of the whole vocabulary; -1 = missing, -2 =
+        public knowledge. Each [row], int64.
     """
 
     numeric: dict[str, np.ndarray]
@@ -39,6 +42,7 @@ class Columns:
     time: np.ndarray
     series: np.ndarray
     label: np.ndarray | None
+    categories: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -54,6 +58,7 @@ class Columns:
             self.time[index],
             self.series[index],
             None if self.label is None else self.label[index],
+            {name: values[index] for name, values in self.categories.items()},
         )
 
     def normal(self) -> Columns:
@@ -61,12 +66,15 @@ class Columns:
         return self if self.label is None else self.take(~self.label)
 
 
-def read_columns(tables: dict[str, pa.Table], dataset: DatasetConfig) -> dict[str, Columns]:
+def read_columns(
+    tables: dict[str, pa.Table], dataset: DatasetConfig, public: Mapping[str, Collection[str]] | None = None
+) -> dict[str, Columns]:
     """Reads tables onto shared vocabularies.
 
     Args:
       tables: Flat tables (decision 1) by name (`train`, `holdout`, `synthetic`).
       dataset: Their columns.
+      public: Categories that are public knowledge, by feature.
 
     Raises:
       DataError: a table lacks a column that the data set names, or has no rows.
@@ -84,6 +92,7 @@ def read_columns(tables: dict[str, pa.Table], dataset: DatasetConfig) -> dict[st
     frames = {name: _sorted_frame(table, dataset) for name, table in tables.items()}
     codes: dict[str, dict[str, np.ndarray]] = {name: {} for name in frames}
     sizes: dict[str, int] = {}
+    categories: dict[str, dict[str, np.ndarray]] = {name: {} for name in frames}
     for feature in dataset.feature_names("binary", "categorical"):
         pooled = pd.concat([frame[feature] for frame in frames.values()], ignore_index=True)
         counts = pooled.value_counts()
@@ -93,6 +102,11 @@ def read_columns(tables: dict[str, pa.Table], dataset: DatasetConfig) -> dict[st
         sizes[feature] = max(len(order) + (len(counts) > MAX_CATEGORIES), 1)
         for name, frame in frames.items():
             mapped = frame[feature].map(lookup).to_numpy(dtype=float, na_value=np.nan)
+            if feature in dataset.feature_names("categorical"):
+                whole = pd.Categorical(frame[feature], categories=counts.index)
+                known = whole.categories.isin(list((public or {}).get(feature, ())))
+                held = whole.codes.astype(np.int64)
+                categories[name][feature] = np.where(np.append(known, False)[held], -2, held)
             other = np.where(frame[feature].isna().to_numpy(), -1, len(order))
             codes[name][feature] = np.where(np.isnan(mapped), other, np.nan_to_num(mapped)).astype(np.int64)
     result = {}
@@ -106,7 +120,7 @@ def read_columns(tables: dict[str, pa.Table], dataset: DatasetConfig) -> dict[st
             label = frame[dataset.label].fillna(0).to_numpy(dtype=np.int64) == 1
         series = frame["__series"].to_numpy(dtype=np.int64)
         time = frame[TIMESTAMP].to_numpy(dtype=np.int64)
-        result[name] = Columns(numeric, codes[name], sizes, time, series, label)
+        result[name] = Columns(numeric, codes[name], sizes, time, series, label, categories[name])
     return result
 
 
@@ -201,6 +215,16 @@ class Encoder:
             if width > 1e-9 * max(1.0, abs(middle)):
                 centre[name], scale[name] = float(middle), float(width)
         return cls(centre, scale, tuple(marked))
+
+    def dimensions(self, columns: Columns) -> dict[str, list[int]]:
+        """Positions of each feature's numbers in a point; features that do not vary are left out."""
+        found: dict[str, list[int]] = {}
+        names = [*self.scale, *self.marked]
+        for name, codes_size in columns.sizes.items():
+            names += [name] * (1 if codes_size == 2 else codes_size if codes_size > 1 else 0)
+        for position, name in enumerate(names):
+            found.setdefault(name, []).append(position)
+        return found
 
     def encode(self, columns: Columns) -> np.ndarray:
         """Points of the rows; different categories are at distance 1. Shape [row, dimension], float64."""

@@ -7,10 +7,14 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from components.release_evaluator.config import GateConfig
-from components.release_evaluator.core.metrics import Metric, Status, rounded
+from components.release_evaluator.config import GateCheck, GateConfig
+from components.release_evaluator.core.metrics import Evidence, Metric, Status, rounded
+from components.release_evaluator.core.resampling import needed_for_auc, needed_for_rate
 
 Verdict = Literal["BLESSED", "NOT_BLESSED", "NOT_EVALUATED"]
+#: What became of a rule. `REFUSED_TOO_FEW_RECORDS`: what was measured is within the threshold, but not by
+#: enough for the wanted certainty, or there were too few records to measure at all.
+Outcome = Literal["PASSED", "NOT_APPLICABLE", "REFUSED", "REFUSED_TOO_FEW_RECORDS", "REFUSED_UNDEFINED"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +29,9 @@ class CheckResult:
       passed: Whether it held.
       reason: Why not, or why the rule does not apply; the threshold's own reason where it held.
       status: The metric's: `OK`, `UNDEFINED` or `NOT_APPLICABLE`.
+      outcome: What became of the rule.
+      required: Holdout records of this kind with which a release without a leak can meet the rule; None
+        where that does not follow from the threshold.
     """
 
     metric: str
@@ -34,6 +41,8 @@ class CheckResult:
     passed: bool
     reason: str
     status: Status
+    outcome: Outcome
+    required: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object without NaN."""
@@ -61,7 +70,7 @@ def judge(metrics: Sequence[Metric], gate: GateConfig) -> GateResult:
     """
     known = {metric.name: metric for metric in metrics}
     results = []
-    for check in gate.checks:
+    for check in gate.rules():
         sign = "<=" if check.rule == "max" else ">="
         subject = "value" if check.of == "value" else f"{check.of} bound"
         rule = f"{subject} {sign} {check.threshold:g}"
@@ -69,18 +78,56 @@ def judge(metrics: Sequence[Metric], gate: GateConfig) -> GateResult:
         status: Status = metric.status if metric is not None else "UNDEFINED"
         value, failure = _value(metric, check.of)
         passed, reason = False, failure
+        outcome: Outcome = "REFUSED_UNDEFINED"
+        required = _required(metric, check)
         if metric is not None and status == "NOT_APPLICABLE":
-            passed, reason = True, f"not applicable: {metric.reason}"
-        elif value is not None:
+            passed, reason, outcome = True, f"not applicable: {metric.reason}", "NOT_APPLICABLE"
+        elif metric is not None and metric.too_few:
+            reason, outcome = f"REFUSED_TOO_FEW_RECORDS: {metric.reason}", "REFUSED_TOO_FEW_RECORDS"
+        elif value is not None and metric is not None:
             passed = value <= check.threshold if check.rule == "max" else value >= check.threshold
-            reason = check.reason
+            reason, outcome = check.reason, "PASSED"
             if not passed:
                 reason = f"{subject} {value:.4g} is not {sign} {check.threshold:g} ({check.reason})"
-        result = CheckResult(check.metric, rule, value, check.threshold, passed, reason, status)
-        results.append(result)
+                outcome = "REFUSED"
+                if required is not None and metric.value is not None and metric.value <= check.threshold:
+                    outcome = "REFUSED_TOO_FEW_RECORDS"
+                    reason = f"{outcome}: {reason}; {_wanted(metric, required)}"
+        results.append(
+            CheckResult(check.metric, rule, value, check.threshold, passed, reason, status, outcome, required)
+        )
     reasons = tuple(f"{result.metric}: {result.reason}" for result in results if not result.passed)
     blessed = bool(results) and not reasons
     return GateResult("BLESSED" if blessed else "NOT_BLESSED", tuple(results), reasons)
+
+
+def _required(metric: Metric | None, check: GateCheck) -> int | None:
+    """Holdout records that the rule asks for, by its threshold, its level and the clustering in time."""
+    evidence = metric.evidence if metric is not None else None
+    if metric is None or metric.interval is None or evidence is None or not evidence.n_control:
+        return None
+    if not (evidence.kind and check.rule == "max" and check.of == "high" and 0 < check.threshold < 1):
+        return None
+    have = max(evidence.effective[1], 1.0)
+    ratio = max(evidence.effective[0], 1.0) / have
+    if evidence.kind == "owner":
+        # no closed form: the upper arm of the interval shrinks with the root of the number of records
+        times = ((metric.interval.high - (metric.value or 0.0)) / check.threshold) ** 2
+    elif evidence.kind == "auc":
+        times = needed_for_auc(check.threshold, metric.interval.confidence, ratio) / have
+    else:
+        control = min(metric.control or 0.0, 0.999)
+        times = needed_for_rate(check.threshold, control, metric.interval.confidence, ratio) / have
+    return math.ceil(evidence.n_control * times)
+
+
+def _wanted(metric: Metric, required: int) -> str:
+    evidence = metric.evidence or Evidence()
+    times = required / max(1, evidence.n_control)
+    return (
+        f"{evidence.n_attack} records of train and {evidence.n_control} of holdout, clustered in time, were "
+        f"looked at, about {max(times, 1.1):.1f} times as many are needed: widen the span"
+    )
 
 
 def _value(metric: Metric | None, of: str) -> tuple[float | None, str]:

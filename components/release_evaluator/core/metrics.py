@@ -29,6 +29,15 @@ class Interval:
     confidence: float
     method: str
 
+    def within(self, limits: tuple[float | None, float | None]) -> Interval:
+        """The part of it that lies in a metric's range; a normal approximation may reach beyond."""
+        least, most = (
+            (-math.inf if limits[0] is None else limits[0]),
+            (math.inf if limits[1] is None else limits[1]),
+        )
+        low, high = (min(max(end, least), most) for end in (self.low, self.high))
+        return dataclasses.replace(self, low=low, high=high)
+
 
 @dataclasses.dataclass(frozen=True)
 class MetricSpec:
@@ -48,6 +57,45 @@ class MetricSpec:
 
 
 @dataclasses.dataclass(frozen=True)
+class Evidence:
+    """The parts of a risk = (attack - control) / (1 - control).
+
+    Attributes:
+      attack: Success on train records; for a score its AUC.
+      naive: Success of an attacker who does not look at the release.
+      stand_in: The risk of a release that cannot leak: real rows of train blocks that were set apart.
+      n_attack: Train records attacked.
+      n_control: Holdout records attacked.
+      effective: Independent records that those of train and of holdout weigh as much as, by the clustering
+        of successes in blocks of time.
+      kind: `rate` (successes over records), `auc` (scores) or `owner` (successes that belong to a record):
+        how the records needed follow from a threshold; empty where they do not.
+      worst: Name of the column that is worst off, where columns are told apart.
+    """
+
+    attack: float | None = None
+    naive: float | None = None
+    stand_in: float | None = None
+    n_attack: int = 0
+    n_control: int = 0
+    effective: tuple[float, float] = (0.0, 0.0)
+    kind: Literal["rate", "auc", "owner", ""] = ""
+    worst: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object without NaN."""
+        return {
+            "attack": rounded(self.attack),
+            "naive": rounded(self.naive),
+            "stand_in": rounded(self.stand_in),
+            "n_attack": self.n_attack,
+            "n_control": self.n_control,
+            "n_effective": [rounded(self.effective[0]), rounded(self.effective[1])],
+            "worst": self.worst,
+        }
+
+
+@dataclasses.dataclass(frozen=True)
 class Metric:
     """One measured metric.
 
@@ -59,8 +107,11 @@ class Metric:
       value: The value; None unless `OK`.
       reason: Why there is no value; empty when `OK`.
       interval: Its interval, or None.
-      control: The same quantity of a control that cannot leak (holdout, or a naive attack), or None.
+      control: The same quantity of a control that cannot leak, or None; for an attack its success on
+        holdout.
       n: Records it was computed from.
+      evidence: What an attack saw beside its risk, or None.
+      too_few: Whether there is no value because there are too few records.
     """
 
     name: str
@@ -71,6 +122,8 @@ class Metric:
     interval: Interval | None = None
     control: float | None = None
     n: int = 0
+    evidence: Evidence | None = None
+    too_few: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object without NaN, rounded to 6 digits."""
@@ -94,7 +147,7 @@ class Metric:
             "control": rounded(self.control),
             "n": self.n,
             "description": self.spec.description,
-        }
+        } | (self.evidence or Evidence()).to_json()
 
 
 def rounded(value: float | None) -> float | None:
@@ -123,12 +176,12 @@ def normal_interval(value: float, standard_error: float, confidence: float, meth
     return Interval(float(value - z * standard_error), float(value + z * standard_error), confidence, method)
 
 
-def wilson_interval(successes: float, n: int, confidence: float) -> Interval:
+def wilson_interval(successes: float, n: float, confidence: float) -> Interval:
     """Wilson's score interval of a share.
 
     Args:
       successes: Number of successes, in [0, n]; ties may count half.
-      n: Number of trials, >= 1.
+      n: Number of trials, or the effective number, >= 1.
       confidence: Two-sided level, in (0, 1).
 
     Source: Wilson (1927), J. Am. Stat. Assoc. 22(158).

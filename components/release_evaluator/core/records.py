@@ -12,6 +12,11 @@ from components.release_evaluator.core.frames import window_starts
 BLOCK_NUMBERS = 8_000_000
 #: Distances below this count as zero: rows are float32, and scaled by their range.
 SAME = 1e-6
+#: Squared distances below this share of the squares that they are a difference of are computed again in
+#: double precision: single precision keeps seven digits.
+UNSURE = 1e-4
+#: How many of the nearest are then compared.
+TIES = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +93,23 @@ def make_records(
     return Records(points, length, starts, chunks[starts] if len(starts) else np.zeros(0, np.int64), rare)
 
 
+@dataclasses.dataclass(frozen=True)
+class Neighbours:
+    """What lies around each query.
+
+    Attributes:
+      distance: To the nearest candidate; inf where every candidate is excluded. Shape [query], float64.
+      position: Of that candidate. Shape [query], int64.
+      kth: Distance to the k-th nearest candidate, to single precision; empty where not asked for.
+      count: Candidates within the asked radius, to single precision; empty where not asked for.
+    """
+
+    distance: np.ndarray
+    position: np.ndarray
+    kth: np.ndarray
+    count: np.ndarray
+
+
 def nearest(
     queries: Records, candidates: Records, excluded: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -101,29 +123,92 @@ def nearest(
     Returns:
       Distances (inf where every candidate is excluded), positions in `candidates`. Each [query].
     """
-    result = np.full(len(queries), np.inf)
-    position = np.zeros(len(queries), np.int64)
+    found = neighbours(queries, candidates, excluded)
+    return found.distance, found.position
+
+
+def neighbours(
+    queries: Records,
+    candidates: Records,
+    excluded: np.ndarray | None = None,
+    *,
+    k: int = 0,
+    radius: np.ndarray | None = None,
+) -> Neighbours:
+    """The nearest candidate of each query and, where asked for, the k-th and the number within a radius.
+
+    Args:
+      queries: Records asked about.
+      candidates: Records searched, at least one; quicker where they are ordered by chunk.
+      excluded: Chunk of the candidates that each query must not match, or None. Shape [query], int64.
+      k: Which further neighbour's distance to find; 0 for none.
+      radius: Within which to count, for each query, or None. Shape [query], float64.
+    """
+    ask, pool = queries.flat(), candidates.flat()
     wide = max(1, queries.dimension)
-    ask = queries.flat()
-    step = max(1, BLOCK_NUMBERS // wide)
-    for first in range(0, len(candidates), step):
-        part = candidates.take(np.arange(first, min(first + step, len(candidates))))
-        pool = part.flat()
-        norms = (pool**2).sum(axis=1)
-        rows = max(1, BLOCK_NUMBERS // max(1, len(pool)))
-        for begin in range(0, len(ask), rows):
-            block = ask[begin : begin + rows]
-            # ||q||^2 is the same for all candidates of a query, so it is not needed to find the least
-            score = block @ (-2 * pool.T)
-            score += norms[None, :]
-            if excluded is not None:
-                score[part.chunk[None, :] == excluded[begin : begin + rows, None]] = np.inf
-            found = np.argmin(score, axis=1)
-            # the expanded square loses digits near zero, where copies live: recompute from the difference
-            exact = np.sqrt(((block - pool[found]) ** 2).sum(axis=1))
-            exact[~np.isfinite(score[np.arange(len(block)), found])] = np.inf
-            better = exact < result[begin : begin + rows]
-            result[begin : begin + rows][better] = exact[better]
-            position[begin : begin + rows][better] = first + found[better]
-    result[result < SAME * np.sqrt(wide)] = 0.0
-    return result, position
+    middle = pool.mean(axis=0)
+    single, norms = (pool - middle).astype(np.float32), ((pool - middle) ** 2).sum(axis=1).astype(np.float32)
+    transposed = np.ascontiguousarray(-2 * single.T)
+    distance, position = np.empty(len(ask)), np.empty(len(ask), np.int64)
+    kth = np.empty(len(ask) if k else 0)
+    count = np.empty(len(ask) if radius is not None else 0, np.int64)
+    rows = max(1, BLOCK_NUMBERS // len(pool))
+    for begin in range(0, len(ask), rows):
+        part = slice(begin, begin + rows)
+        block = ask[part]
+        own = ((block - middle) ** 2).sum(axis=1)
+        # ||q||^2 is the same for all candidates of a query, so it is not needed to find the least
+        score = (block - middle).astype(np.float32) @ transposed
+        score += norms[None, :]
+        if excluded is not None:
+            _exclude(score, candidates.chunk, excluded[part])
+        found = np.argmin(score, axis=1)
+        best = score[np.arange(len(block)), found]
+        # the expanded square loses digits near zero, where copies live: recompute from the difference
+        exact = np.sqrt(((block - pool[found]) ** 2).sum(axis=1))
+        unsure = np.flatnonzero(np.isfinite(best) & (best + own < UNSURE * (1 + own)))
+        if len(unsure):
+            found[unsure], exact[unsure] = _settle(block[unsure], pool, score[unsure], own[unsure])
+        exact[~np.isfinite(best)] = np.inf
+        distance[part], position[part] = exact, found
+        if radius is not None:
+            limit = (radius[part] ** 2 - own).astype(np.float32)
+            count[part] = np.count_nonzero(score <= limit[:, None], axis=1)
+        if k:
+            near = min(k, len(pool)) - 1
+            kth[part] = np.sqrt(np.maximum(np.partition(score, near, axis=1)[:, near] + own, 0))
+    distance[distance < SAME * np.sqrt(wide)] = 0.0
+    return Neighbours(distance, position, kth, count)
+
+
+def _exclude(score: np.ndarray, chunk: np.ndarray, excluded: np.ndarray) -> None:
+    """Puts the candidates of each query's excluded chunk out of reach."""
+    if (np.diff(chunk) < 0).any():
+        score[chunk[None, :] == excluded[:, None]] = np.inf
+        return
+    for number in np.unique(excluded):
+        low, high = np.searchsorted(chunk, [number, number + 1])
+        score[excluded == number, low:high] = np.inf
+
+
+def _settle(
+    ask: np.ndarray, pool: np.ndarray, score: np.ndarray, own: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest of the few candidates that single precision cannot tell apart.
+
+    Args:
+      ask: Queries. Shape [query, dimension], float64.
+      pool: Candidates. Shape [candidate, dimension], float64.
+      score: Squared distance less the query's square. Shape [query, candidate], float32.
+      own: The queries' squares. Shape [query], float64.
+
+    Returns:
+      Position and distance of the nearest. Each [query].
+    """
+    few = min(TIES, score.shape[1])
+    near = np.argpartition(score, few - 1, axis=1)[:, :few]
+    square = ((ask[:, None, :] - pool[near]) ** 2).sum(axis=2)
+    square[~np.isfinite(np.take_along_axis(score, near, axis=1))] = np.inf
+    best = np.argmin(square, axis=1)
+    rows = np.arange(len(ask))
+    return near[rows, best], np.sqrt(square[rows, best])

@@ -11,12 +11,11 @@ import dataclasses
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import Ridge
-from sklearn.metrics import average_precision_score, f1_score
 
 from components.errors import UndefinedMetricError
-from components.release_evaluator.core.attacks import resampled_weights
 from components.release_evaluator.core.metrics import Interval, percentile_interval
 from components.release_evaluator.core.records import Records
+from components.release_evaluator.core.resampling import resampled_weights
 
 #: Windows that a model is trained on at most; more change the comparison by less than its interval.
 MAX_TRAINING = 10_000
@@ -142,18 +141,13 @@ def label(
         scores.append(model.predict_proba(features["holdout"])[:, 1])
     weights = resampled_weights(chunk, draws, rng)
     weights = weights[(weights * truth["holdout"][None, :]).sum(axis=1) > 0]
+    weights = np.vstack([np.ones(len(chunk)), weights[: max(50, draws // 4)]])
     pairs = []
-    for measure in (average_precision_score, _f1):
-        values = [float(measure(truth["holdout"], score)) for score in scores]
-        spread = np.array(
-            [
-                measure(truth["holdout"], scores[0], sample_weight=weight)
-                - measure(truth["holdout"], scores[1], sample_weight=weight)
-                for weight in weights[: max(50, draws // 4)]
-            ]
-        )
-        interval = percentile_interval(spread, confidence, "bootstrap over time blocks")
-        pairs.append(Pair(values[0], values[1], values[0] - values[1], interval, len(truth["holdout"])))
+    for measure in (weighted_average_precision, weighted_f1):
+        tstr, trtr = (measure(truth["holdout"], score, weights) for score in scores)
+        interval = percentile_interval((tstr - trtr)[1:], confidence, "bootstrap over time blocks")
+        change = float(tstr[0] - trtr[0])
+        pairs.append(Pair(float(tstr[0]), float(trtr[0]), change, interval, len(truth["holdout"])))
     return LabelPair(pairs[0], pairs[1])
 
 
@@ -166,8 +160,31 @@ def window_features(records: Records) -> np.ndarray:
     return np.hstack([windows[:, -1], windows.mean(axis=1), windows.std(axis=1), step])
 
 
-def _f1(truth: np.ndarray, score: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
-    return float(f1_score(truth, score >= 0.5, sample_weight=sample_weight, zero_division=0.0))
+def weighted_average_precision(truth: np.ndarray, score: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Average precision for many weightings at once, as scikit-learn's: sum over k of (R_k - R_{k-1}) P_k.
+
+    Args:
+      truth: Shape [record], bool; at least one record that has weight is True.
+      score: Shape [record], float64.
+      weight: Shape [draw, record], float64.
+
+    Returns:
+      Shape [draw], float64.
+    """
+    order = np.argsort(-score, kind="stable")
+    ends = np.flatnonzero(np.append(np.diff(score[order]) != 0, True))  # records of one score come together
+    found = np.cumsum(weight[:, order] * truth[order], axis=1)[:, ends]
+    named = np.cumsum(weight[:, order], axis=1)[:, ends]
+    precision = np.divide(found, named, out=np.ones_like(found), where=named > 0)
+    gained = np.diff(found, axis=1, prepend=0.0) / found[:, -1:]
+    return np.asarray((gained * precision).sum(axis=1))
+
+
+def weighted_f1(truth: np.ndarray, score: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """F1 at score 0.5 for many weightings at once; 0 where nothing is found. Shapes as above."""
+    said = score >= 0.5
+    hits, either = weight @ (truth & said), weight @ (truth.astype(float) + said)
+    return np.asarray(np.divide(2 * hits, either, out=np.zeros(len(weight)), where=either > 0))
 
 
 def _steps(records: Records, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,19 @@ import pytest
 from scipy.signal import lfilter
 
 from components.dataset import DatasetConfig, FeatureConfig
+from components.release_evaluator.config import (
+    AttackConfig,
+    GateConfig,
+    ReleaseEvaluatorConfig,
+    privacy_checks,
+)
+from components.release_evaluator.core.attacks.registry import ATTACKS
+from components.release_evaluator.core.board import Board
+from components.release_evaluator.core.evaluate import Evaluation, evaluate
+from components.release_evaluator.core.frames import read_columns
+from components.release_evaluator.core.gate import GateResult, judge
+from components.release_evaluator.core.measure_privacy import make_world, measure_privacy
+from components.release_evaluator.core.metrics import Metric
 
 DATASET = DatasetConfig(
     series=("device",),
@@ -95,10 +109,10 @@ def shuffle(train: pa.Table, honest: pa.Table, rng: np.random.Generator) -> pa.T
     return _replaced(train, {name: train[name].to_numpy()[order] for name in FEATURES})
 
 
-def jitter(train: pa.Table, honest: pa.Table, rng: np.random.Generator) -> pa.Table:
+def jitter(train: pa.Table, honest: pa.Table, rng: np.random.Generator, share: float = 0.1) -> pa.Table:
     """Its training rows with noise of a tenth of each column's spread."""
     values = {name: train[name].to_numpy() for name in CONTINUOUS}
-    return _replaced(train, {n: v + 0.1 * v.std() * rng.normal(size=len(v)) for n, v in values.items()})
+    return _replaced(train, {n: v + share * v.std() * rng.normal(size=len(v)) for n, v in values.items()})
 
 
 def memorised(train: pa.Table, honest: pa.Table, rng: np.random.Generator) -> pa.Table:
@@ -134,14 +148,88 @@ def collapse(train: pa.Table, honest: pa.Table, rng: np.random.Generator) -> pa.
     return _replaced(honest, columns)
 
 
+def holdout_copy(train: pa.Table, honest: pa.Table, rng: np.random.Generator, holdout: pa.Table) -> pa.Table:
+    """Trained on holdout: returns its rows with noise of a twentieth of each column's spread."""
+    return jitter(holdout, honest, rng, 0.05)
+
+
+def all_copy(train: pa.Table, honest: pa.Table, rng: np.random.Generator, holdout: pa.Table) -> pa.Table:
+    """Trained on train and holdout alike, so that no comparison of the two shows it."""
+    return jitter(pa.concat_tables([train, holdout]).combine_chunks(), honest, rng, 0.05)
+
+
 EVIL: dict[str, Callable[[pa.Table, pa.Table, np.random.Generator], pa.Table]] = {
     function.__name__: function for function in (copy, shuffle, jitter, memorised, rare, collapse)
 }
+
+#: Smaller samples, for tests that do not judge the defaults. The thresholds are the defaults.
+QUICK = AttackConfig(max_records=500, max_candidates=3_000, bootstrap_samples=200)
+
+
+def quick(dataset: DatasetConfig = DATASET, **changes: Any) -> ReleaseEvaluatorConfig:
+    """Default rules on smaller samples."""
+    gate = GateConfig(attacks=QUICK, **changes)
+    return ReleaseEvaluatorConfig(dataset=dataset, gate=gate)
+
+
+def attacked(
+    train: pa.Table,
+    holdout: pa.Table,
+    release: pa.Table,
+    names: Sequence[str] = (),
+    *,
+    previous: pa.Table | None = None,
+    public: dict[str, tuple[str, ...]] | None = None,
+    dataset: DatasetConfig = DATASET,
+    **changes: Any,
+) -> tuple[dict[str, Metric], GateResult]:
+    """The named attacks, or all, and the default gate's rules on what they measure."""
+    config = ReleaseEvaluatorConfig(
+        dataset=dataset, gate=GateConfig(attacks=QUICK.model_copy(update=changes))
+    )
+    chosen = [attack for attack in ATTACKS if not names or attack.name in names]
+    tables = {"train": train, "holdout": holdout, "synthetic": release}
+    tables |= {} if previous is None else {"previous": previous}
+    board = Board()
+    world = make_world(read_columns(tables, dataset, public), config)
+    measure_privacy(board, world, config, chosen)
+    checks = tuple(check for check in privacy_checks() if check.metric in board.found)
+    return board.found, judge(list(board.found.values()), GateConfig(checks=checks))
 
 
 @pytest.fixture(scope="session")
 def sim() -> types.SimpleNamespace:
     """The functions of this module."""
     return types.SimpleNamespace(
-        fleet=fleet, split=split, evil=EVIL, dataset=DATASET, replaced=_replaced, features=FEATURES
+        fleet=fleet,
+        split=split,
+        evil=EVIL,
+        holdout_copy=holdout_copy,
+        all_copy=all_copy,
+        dataset=DATASET,
+        replaced=_replaced,
+        overwritten=_overwritten,
+        features=FEATURES,
+        quick=quick,
+        attacked=attacked,
+    )
+
+
+class World(types.SimpleNamespace):
+    """Train, holdout and an honest release, with what the quick gate finds."""
+
+    train: pa.Table
+    holdout: pa.Table
+    synthetic: pa.Table
+    found: Evaluation
+
+
+@pytest.fixture(scope="session")
+def world() -> World:
+    """Made once: nothing changes it."""
+    rng = np.random.default_rng(1)
+    train, holdout = split(fleet(rng, rows=1_500), rng)
+    synthetic = fleet(rng, rows=1_500, name="x")
+    return World(
+        train=train, holdout=holdout, synthetic=synthetic, found=evaluate(train, holdout, synthetic, quick())
     )

@@ -8,19 +8,24 @@ import pydantic
 import pytest
 
 from components.dataset import DatasetConfig, FeatureConfig
-from components.release_evaluator.config import GateCheck, GateConfig, ReleaseEvaluatorConfig
+from components.release_evaluator.config import (
+    AttackConfig,
+    GateCheck,
+    GateConfig,
+    ReleaseEvaluatorConfig,
+)
 from components.release_evaluator.core.catalogue import METRICS
 from components.release_evaluator.core.gate import judge
-from components.release_evaluator.core.metrics import Interval, Metric, rounded, wilson_interval
+from components.release_evaluator.core.metrics import Evidence, Interval, Metric, rounded, wilson_interval
 
-NAME = "membership_auc_rows"
+NAME = "membership_distance_risk_rows"
 UPPER = GateConfig(checks=(GateCheck(metric=NAME, of="high", rule="max", threshold=0.7, reason="why"),))
 VALUE = GateConfig(checks=(GateCheck(metric=NAME, rule="max", threshold=0.6, reason="why"),))
 LOWER = GateConfig(checks=(GateCheck(metric="spread_ratio", of="low", rule="min", threshold=0.5),))
 
 
-def metric(name=NAME, status="OK", value=0.5, interval=None, reason=""):
-    return Metric(name, METRICS[name], status, value, reason, interval)
+def metric(name=NAME, status="OK", value=0.5, interval=None, reason="", **more):
+    return Metric(name, METRICS[name], status, value, reason, interval, **more)
 
 
 def interval(low, high):
@@ -35,6 +40,12 @@ def interval(low, high):
         (VALUE, [metric(value=0.61)], "NOT_BLESSED", "value 0.61 is not <= 0.6 (why)"),
         (VALUE, [], "NOT_BLESSED", "the metric is missing"),
         (VALUE, [metric("nndr_rows")], "NOT_BLESSED", "the metric is missing"),
+        (
+            VALUE,
+            [metric(status="UNDEFINED", value=None, reason="3 records", too_few=True)],
+            "NOT_BLESSED",
+            "REFUSED_TOO_FEW_RECORDS: 3 records",
+        ),
         (
             VALUE,
             [metric(status="UNDEFINED", value=None, reason="no rows")],
@@ -78,35 +89,64 @@ def test_a_gate_without_rules_is_no_gate():
 
 def test_unknown_metric_names_the_nearest():
     with pytest.raises(
-        pydantic.ValidationError, match=r"no metric 'membership_auc_row'.*did you mean 'membership_auc_row"
+        pydantic.ValidationError, match=r"no metric 'linkability_rsk'.*did you mean 'linkability_risk"
     ):
-        GateCheck(metric="membership_auc_row", rule="max", threshold=0.6)
+        GateCheck(metric="linkability_rsk", rule="max", threshold=0.6)
 
 
 def test_default_gate_covers_every_kind_of_leak():
     metrics = {check.metric for check in GateConfig().checks}
-    assert {"rare_window_replay_excess", "window_diversity", "marginal_fidelity"} < metrics
-    for unit in ("rows", "windows"):
-        assert {f"exact_copy_excess_{unit}", f"membership_auc_{unit}", f"dcr_share_{unit}"} < metrics
+    assert {"window_diversity", "marginal_fidelity"} < metrics
+    # ratios of distances are reported, for they have no interval; everything else on privacy is judged
+    reported = {f"{name}_{unit}" for name in ("dcr_ratio", "nndr") for unit in ("rows", "windows")}
+    assert {name for name, spec in METRICS.items() if spec.group == "privacy"} - metrics == reported
     assert all(check.reason for check in GateConfig().checks)
+    # every risk has a rule that asks for certainty, so that too few records cannot pass
+    certain = {check.metric for check in GateConfig().checks if check.of == "high" and check.rule == "max"}
+    risks = {name for name in METRICS if name.endswith(("_risk", "_risk_rows", "_risk_windows"))}
+    assert risks - certain == {"attribute_inference_worst_risk"}
 
 
 def test_thresholds_change_one_rule_only():
     before = GateConfig()
-    after = before.with_thresholds({"marginal_fidelity": 0.9, "membership_auc_rows.high": 0.65})
-    changed = [(a, b) for a, b in zip(before.checks, after.checks) if a != b]
-    assert [(b.metric, b.of, b.threshold) for _, b in changed] == [
-        ("marginal_fidelity", "value", 0.9),
-        ("membership_auc_rows", "high", 0.65),
+    after = GateConfig(thresholds={"marginal_fidelity": 0.9, "membership_relative_risk_rows.high": 0.65})
+    changed = [b for a, b in zip(before.rules(), after.rules()) if a != b]
+    # the same bound has a `min` rule too, on a release that knows holdout: it stays
+    assert [(rule.metric, rule.of, rule.rule, rule.threshold) for rule in changed] == [
+        ("marginal_fidelity", "value", "min", 0.9),
+        ("membership_relative_risk_rows", "high", "max", 0.65),
     ]
-    with pytest.raises(ValueError, match="no rule 'membership_auc_rows'"):
-        before.with_thresholds({"membership_auc_rows": 0.6})
+    with pytest.raises(pydantic.ValidationError, match=r"no rule 'linkability_risk'.*'linkability_risk.low'"):
+        GateConfig(thresholds={"linkability_risk": 0.6})
 
 
-def test_config_survives_its_exec_property():
+def test_a_wide_interval_is_too_few_records_and_a_high_value_is_a_leak():
+    gate = GateConfig(
+        checks=(GateCheck(metric="linkability_risk", of="high", rule="max", threshold=0.1, reason="why"),)
+    )
+    seen = Evidence(0.0, 0.0, None, 400, 100, (40.0, 10.0), "rate")
+    wide = metric("linkability_risk", value=0.0, interval=interval(-0.2, 0.2), control=0.0, evidence=seen)
+    result = judge([wide], gate).checks[0]
+    assert result.outcome == "REFUSED_TOO_FEW_RECORDS" and not result.passed
+    # z^2 (1 - t) / t = 3.84 * 9 = 34.6 independent train records, 40 / 10 to one of holdout; there are 40 and
+    # 10: the records of holdout are 10 to one independent one
+    assert result.required == 90
+    assert "400 records of train and 100 of holdout" in result.reason and "REFUSED_TOO_FEW" in result.reason
+    leak = metric("linkability_risk", value=0.15, interval=interval(0.05, 0.2), control=0.0, evidence=seen)
+    assert judge([leak], gate).checks[0].outcome == "REFUSED"
+
+
+def test_config_survives_its_exec_property_and_refuses_unknown_secrets():
     dataset = DatasetConfig(features=(FeatureConfig(name="a"),), targets=("a",), interval_s=60)
-    config = ReleaseEvaluatorConfig(dataset=dataset, gate=VALUE, window_rows=8, seed=3)
+    gate = GateConfig(
+        thresholds={"linkability_risk.high": 0.3},
+        attacks=AttackConfig(window_rows=8, secrets=("a",), public_categories={"mode": ("sun",)}),
+    )
+    config = ReleaseEvaluatorConfig(dataset=dataset, gate=gate, seed=3)
     assert ReleaseEvaluatorConfig.from_exec_property(config.to_exec_property()) == config
+    unknown = GateConfig(attacks=AttackConfig(secrets=("b",)))
+    with pytest.raises(pydantic.ValidationError, match=r"gate.attacks.secrets: found 'b'; allowed: a"):
+        ReleaseEvaluatorConfig(dataset=dataset, gate=unknown)
 
 
 def test_wilson_interval_by_hand():

@@ -1,8 +1,6 @@
-"""Segments, chunks, windows, nearest neighbours, membership statistics: brute force and known answers."""
+"""Segments, chunks, windows, nearest neighbours, utility: brute force and known answers."""
 
 from __future__ import annotations
-
-import dataclasses
 
 import numpy as np
 import pandas as pd
@@ -10,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, f1_score
 
 from components.errors import UndefinedMetricError
-from components.release_evaluator.core import attacks, frames, privacy, records, replay, utility
+from components.release_evaluator.core import frames, records, utility
+from components.release_evaluator.core.attacks import base, replay
 from components.release_evaluator.core.frames import Columns, Encoder, chunk_ids, segment_ids, window_starts
 
 MINUTE = 60_000_000
@@ -121,6 +120,31 @@ def test_nearest_in_blocks_and_with_nothing_left(monkeypatch):
     assert np.isinf(records.nearest(some, some, some.chunk)[0]).all()
 
 
+def test_nearest_finds_copies_that_single_precision_cannot_tell_apart():
+    rng = np.random.default_rng(0)
+    points = 100 + 1e-3 * rng.normal(size=(400, 6))  # far from the origin, close to one another
+    some = records.make_records(points, np.zeros(400, int), np.arange(400), None, 1)
+    found = records.neighbours(some, some)
+    assert (found.distance == 0).all() and (found.position == np.arange(400)).all()
+
+
+def test_kth_neighbour_and_count_equal_brute_force():
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(300, 3))
+    chunk = np.arange(300) // 10
+    some = records.make_records(points, np.zeros(300, int), chunk, None, 1)
+    table = cdist(points, points)
+    table[chunk[:, None] == chunk[None, :]] = np.inf
+    found = records.neighbours(some, some, chunk, k=5, radius=np.full(300, 0.7))
+    np.testing.assert_allclose(found.kth, np.sort(table, axis=1)[:, 4], rtol=1e-4)
+    assert np.abs(found.count - (table <= 0.7).sum(axis=1)).max() <= 1
+    # candidates in any order
+    order = rng.permutation(300)
+    mixed = some.take(order)
+    again = records.neighbours(some, mixed, chunk)
+    np.testing.assert_allclose(again.distance, found.distance)
+
+
 def test_hashes_tell_order_and_nothing_else():
     one = records.make_records(np.zeros((4, 1)), np.zeros(4, int), np.zeros(4, int), None, 2)
     found = one.hashes(np.array([1, 2, 1, 2], np.uint64))
@@ -128,41 +152,6 @@ def test_hashes_tell_order_and_nothing_else():
     a = replay.row_hashes(simple([0, 1, 2], x=[0.1, np.float32(0.1), -0.0]))
     b = replay.row_hashes(simple([7], x=[0.0]))
     assert a[0] == a[1] and a[2] == b[0]
-
-
-@given(
-    st.lists(st.integers(0, 5), min_size=1, max_size=20), st.lists(st.integers(0, 5), min_size=1, max_size=20)
-)
-def test_auc_equals_sklearn_with_ties_half(members, others):
-    truth = [1] * len(members) + [0] * len(others)
-    expected = roc_auc_score(truth, members + others)
-    assert attacks.auc(np.array(members, float), np.array(others, float)) == pytest.approx(expected)
-
-
-def test_auc_bootstrap_covers_and_resamples_blocks():
-    rng = np.random.default_rng(0)
-    chunk = np.repeat(np.arange(20), 50)
-    level = rng.normal(size=(2, 20)).repeat(50, axis=1)  # all records of a block alike: 20 records, not 1000
-    wide = attacks.auc_draws(level[0], level[1], chunk, chunk, 300, rng).std()
-    narrow = attacks.auc_draws(*rng.normal(size=(2, 1000)), chunk, chunk, 300, rng).std()
-    assert wide > 4 * narrow
-    flags = chunk < 5
-    assert attacks.rate_draws(flags, chunk, 2000, rng).mean() == pytest.approx(0.25, abs=0.01)
-
-
-def test_balanced_share_does_not_depend_on_sizes():
-    # one win per ten records on both sides
-    share = attacks.balanced_share(np.array([40.0]), np.array([400.0]), np.array([10.0]), np.array([100.0]))
-    assert share == 0.5
-    assert attacks.balanced_share(np.array([5.0]), np.array([400.0]), np.array([0.0]), np.array([100.0])) == 1
-    assert attacks.balanced_share(np.array([0.0]), np.array([4.0]), np.array([0.0]), np.array([1.0])) == 0.5
-
-
-def test_replayed_needs_a_distinctive_record_and_a_close_match():
-    to_real = np.array([0.0, 1.0, 1.0, 50.0, 50.0])
-    to_synthetic = np.array([0.0, 0.1, 0.5, 2.0, 0.1])
-    # the outlier (50) counts only when met as closely as usual records (1) meet
-    assert privacy.replayed(to_synthetic, to_real, 1.0).tolist() == [False, True, False, False, True]
 
 
 def sides(train, holdout, synthetic, length=1, per_chunk=25):
@@ -177,66 +166,7 @@ def sides(train, holdout, synthetic, length=1, per_chunk=25):
         name: pd.util.hash_pandas_object(pd.DataFrame(points), index=False).to_numpy()
         for name, points in zip(("train", "holdout", "synthetic"), (train, holdout, synthetic))
     }
-    return privacy.Sides(*made, hashes)
-
-
-SAMPLING = privacy.Sampling(2000, 40_000, 200, 0.99)
-
-
-def test_exact_copies_of_repeated_rows_are_innocent():
-    rng = np.random.default_rng(0)
-    levels = rng.integers(0, 3, (1000, 1)).astype(float)  # three values only: all in every block
-    found = replay.exact_copies(sides(levels[:700], levels[700:], levels), SAMPLING, rng)
-    assert found.value == 0
-    unique = rng.normal(size=(1000, 2))
-    half = np.vstack([unique[:350], rng.normal(size=(350, 2))])
-    found = replay.exact_copies(sides(unique[:700], unique[700:], half), SAMPLING, rng)
-    assert found.value == 0.5 and found.control == 0 and found.interval.low == 0.5
-
-
-def test_a_single_memorised_block_does_not_pass_for_noise():
-    rng = np.random.default_rng(0)
-    unique = rng.normal(size=(1000, 2))
-    release = rng.normal(size=(1000, 2))
-    release[::20] = unique[3]  # one train row, 50 times
-    found = replay.exact_copies(sides(unique[:700], unique[700:], release), SAMPLING, rng)
-    assert found.interval.low == pytest.approx(0.05)
-
-
-def test_ties_of_the_distance_count_half():
-    rng = np.random.default_rng(0)
-    levels = rng.integers(0, 2, (1000, 3)).astype(float)
-    some = sides(levels[:800], levels[800:], levels)
-    near = privacy.from_synthetic(some, 1.0, SAMPLING, rng)
-    assert near.dcr_share.value == pytest.approx(0.5)
-    assert near.dcr_ratio.value == 1
-    real = privacy.from_real(some, SAMPLING, rng)
-    assert real.membership.value == 0.5 and real.calibrated.value == 0.5 and real.replay.value == 0
-
-
-def test_holdout_in_the_release_is_no_leak_of_train():
-    rng = np.random.default_rng(0)
-    points = rng.normal(size=(1000, 3))
-    some = sides(points[:700], points[700:], points[700:])
-    real = privacy.from_real(some, SAMPLING, rng)
-    near = privacy.from_synthetic(some, real.usual, SAMPLING, rng)
-    assert real.membership.value < 0.1 and near.dcr_share.value == 0 and near.near_copy.value < 0
-    assert near.dcr_ratio.value == 1  # holdout is met exactly
-
-
-def test_few_records_or_blocks_are_undefined():
-    rng = np.random.default_rng(0)
-    points = rng.normal(size=(1000, 2))
-    with pytest.raises(UndefinedMetricError, match="holdout has 50 records, needs at least 100"):
-        privacy.from_real(sides(points, points[:50], points), SAMPLING, rng)
-    with pytest.raises(UndefinedMetricError, match="train has 2 time blocks, needs at least 8"):
-        privacy.from_real(sides(points, points, points, per_chunk=500), SAMPLING, rng)
-    with pytest.raises(UndefinedMetricError, match="no feature varies"):
-        empty = sides(points, points, points)
-        parts = [
-            dataclasses.replace(part, points=part.points[:, :0]) for part in (empty.train, empty.holdout)
-        ]
-        privacy.Sides(*parts, empty.synthetic, {}).require_enough()
+    return base.Sides(*made, hashes)
 
 
 def test_next_step_error_of_a_predictable_series():
@@ -272,3 +202,15 @@ def test_label_utility_of_visible_anomalies():
     labels["holdout"] = np.zeros(2000, bool)
     with pytest.raises(UndefinedMetricError, match="holdout has 0 labelled"):
         utility.label(some.train, some.holdout, some.synthetic, labels, 100, 0.95, rng)
+
+
+def test_weighted_scores_equal_sklearn():
+    rng = np.random.default_rng(0)
+    truth, score = rng.random(200) < 0.3, np.round(rng.random(200), 1)  # with ties
+    weight = rng.integers(0, 3, (5, 200)).astype(float)
+    precision = utility.weighted_average_precision(truth, score, weight)
+    f1 = utility.weighted_f1(truth, score, weight)
+    for draw in range(5):
+        expected = average_precision_score(truth, score, sample_weight=weight[draw])
+        assert precision[draw] == pytest.approx(expected)
+        assert f1[draw] == pytest.approx(f1_score(truth, score >= 0.5, sample_weight=weight[draw]))
