@@ -24,14 +24,18 @@ RELEASE_FILES: Final = {
 #: Fields of one metric. No free text that is made at run time (`reason`), no lists of values.
 METRIC_FIELDS: Final = frozenset(
     {"name", "group", "status", "value", "direction", "range", "interval", "control", "n", "description"}
+    # the parts of a risk: success rates of attacks and numbers of records
+    | {"attack", "naive", "stand_in", "n_attack", "n_control"}
 )
-METRIC_STAYS: Final = frozenset({"reason"})
+METRIC_STAYS: Final = frozenset(
+    {"reason", "n_effective", "n_required", "worst", "thresholds", "verdict", "sentence"}
+)
 INTERVAL_FIELDS: Final = frozenset({"low", "high", "confidence", "method"})
 #: Fields of one check of the gate.
 CHECK_FIELDS: Final = frozenset(
     {"metric", "name", "passed", "value", "threshold", "rule", "direction", "status", "control"}
 )
-CHECK_STAYS: Final = frozenset({"reason"})
+CHECK_STAYS: Final = frozenset({"reason", "outcome", "required"})
 EVALUATION_FIELDS: Final = frozenset({"metrics", "gate", "verdict"})
 EVALUATION_STAYS: Final = frozenset({"n_train", "n_holdout", "n_synthetic", "seconds"})
 GATE_FIELDS: Final = frozenset({"verdict", "checks"})

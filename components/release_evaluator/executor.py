@@ -7,9 +7,10 @@ from typing import Any
 
 from components import executor_base, split_io
 from components.blessing import write_blessing
+from components.egress.schema import public_values
 from components.release_evaluator.config import ReleaseEvaluatorConfig
 from components.release_evaluator.core.evaluate import Evaluation, evaluate
-from components.schema_gen.curated import curated_categories
+from components.schema_gen.curated import curated_schema
 from components.tfx_shim import BaseExecutor
 
 EXAMPLES_KEY = "examples"
@@ -55,9 +56,8 @@ class Executor(BaseExecutor):
         previous = None
         if config.previous_synthetic_uri:
             previous = split_io.read_table(config.previous_synthetic_uri, "train", dataset=config.dataset)
-        public = {}
-        if config.dataset.schema_name:
-            public = curated_categories(config.dataset.schema_name)
+        name = config.dataset.schema_name
+        public = public_values(curated_schema(name)) if name else {}
         found = evaluate(tables["train"], tables["holdout"], released, config, previous, public)
         write_evaluation(evaluation.uri, found)
         write_blessing(blessing.uri, found.gate.verdict, found.gate.reasons)

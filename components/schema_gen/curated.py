@@ -45,23 +45,6 @@ def curated_schema(name: str) -> schema_pb2.Schema:
     return parse_schema(schema_text(name), f"schemas/{name}/{SCHEMA_FILE}")
 
 
-def curated_categories(name: str) -> dict[str, tuple[str, ...]]:
-    """The vocabularies that a curated schema names, by feature: reviewed, and published with this code.
-
-    Raises:
-      ConfigError: there is none of that name, or its text does not parse.
-    """
-    schema = curated_schema(name)
-    shared = {domain.name: tuple(domain.value) for domain in schema.string_domain}
-    found = {}
-    for feature in schema.feature:
-        if feature.domain:
-            found[feature.name] = shared.get(feature.domain, ())
-        elif feature.HasField("string_domain"):
-            found[feature.name] = tuple(feature.string_domain.value)
-    return found
-
-
 def parse_schema(text: str, place: str) -> schema_pb2.Schema:
     """Parses `schema.pbtxt`.
 

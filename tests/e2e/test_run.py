@@ -53,7 +53,7 @@ def make_fleet(folder: Path, **changes) -> Path:
 
 
 GATE = {
-    "metric": "exact_copy_excess_rows",
+    "metric": "exact_copy_risk_rows",
     "of": "value",
     "rule": "max",
     "threshold": 0.2,

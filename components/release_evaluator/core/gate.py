@@ -41,7 +41,7 @@ class CheckResult:
     passed: bool
     reason: str
     status: Status
-    outcome: Outcome
+    outcome: Outcome = "REFUSED_UNDEFINED"
     required: int | None = None
 
     def to_json(self) -> dict[str, Any]:

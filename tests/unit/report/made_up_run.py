@@ -357,15 +357,15 @@ def release_evaluation() -> dict[str, Any]:
         metric("acf_error", "fidelity", 0.0311, direction="lower", range=[0.0, 2.0]),
         metric("utility_ratio", "utility", 1.0624, range=[0.0, None]),
         metric("tstr_label_f1", "utility", None, **undefined),
-        metric("exact_copy_excess_rows", "privacy", 0.0, range=[None, 1.0], control=0.0),
-        metric("membership_auc_windows", "privacy", 0.51, interval=interval, control=0.5),
-        metric("rare_window_replay_excess", "privacy", None, **gone),
+        metric("exact_copy_risk_rows", "privacy", 0.0, range=[None, 1.0], control=0.0),
+        metric("membership_trained_risk_windows", "privacy", 0.51, interval=interval, control=0.5),
+        metric("rare_window_replay_risk", "privacy", None, **gone),
     ]
     checks = [
         ("marginal_fidelity", "value >= 0.8", 0.9412, 0.8),
-        ("exact_copy_excess_rows", "value <= 0.01", 0.0, 0.01),
-        ("membership_auc_windows", "high bound <= 0.6", 0.531, 0.6),
-        ("rare_window_replay_excess", "value <= 0.05", None, 0.05),
+        ("exact_copy_risk_rows", "value <= 0.01", 0.0, 0.01),
+        ("membership_trained_risk_windows", "high bound <= 0.6", 0.531, 0.6),
+        ("rare_window_replay_risk", "value <= 0.05", None, 0.05),
     ]
     return {
         "metrics": metrics,

@@ -70,12 +70,12 @@ def test_scenarios_keep_their_order_and_their_intervals(make_run: MakeRun) -> No
 
 def test_evidence_joins_metric_and_gate(make_run: MakeRun) -> None:
     rows = {row.name: row for row in region(collect(make_run().run_dir), "eu-west").quality.content.evidence}
-    membership = rows["membership_auc_windows"]
+    membership = rows["membership_trained_risk_windows"]
     assert membership.family == "privacy"
     assert (membership.value, membership.control) == (0.51, 0.5)
     assert (membership.interval.lo, membership.interval.hi) == (0.489, 0.531)
     assert [(check.rule, check.passed) for check in membership.checks] == [("high bound <= 0.6", True)]
-    assert rows["exact_copy_excess_rows"].range == (None, 1.0)
+    assert rows["exact_copy_risk_rows"].range == (None, 1.0)
     assert rows["tstr_label_f1"].value is None and rows["tstr_label_f1"].status == "UNDEFINED"
     assert rows["pairwise_fidelity"].checks == ()
 
@@ -242,14 +242,14 @@ def test_refused_and_missing_releases_are_named(make_run: MakeRun) -> None:
 def test_a_negative_gate_gives_its_reasons(make_run: MakeRun) -> None:
     run = make_run()
     path = run.file("eu-west", "ReleaseEvaluator", "blessing", "verdict.json")
-    path.write_text(json.dumps({"verdict": "NOT_BLESSED", "reasons": ["exact_copy_excess_rows: value 0.9"]}))
+    path.write_text(json.dumps({"verdict": "NOT_BLESSED", "reasons": ["exact_copy_risk_rows: value 0.9"]}))
     push = run.file("eu-west", "Pusher", "pushed", "push.json")
     push.write_text(json.dumps({"pushed": False, "reason": "NOT_BLESSED", "rows": 0}))
     run.state["exit_status"] = 1
     report = collect(run.save())
     assert report.verdict.tone == "bad"
     assert report.verdict.details == (
-        "The release of eu-west was not blessed: exact_copy_excess_rows: value …",
+        "The release of eu-west was not blessed: exact_copy_risk_rows: value …",
     )
 
 

@@ -93,7 +93,7 @@ def test_page_shows_the_table_and_the_evidence(whole_page: str) -> None:
         "0.760 to 0.820",
         "9 of 11",
         "5,000 rows, 330 of them anomalous in 11 events",
-        "membership auc windows",
+        "membership trained risk windows",
         "high bound ≤ 0.6",
         "there is no labelled window to replay",
         "20,160 rows read, 20,151 kept, 9 quarantined. Columns not stored: operator_email.",
