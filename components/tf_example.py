@@ -1,4 +1,4 @@
-"""tf.Example to and from Arrow, a column at a time, and the same bytes every time.
+"""Arrow to tf.Example, a column at a time, and the same bytes every time.
 
 `tfx_bsl`'s encoder writes the features of a row in the order of a C++ hash map, which changes from
 run to run; release digests need equal bytes for equal rows. So rows are laid out here in protobuf's
@@ -6,16 +6,14 @@ deterministic form (map keys sorted, minimal varints), byte for byte what
 `Example.SerializeToString(deterministic=True)` gives. A missing value is a feature without a kind,
 as `tfx_bsl` writes it.
 
-`decode` reads rows that share one order of features, which is what `encode_framed` writes, thirty
-times faster than `tfx_bsl`; anything else it hands to `tfx_bsl`'s decoder.
+The way back is `tf_example_decode`.
 
 Source: tensorflow/core/example/{example,feature}.proto; protobuf.dev/programming-guides/encoding.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,11 +22,7 @@ import pyarrow.compute as pc
 
 from components import tfrecord
 from components.errors import DataError
-
-#: Field numbers in `Feature`, as wire tags (number << 3 | 2).
-_BYTES, _FLOAT, _INT = 0x0A, 0x12, 0x1A
-_ENTRY, _KEY, _VALUE = 0x0A, 0x0A, 0x12
-_VARINT_BYTES = 10
+from components.tf_example_wire import BYTES, ENTRY, FLOAT, INT, KEY, VALUE, varint, varint_widths
 
 
 def to_example_type(name: str, column: pa.Array) -> pa.Array:
@@ -63,9 +57,6 @@ def _is_text(kind: pa.DataType) -> bool:
     return any(check(kind) for check in text)
 
 
-# --- encoding --------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class _Column:
     """One column ready to be laid out.
@@ -87,13 +78,11 @@ class _Column:
         if size < 0:
             feature = b""
         else:
-            inner = b"\x0a" + _varint(size)
-            feature = bytes([self.tag]) + _varint(len(inner) + size) + inner
+            inner = b"\x0a" + varint(size)
+            feature = bytes([self.tag]) + varint(len(inner) + size) + inner
         length = len(feature) + max(size, 0)
-        body = (
-            bytes([_KEY]) + _varint(len(self.name)) + self.name + bytes([_VALUE]) + _varint(length) + feature
-        )
-        return bytes([_ENTRY]) + _varint(len(body) + max(size, 0)) + body
+        body = bytes([KEY]) + varint(len(self.name)) + self.name + bytes([VALUE]) + varint(length) + feature
+        return bytes([ENTRY]) + varint(len(body) + max(size, 0)) + body
 
 
 def encode_framed(batch: pa.RecordBatch) -> bytes:
@@ -123,7 +112,7 @@ def encode_framed(batch: pa.RecordBatch) -> bytes:
 def _lay_out(
     lengths: np.ndarray, layouts: list[tuple[_Column, list[tuple[int, bytes]], np.ndarray]]
 ) -> bytes:
-    heads = {int(n): bytes([_ENTRY]) + _varint(int(n)) for n in np.unique(lengths)}
+    heads = {int(n): bytes([ENTRY]) + varint(int(n)) for n in np.unique(lengths)}
     totals = lengths + _by_size(lengths, {n: len(head) for n, head in heads.items()})
     starts = np.concatenate([[0], np.cumsum(totals + tfrecord.HEADER_BYTES + tfrecord.FOOTER_BYTES)])
     out = np.empty(starts[-1], dtype=np.uint8)
@@ -165,12 +154,12 @@ def _column(name: str, array: pa.Array) -> _Column:
     key = name.encode()
     if pa.types.is_floating(values.type):
         raw = values.fill_null(0.0).to_numpy(zero_copy_only=False).astype("<f4").view(np.uint8).reshape(-1, 4)
-        return _Column(key, _FLOAT, np.where(valid, 4, -1), lambda rows, size: _rows(raw, rows))
+        return _Column(key, FLOAT, np.where(valid, 4, -1), lambda rows, size: _rows(raw, rows))
     if pa.types.is_integer(values.type):
         numbers = values.fill_null(0).to_numpy(zero_copy_only=False).view(np.uint64)
-        widths = _varint_widths(numbers)
+        widths = varint_widths(numbers)
         return _Column(
-            key, _INT, np.where(valid, widths, -1), lambda rows, size: _varints(_rows(numbers, rows), size)
+            key, INT, np.where(valid, widths, -1), lambda rows, size: _varints(_rows(numbers, rows), size)
         )
     values = pa.concat_arrays([values.fill_null(b"")])  # a slice's offsets would be those of its parent
     offsets = np.frombuffer(values.buffers()[1], dtype=np.int32)[
@@ -179,7 +168,7 @@ def _column(name: str, array: pa.Array) -> _Column:
     data = np.frombuffer(values.buffers()[2] or b"", dtype=np.uint8)
     return _Column(
         key,
-        _BYTES,
+        BYTES,
         np.where(valid, np.diff(offsets), -1),
         lambda rows, size: data[offsets[:-1][rows].astype(np.int64)[:, None] + np.arange(size)],
     )
@@ -195,231 +184,9 @@ def _by_size(sizes: np.ndarray, table: dict[int, int]) -> np.ndarray:
     return np.array([table[int(key)] for key in keys])[np.searchsorted(keys, sizes)]
 
 
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
-def _varint_widths(numbers: np.ndarray) -> np.ndarray:
-    """Bytes of each number as a minimal varint, 1 to 10. Shape [row]."""
-    widths = np.ones(len(numbers), dtype=np.int64)
-    for byte in range(1, _VARINT_BYTES):
-        widths += numbers >> np.uint64(7 * byte) != 0
-    return widths
-
-
 def _varints(numbers: np.ndarray, size: int) -> np.ndarray:
     """Numbers that all take `size` bytes, as varints. Shape [row, size]."""
     shifts = np.arange(size, dtype=np.uint64) * np.uint64(7)
     out = ((numbers[:, None] >> shifts) & np.uint64(0x7F)).astype(np.uint8)
     out[:, :-1] |= 0x80
     return out
-
-
-# --- decoding --------------------------------------------------------------------------------------
-
-
-class _NotUniform(Exception):
-    """The rows do not share one order of features; tfx_bsl's decoder takes them."""
-
-
-class _Rows:
-    """Rows read in step: one cursor a row, or one for all while they agree."""
-
-    def __init__(self, records: Sequence[bytes]) -> None:
-        self.count = len(records)
-        lengths = np.fromiter(map(len, records), dtype=np.int64, count=self.count)
-        # A few spare bytes let every row look ahead without a bounds check.
-        self._data = np.frombuffer(b"".join(records) + bytes(64), dtype=np.uint8)
-        self._starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-        self._ends = self._starts + lengths
-        self._width = int(lengths[0]) if (lengths == lengths[0]).all() else 0
-        #: Cursor: an int relative to every row's start, or absolute positions. Shape [row].
-        self.position: int | np.ndarray = 0 if self._width else self._starts.copy()
-
-    def spread(self) -> np.ndarray:
-        """Makes the cursors independent; returns them."""
-        if isinstance(self.position, int):
-            self.position = self._starts + self.position
-        return self.position
-
-    def look(self, width: int) -> np.ndarray:
-        """The next bytes of each row. Shape [row, width]."""
-        if isinstance(self.position, int):
-            if self.position + width > self._width:
-                raise _NotUniform
-            table = self._data[: self.count * self._width].reshape(self.count, self._width)
-            return table[:, self.position : self.position + width]
-        if (self.position + width > len(self._data)).any():
-            raise _NotUniform
-        return self._data[self.position[:, None] + np.arange(width)]
-
-    def expect(self, constant: bytes) -> None:
-        """Steps over bytes that must be these in every row."""
-        if not (self.look(len(constant)) == np.frombuffer(constant, dtype=np.uint8)).all():
-            raise _NotUniform
-        self.position = self.position + len(constant)
-
-    def varint(self) -> int | np.ndarray:
-        """A length of at most three bytes: one int where all rows agree, else shape [row]."""
-        head = self.look(1)[:, 0]
-        if head[0] < 0x80 and (head == head[0]).all():
-            self.position = self.position + 1
-            return int(head[0])
-        self.spread()
-        head = self.look(3).astype(np.int64)
-        more = head >= 0x80
-        if (more[:, 0] & more[:, 1] & more[:, 2]).any():
-            raise _NotUniform
-        second, third = more[:, 0], more[:, 0] & more[:, 1]
-        self.position = self.position + 1 + second + third
-        value = (head[:, 0] & 0x7F) + second * ((head[:, 1] & 0x7F) << 7) + third * (head[:, 2] << 14)
-        return int(value[0]) if (value == value[0]).all() else value
-
-    def remaining(self) -> int | np.ndarray:
-        """Bytes from the cursor to the end of each row."""
-        return self._width - self.position if isinstance(self.position, int) else self._ends - self.position
-
-    def ragged(self, sizes: np.ndarray) -> pa.Array:
-        """The next `sizes[row]` bytes of each row, as binary; does not move the cursor."""
-        starts = self._starts + self.position if isinstance(self.position, int) else self.position
-        offsets = np.concatenate([[0], np.cumsum(sizes)])
-        if (starts + sizes > len(self._data)).any():
-            raise _NotUniform
-        index = np.repeat(starts - offsets[:-1], sizes) + np.arange(offsets[-1])
-        buffers = [None, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(self._data[index])]
-        return pa.Array.from_buffers(pa.binary(), self.count, buffers)
-
-    def subset(self, chosen: np.ndarray) -> _Rows:
-        """Some of the rows, over the same bytes. `chosen`: shape [row], bool."""
-        part = copy.copy(self)
-        part.position = self.spread()[chosen]
-        part.count, part._width = int(chosen.sum()), 0
-        part._starts, part._ends = self._starts[chosen], self._ends[chosen]
-        return part
-
-
-def decode_uniform(records: Sequence[bytes]) -> dict[str, pa.Array] | None:
-    """Decodes rows whose features all come in the first row's order, at most one value each.
-
-    Args:
-      records: Serialised tf.Examples, at least one.
-
-    Returns:
-      Flat columns (float32, int64, binary; null type where every row is missing), or None where the
-      rows are of another form, valid or not: a general decoder must look at them.
-    """
-    names = _feature_names(records[0])
-    if not names:
-        return None
-    rows = _Rows(records)
-    columns = {}
-    try:
-        rows.expect(bytes([_ENTRY]))
-        _require(rows.varint() == rows.remaining())
-        for name in names:
-            columns[name.decode()] = _decode_feature(rows, name)
-        _require(rows.remaining() == 0)
-    except (_NotUniform, UnicodeDecodeError):
-        return None
-    return columns
-
-
-def _require(condition: bool | np.ndarray) -> None:
-    if not np.all(condition):
-        raise _NotUniform
-
-
-def _decode_feature(rows: _Rows, name: bytes) -> pa.Array:
-    rows.expect(bytes([_ENTRY]))
-    entry = rows.varint()
-    before = bytes([_KEY]) + _varint(len(name)) + name + bytes([_VALUE])
-    rows.expect(before)
-    length = rows.varint()
-    _require(entry == len(before) + _widths(length) + length)
-    if isinstance(length, int):
-        return pa.nulls(rows.count) if length == 0 else _decode_value(rows, length)
-    present = length > 0
-    if present.all():
-        return _decode_value(rows, length)
-    part = rows.subset(present)
-    values = _decode_value(part, length[present])
-    rows.spread()[present] = part.spread()
-    return values.take(pa.array(np.cumsum(present) - 1, mask=~present))
-
-
-def _decode_value(rows: _Rows, length: int | np.ndarray) -> pa.Array:
-    """The value of each row, at the cursor: the `Feature` of so many bytes that holds it."""
-    tags = rows.look(1)[:, 0]
-    tag = int(tags[0])
-    _require(tag in (_BYTES, _FLOAT, _INT))
-    rows.expect(bytes([tag]))
-    outer = rows.varint()
-    _require(length == 1 + _widths(outer) + outer)
-    rows.expect(b"\x0a")
-    size = rows.varint()
-    _require(outer == 1 + _widths(size) + size)
-    sizes = np.full(rows.count, size)
-    if tag == _FLOAT:
-        _require(size == 4)
-        array = pa.array(np.ascontiguousarray(rows.look(4)).view("<f4")[:, 0])
-    elif tag == _INT:
-        _require((sizes > 0) & (sizes <= _VARINT_BYTES))
-        array = pa.array(_decode_varints(rows.look(int(sizes.max())), sizes))
-    else:
-        array = rows.ragged(sizes)
-    rows.position = rows.position + size
-    return array
-
-
-def _decode_varints(raw: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """One varint a row, of `sizes[row]` bytes. Shape [row], int64."""
-    value = np.zeros(len(raw), dtype=np.uint64)
-    for byte in range(raw.shape[1]):
-        inside = byte < sizes
-        more = raw[:, byte] >= 0x80
-        _require(~inside | (more == (byte < sizes - 1)))  # else several numbers, or one cut short
-        part = (raw[:, byte] & 0x7F).astype(np.uint64) << np.uint64(7 * byte)
-        value |= np.where(inside, part, np.uint64(0))
-    return value.view(np.int64)
-
-
-def _widths(length: int | np.ndarray) -> int | np.ndarray:
-    """Bytes of a length as a varint."""
-    return len(_varint(length)) if isinstance(length, int) else _varint_widths(length.astype(np.uint64))
-
-
-def _feature_names(record: bytes) -> list[bytes] | None:
-    """Keys of one tf.Example in their order, or None where its form is another."""
-    try:
-        tag, end, position = record[0], *_read_varint(record, 1)
-        if tag != _ENTRY or position + end != len(record):
-            return None
-        names = []
-        while position < len(record):
-            if record[position] != _ENTRY:
-                return None
-            length, start = _read_varint(record, position + 1)
-            if record[start] != _KEY:
-                return None
-            key, begin = _read_varint(record, start + 1)
-            names.append(record[begin : begin + key])
-            position = start + length
-        return names if len(set(names)) == len(names) and position == len(record) else None
-    except IndexError:
-        return None
-
-
-def _read_varint(data: bytes, position: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-        shift += 7

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder, RecordBatchToExamplesEncoder
 
-from components import split_io, tf_example, tfrecord
+from components import flat_batches, split_io, tf_example, tf_example_decode, tfrecord
 from components.dataset import DatasetConfig, FeatureConfig
 from components.errors import DataError
 
@@ -111,7 +111,7 @@ def test_rows_of_another_form_are_left_to_the_general_decoder() -> None:
         return encoder.encode(pa.RecordBatch.from_arrays(arrays, list(columns)))[0]
 
     one = encode(n=[1])
-    assert tf_example.decode_uniform([one, one]) is not None
+    assert tf_example_decode.decode_uniform([one, one]) is not None
     for other in (
         encode(n=[1, 2]),
         encode(n=[300, 2]),
@@ -120,10 +120,10 @@ def test_rows_of_another_form_are_left_to_the_general_decoder() -> None:
         one + encode(x=[1.0]),
         one[:1] + bytes([one[1] + 1]) + one[2:],
     ):
-        assert tf_example.decode_uniform([one, other]) is None
+        assert tf_example_decode.decode_uniform([one, other]) is None
     both = pa.RecordBatch.from_arrays([pa.array([1]), pa.array([1.0])], ["n", "x"])
     longer = tf_example.encode_framed(both)[12:-4]
-    assert tf_example.decode_uniform([one, longer]) is None
+    assert tf_example_decode.decode_uniform([one, longer]) is None
     assert split_io.decode_records([one, longer], "here")["x"].to_pylist() == [None, 1.0]
     with pytest.raises(DataError, match="column 'n': 1 rows hold several values"):
         split_io.decode_records([one, encode(n=[1, 2])], "here")
@@ -368,7 +368,7 @@ def test_any_column_survives_and_tfx_bsl_agrees(column: pa.Array, name: str) -> 
         length = int.from_bytes(framed[position : position + 8], "little")
         records.append(framed[position + 12 : position + 12 + length])
         position += length + 16
-    uniform = tf_example.decode_uniform(records)
+    uniform = tf_example_decode.decode_uniform(records)
     assert uniform is not None
     general = split_io.flatten_batch(ExamplesToRecordBatchDecoder().DecodeBatch(records), batch.schema)
     assert general.column(0).equals(column)
@@ -384,11 +384,11 @@ def test_damaged_examples_never_decode_to_something_else(data: st.DataObject) ->
     record = bytearray(framed[12 : 12 + length])
     record[data.draw(st.integers(0, length - 1))] ^= 1 << data.draw(st.integers(0, 7))
     damaged = bytes(record)
-    uniform = tf_example.decode_uniform([damaged])
+    uniform = tf_example_decode.decode_uniform([damaged])
     if uniform is not None:  # then it is a valid example, and both decoders must say the same
         general = ExamplesToRecordBatchDecoder().DecodeBatch([damaged])
         for name, values in uniform.items():
             column = general.column(general.schema.get_field_index(name))
-            assert split_io._flatten(name, column).to_pylist() == pytest.approx(
+            assert flat_batches.flatten_column(name, column).to_pylist() == pytest.approx(
                 values.to_pylist(), nan_ok=True
             )
