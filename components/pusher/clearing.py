@@ -53,7 +53,7 @@ def open_desk(config: PusherConfig, model: Path | None, evaluation: Path | None)
 
 
 def with_privacy_loss(config: PusherConfig, model: Path | None) -> PusherConfig:
-    """The configuration with the model's own loss in it, for the manifest, where there is a budget.
+    """The configuration with the model's own loss in it, for the manifest, where it has none and a budget.
 
     It is the loss of this model alone, so that the same release has the same content whatever was
     released before it; the sum over releases stays in the ledger.
@@ -61,6 +61,8 @@ def with_privacy_loss(config: PusherConfig, model: Path | None) -> PusherConfig:
     Raises:
       DataError: the model does not say what it cost.
     """
+    if config.privacy is not None:
+        return config  # the synthesizer's own words
     ledger = open_ledger(config.governance) if config.governance else None
     budget = ledger.state().budget if ledger is not None else None
     if ledger is None or budget is None:
