@@ -131,6 +131,14 @@ def merge_releases(config: MergeGenConfig, resolution: Resolution, output: Path)
     Raises:
       DataError: the exchange cannot be read, or `output` cannot be written.
     """
+    try:
+        return _merge(config, resolution, output)
+    except OSError as error:  # of this machine's disk: the exchange's own have a message already
+        why = (error.strerror or str(error)).lower()
+        raise DataError(f"merge: {why}. Free space or mend the disk, then run again.") from error
+
+
+def _merge(config: MergeGenConfig, resolution: Resolution, output: Path) -> MergeResult:
     store = open_store(config.exchange_uri, options=config.storage)
     memory_store = open_memory(config)
     memory = load_memory(memory_store)

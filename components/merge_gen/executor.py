@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from components.errors import DataError
 from components.executor_base import read_config, single_artifact, write_json
 from components.merge_gen.config import MergeGenConfig
 from components.merge_gen.core import merge_releases
@@ -37,11 +36,7 @@ class Executor(BaseExecutor):
             resolution = Resolution.from_exec_property(pinned)
         else:
             resolution = resolve_releases(config)
-        try:
-            result = merge_releases(config, resolution, Path(examples.uri))
-        except OSError as error:
-            why = (error.strerror or str(error)).lower()
-            raise DataError(f"merge: {why}. Free space or mend the disk, then run again.") from error
+        result = merge_releases(config, resolution, Path(examples.uri))
         write_json(Path(report.uri) / "merge.json", result.to_json())
         result.require_quorum()
         examples.split_names = artifact_utils.encode_split_names([item.locale for item in result.accepted])
