@@ -63,7 +63,7 @@ def previous_release(root: Path, locale: str, span: int) -> tuple[str, str]:
     Only what was pushed counts, and only what is still there: the gate looks for links between releases.
     """
     best: tuple[int, str] | None = None
-    for section in _sections(root, locale):
+    for section in sections(root, locale):
         components = {component["id"]: component.get("outputs", {}) for component in section["components"]}
         uri = components.get("SyntheticGen", {}).get("synthetic")
         push = Path(components.get("Pusher", {}).get("pushed", "")) / "push.json"

@@ -21,6 +21,7 @@ from typing import Any
 from components.errors import ConfigError, DataError, ReleaseError, list_briefly
 from components.executor_base import write_atomically
 from components.governance.config import REJECTED, WAITING, GovernanceConfig
+from components.governance.core import anchors
 from components.governance.core import summary as summaries
 from components.governance.core.audit import AuditLog
 from components.governance.core.audit_state import (
@@ -100,6 +101,7 @@ class ClearanceDesk:
             yield self._answer
             return
         audit = open_audit_log(self._config) if self._config.policy else None
+        self._check_against_published(self._config, audit)
         if audit is not None:
             self._answer = self._ask_people(self._config, audit, manifest)
         if not self._answer.refusal:
@@ -156,6 +158,18 @@ class ClearanceDesk:
         count = f"{len(approvals)} of {required}"
         next_step = "isthmus request" if found.status == "pending" else "isthmus approve"
         return Answer(f"{WAITING} ({count}); next: `{next_step}` in locale {config.locale}", WAITING)
+
+    def _check_against_published(self, config: GovernanceConfig, audit: AuditLog | None) -> None:
+        """Refuses logs that were put back to a state from before what is published."""
+        if self._store is None:
+            return
+        keys = [load_public_key(text) for text in config.trusted_keys]
+        releases = list(anchors.own_releases(self._store, config.locale, keys))
+        ledger = open_ledger(config)
+        if ledger is not None:
+            anchors.check_ledger(releases, ledger.state(), ledger.place)
+        if audit is not None:
+            anchors.check_audit(releases, audit.chain.read(), audit.place)
 
     def _present(self, config: GovernanceConfig, audit: AuditLog, manifest: Manifest) -> ReleaseState:
         """Writes what approvers are shown, and notes that the release waits."""

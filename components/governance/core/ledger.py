@@ -182,7 +182,7 @@ class Ledger:
     ) -> Reservation:
         budget = state.budget
         if budget is None:
-            raise DataError(f"{self.place}: not opened; `isthmus run` opens it with the configured budget.")
+            raise DataError(f"{self.place}: not opened; `isthmus run` or `isthmus budget --change` does so.")
         if (cost.unit, cost.neighboring_relation) != (budget.unit, budget.neighboring_relation):
             raise DataError(
                 f"{self.place}: the cost is per {cost.unit} ({cost.neighboring_relation}), the budget per "

@@ -7,6 +7,8 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -135,10 +137,12 @@ def test_an_edit_that_mends_every_digest_is_found_by_its_signatures(chain: Chain
 
 
 def test_an_entry_of_another_history_by_the_same_key_is_found(
-    chain: Chain, key: PrivateKey, tmp_path: Path
+    key: PrivateKey, tmp_path: Path, monkeypatch
 ) -> None:
     # Signed by the right key, with the right number: only the digest that the next entry carries tells.
-    other = make(tmp_path / "other", key)
+    monkeypatch.setattr(chain_module, "utc_now", lambda: "2026-01-01T00:00:00Z")
+    chain, other = make(tmp_path, key), make(tmp_path / "other", key)
+    add(chain, key, 1, 2, 3)
     add(other, key, 1, 7, 3)
     ours, theirs = lines(chain), lines(other)
     chain.path.write_bytes(ours[0] + theirs[1] + ours[2])
@@ -259,3 +263,53 @@ def test_two_processes_at_once_lose_no_entry(tmp_path: Path) -> None:
     assert [worker.exitcode for worker in workers] == [0, 0]
     numbers = sorted(entry.body["number"] for entry in make(tmp_path, key).read())
     assert numbers == [*range(10), *range(100, 110)]
+
+
+def _append_and_die(chain: Chain, key: PrivateKey, fatal: int) -> None:
+    """Appends one entry in this process, and is killed before or after the `fatal`-th call that writes."""
+    calls = 0
+
+    def tick() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def watched(function):
+        def call(*arguments, **options):
+            tick()
+            result = function(*arguments, **options)
+            tick()
+            return result
+
+        return call
+
+    for owner, name in (
+        (os, "fsync"),
+        (os, "fdopen"),
+        (tempfile, "mkstemp"),
+        (Path, "replace"),
+        (Path, "open"),
+    ):
+        setattr(owner, name, watched(getattr(owner, name)))
+    with chain.locked() as entries:
+        chain.append(entries, "note", {"number": len(entries) + 1}, key)
+    os._exit(0)
+
+
+def test_a_kill_at_any_point_of_an_append_leaves_a_log_that_goes_on(tmp_path: Path, key: PrivateKey) -> None:
+    chain, points, acknowledged = make(tmp_path, key), 0, False
+    while not acknowledged:
+        before = len(chain.read())
+        points += 1
+        child = os.fork()
+        if child == 0:
+            _append_and_die(chain, key, points)
+        acknowledged = os.waitpid(child, 0)[1] == 0
+        # Nothing that was there is lost; what was cut off in the middle is there whole or not at all.
+        after = len(chain.read())
+        assert after in (before, before + 1)
+        assert after == before + 1 or not acknowledged
+        add(chain, key, 0)
+        assert len(chain.read()) == after + 1
+    assert points > 10

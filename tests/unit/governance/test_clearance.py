@@ -266,3 +266,24 @@ def test_the_signing_key_is_needed_only_where_something_is_asked(make_region, tm
         region.push()
     with pytest.raises(ConfigError):
         load_private_key(SecretRef(file=str(tmp_path / "key")))
+
+
+def test_logs_that_were_put_back_publish_nothing_more(make_region, people):
+    region = make_region(approvals=1, budget=0.6)
+    chains = (region.ledger.chain, region.audit.chain)
+    model = region.train()
+    region.push(model)
+    (digest,) = region.audit.state().releases
+    region.audit.request(people.scientist, digest)
+    old = {path: path.read_bytes() for chain in chains for path in (chain.path, chain.head_path)}
+    region.audit.decide(people.approver, digest, "approve")
+    region.push(model)
+    now = {path: path.read_bytes() for path in old}
+    for chain, words in zip(chains, ("the ledger does not count", "the log does not have"), strict=True):
+        for path in (chain.path, chain.head_path):
+            path.write_bytes(old[path])
+        with pytest.raises(ChainError, match=words):
+            region.push(model, rows=30)
+        for path, content in now.items():
+            path.write_bytes(content)
+    assert region.push(model, rows=30)["outcome"] == "waiting for approval"
