@@ -82,6 +82,7 @@ def run_record(record: Mapping[str, Any]) -> dict[str, Any]:
       InternalError: it holds another field.
     """
     _known(record, lists.RUN_FIELDS, "run.json")
+    _known(record.get("versions") or {}, lists.VERSIONS, "run.json (versions)")
     for section in [*record.get("locales", {}).values(), record.get("central") or {}]:
         _known(section, lists.SECTION_FIELDS, "a section of run.json")
         for item in section.get("components", ()):

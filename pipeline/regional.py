@@ -7,12 +7,14 @@ validated rows.
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 
 from components.example_gen.component import ExampleGen
+from components.example_gen.core.pii import with_key_ids
 from components.example_gen.core.spans import resolve_sources
 from components.example_validator.component import ExampleValidator
 from components.governance.config import LedgerAccess
@@ -43,6 +45,9 @@ def build(deployment: Deployment, locale: str, *, stage: str = "merge", small: b
       DataError: the locale's source or span does not exist.
     """
     configs = regional_configs(deployment, locale, small=small)
+    keyed = with_key_ids(configs.example_gen.pii)
+    source = configs.example_gen.model_copy(update={"pii": keyed})
+    configs = dataclasses.replace(configs, example_gen=source)
     section = deployment.locale(locale)
     patterns = [source.pattern for source in configs.example_gen.sources]
     span, _, fingerprint = resolve_sources(patterns, section.span)

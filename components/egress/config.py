@@ -22,7 +22,8 @@ class EgressConfig(ComponentConfig):
         published before any row was seen; `withheld`: none. Domains found in real rows never leave.
       statistics: `synthetic`: the statistics of the released rows go with them; `withheld`: none.
       evaluation: `listed`: the listed fields of the evaluation; `withheld`: the verdicts alone.
-      min_supporters: A category that no public list names leaves only if so many real supporters have it.
+      min_supporters: A category that no public list names leaves only if so many real supporters have it; a
+        number that fewer real rows have is not repeated digit by digit.
       supporters: What counts as one: a real training `rows`, or a `series` (device, person) with any.
       rare_categories: What becomes of a category with too few. `other`: its rows say "other" instead;
         `refuse`: nothing is released.

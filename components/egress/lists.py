@@ -125,6 +125,22 @@ RUN_FIELDS: Final = frozenset(
         "words",
     }
 )
+#: Packages whose versions `run.json` names.
+VERSIONS: Final = frozenset(
+    {
+        "isthmus",
+        "python",
+        "tfx",
+        "tensorflow",
+        "tensorflow-data-validation",
+        "tensorflow-transform",
+        "apache-beam",
+        "prophet",
+        "scikit-learn",
+        "pyarrow",
+        "numpy",
+    }
+)
 #: What a worker may say of its progress while it runs.
 PROGRESS_STAGES: Final = frozenset({"training", "forecasting", "fitting", "sampling", "evaluating"})
 #: `push.json`, as `isthmus status` and `lineage` show it.

@@ -85,6 +85,8 @@ class PiiRule(ComponentConfig):
 
     Attributes:
       column: Name in the data set (after `rename`).
+      declare: `not_personal`, instead of an action: a person looked at the column and found no identifier,
+        whatever its values look like. It is stored as it is.
       action: `drop`: not stored. `redact`: text becomes "REDACTED", numbers become missing.
         `generalise`: numbers to the lower edge of a bucket of `width`, text by `mapping`.
         `pseudonymise`: keyed HMAC-SHA-256 of the text, as hexadecimal.
@@ -92,20 +94,30 @@ class PiiRule(ComponentConfig):
       mapping: Text -> its general form; what it does not name becomes `otherwise`.
       otherwise: General form of every other text.
       key: Where the HMAC key is; never the key itself.
+      key_id: Of the key when the run was planned, filled in by the runner; another key is another input.
+      old_key: The key before, during a rotation: ExampleGen then writes which old pseudonym became which
+        new one, in the region, so that earlier spans can be joined.
       hex_digits: Length of a pseudonym. 16 digits are 64 bits: a collision among a million
         identifiers has probability 3e-8.
     """
 
     column: str = pydantic.Field(min_length=1)
-    action: PiiAction
+    action: PiiAction | None = None
+    declare: Literal["not_personal"] | None = None
     width: float | None = pydantic.Field(default=None, gt=0)
     mapping: dict[str, str] | None = None
     otherwise: str = "other"
     key: SecretRef | None = None
+    key_id: str = ""
+    old_key: SecretRef | None = None
     hex_digits: int = pydantic.Field(default=16, ge=8, le=64)
 
     @pydantic.model_validator(mode="after")
     def _check_parts(self) -> PiiRule:
+        if (self.action is None) == (self.declare is None):
+            raise ValueError(f"pii '{self.column}': give either an action or 'declare: not_personal'")
+        if self.old_key is not None and self.action != "pseudonymise":
+            raise ValueError(f"pii '{self.column}': 'old_key' belongs to action pseudonymise")
         if self.action == "generalise" and (self.width is None) == (self.mapping is None):
             raise ValueError(f"pii '{self.column}': generalise needs exactly one of 'width' and 'mapping'")
         if self.action != "generalise" and (self.width is not None or self.mapping is not None):
@@ -164,6 +176,7 @@ class ExampleGenConfig(ComponentConfig):
       dataset: The columns.
       sources: Where the rows are.
       pii: Rules, at most one per column.
+      refuse_identifiers: Refuse rows with a personal identifier that no rule covers (restricted locales).
       splits: How rows are divided.
       max_bad_fraction: The run fails when more than this fraction of the rows is quarantined.
       rows_per_shard: Rows in a file of a split.
@@ -173,6 +186,7 @@ class ExampleGenConfig(ComponentConfig):
     dataset: DatasetConfig
     sources: tuple[SourceConfig, ...] = pydantic.Field(min_length=1)
     pii: tuple[PiiRule, ...] = ()
+    refuse_identifiers: bool = False
     splits: SplitConfig = SplitConfig()
     # One row in a hundred: above it, a wrong unit or a shifted column is likelier than noise.
     max_bad_fraction: float = pydantic.Field(default=0.01, ge=0, le=1)
@@ -216,6 +230,8 @@ class ExampleGenConfig(ComponentConfig):
         kinds = {feature.name: feature.kind for feature in self.dataset.features}
         for rule in self.pii:
             name = rule.column
+            if rule.declare is not None:
+                continue
             if name in (self.dataset.timestamp, self.dataset.label, self.dataset.label_kind):
                 raise ValueError(
                     f"pii '{name}': no rule may change the time or the label; drop it from the data set"

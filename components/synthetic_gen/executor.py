@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from components import executor_base, split_io
 from components.dataset import TIMESTAMP
-from components.egress import categories
+from components.egress import categories, numbers
 from components.egress.schema import public_values
 from components.errors import ConfigError
 from components.schema_gen.curated import curated_schema
@@ -87,14 +87,14 @@ class Executor(BaseBeamExecutor):
             with self._make_beam_pipeline() as pipeline:
                 paths = sample_shards(pipeline, parts, model.uri, config.dataset, folder, int(seed))
 
-            rare = _rare(config, examples, root)
+            judge = _Judge(config, examples, root)
 
             def tables() -> Iterator[pa.Table]:
-                for path in paths:
+                for number, path in enumerate(paths):
                     with pa.memory_map(path) as source:
                         table = pa.ipc.open_file(source).read_all()
                         check_conforms(table, specification, config.dataset, place)
-                        yield categories.fold(table, rare)
+                        yield judge.outward(table, [int(seed), number])
 
             split_io.write_split(root, config.split, tables())
         output.split_names = artifact_utils.encode_split_names([config.split])
@@ -106,16 +106,28 @@ class Executor(BaseBeamExecutor):
         output.set_string_custom_property("data_digest", digest)
 
 
-def _rare(config: SyntheticGenConfig, examples: Any | None, root: Path) -> dict[str, list[str]]:
-    """Counts the real supporters of every category, keeps the count in the region, names those to fold."""
-    if config.egress is None or examples is None or not categories.category_columns(config.dataset):
-        return {}
-    names = [*config.dataset.series, *categories.category_columns(config.dataset)]
-    real = split_io.read_table(examples.uri, "train", columns=names, dataset=config.dataset)
-    support = categories.category_support(real, config.dataset, config.egress.supporters)
-    executor_base.write_json(root / categories.SUPPORT_FILE, support)
-    if config.egress.rare_categories == "refuse":
-        return {}
-    name = config.dataset.schema_name
-    public = public_values(curated_schema(name)) if name else {}
-    return categories.rare_categories(support, public, config.egress)
+class _Judge:
+    """Folds rare categories and moves rare numbers, by what the real rows support.
+
+    The counts of supporters stay in the region, beside the synthetic rows; the Pusher reads them.
+    """
+
+    def __init__(self, config: SyntheticGenConfig, examples: Any | None, root: Path) -> None:
+        self._categories: dict[str, list[str]] = {}
+        self._numbers: dict[str, numbers.RareNumbers] = {}
+        if config.egress is None or examples is None:
+            return
+        dataset, policy = config.dataset, config.egress
+        named = categories.category_columns(dataset)
+        columns = list(dict.fromkeys((*dataset.series, *dataset.feature_names(), *named)))
+        real = split_io.read_table(examples.uri, "train", columns=columns, dataset=dataset)
+        support = categories.category_support(real, dataset, policy.supporters)
+        executor_base.write_json(root / categories.SUPPORT_FILE, support)
+        if policy.rare_categories == "other":
+            public = public_values(curated_schema(dataset.schema_name)) if dataset.schema_name else {}
+            self._categories = categories.rare_categories(support, public, policy)
+        self._numbers = numbers.rare_numbers(real, dataset, policy.min_supporters)
+
+    def outward(self, table: pa.Table, seed: list[int]) -> pa.Table:
+        """Rows as they may be judged by the gate, and leave."""
+        return numbers.blur(categories.fold(table, self._categories), self._numbers, seed)

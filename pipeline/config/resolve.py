@@ -270,6 +270,7 @@ def _regional_source(deployment: Deployment, locale: LocaleSection, at: Location
         dataset=deployment.dataset,
         sources=(_named(locale.source, locale.name),),
         pii=_pii(locale, at),
+        refuse_identifiers=locale.sharing == "restricted",
         splits=deployment.splits,
         max_bad_fraction=locale.max_bad_fraction,
     )

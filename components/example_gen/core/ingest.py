@@ -116,7 +116,7 @@ def ingest(
     if fingerprint and fingerprint != found:
         raise DataError(f"{place}: the source's files have changed since the run was planned. Run again.")
     keys = pii.read_keys(config.pii)
-    tally = Tally(config, keys)
+    tally = Tally(config, keys, place)
     groups: list[list[int]] = [list(range(len(config.sources)))]
     if config.splits.mode == "per_source":
         groups = [[index] for index in range(len(config.sources))]
@@ -154,7 +154,7 @@ def ingest(
         quarantined_by_reason=dict(sorted(quarantine.by_reason.items())),
         columns_dropped=sorted(tally.dropped),
         columns_absent=sorted(tally.absent),
-        pii={rule.column: rule.action for rule in config.pii},
+        pii={rule.column: rule.action or "not personal" for rule in config.pii},
         timestamp_format=dict(tally.formats),
         series=tally.series,
         median_step_s=median_step_s,
@@ -164,6 +164,7 @@ def ingest(
         splits=splits,
         data_digest=data_digest({name: split["digest"] for name, split in splits.items()}),
     )
+    tally.rekeying.write(Path(quarantine_root) / pii.REKEY_FILE)
     write_json(Path(quarantine_root) / REPORT_FILE, vars(report))
     return report
 

@@ -150,7 +150,7 @@ class Quarantine:
         if isinstance(files, str):
             files = pa.array([files] * len(rows))
         out: dict[str, Any] = {"file": files, "row": pa.array(rows)}
-        rules = {rule.column: rule for rule in self._config.pii}
+        rules = {rule.column: rule for rule in self._config.pii if rule.action is not None}
         for name in self._columns:
             values = _as_text(columns[name]) if name in columns else pa.nulls(len(rows), pa.string())
             if name in rules and not protected:

@@ -23,6 +23,7 @@ from components.example_gen.core.spans import ResolvedSpan
 from components.example_gen.core.splits import Assignment
 from components.example_gen.core.store import RowStore
 from components.example_gen.core.timestamps import detect_format
+from components.pii.detect import refuse_identifiers
 
 _WRITE_ROWS = 65_536
 
@@ -30,15 +31,16 @@ _WRITE_ROWS = 65_536
 class Tally:
     """What is counted over all sources."""
 
-    def __init__(self, config: ExampleGenConfig, keys: dict[str, bytes]) -> None:
-        """Args: config: what is read; keys: of the PII policy, by column."""
-        self.config, self.keys = config, keys
+    def __init__(self, config: ExampleGenConfig, keys: dict[str, bytes], place: str = "") -> None:
+        """Args: config: what is read; keys: of the PII policy, by column; place: for messages."""
+        self.config, self.keys, self.place = config, keys, place
+        self.rekeying = pii.Rekeying(config.pii, keys)
         self.rows_read = self.series = 0
         self.dropped: set[str] = set()
         self.absent: set[str] = set()
         self.formats: dict[str, str] = {}
         self.first, self.last = 2**63 - 1, -(2**63)
-        self.rules = {rule.column: rule for rule in config.pii}
+        self.rules = {rule.column: rule for rule in config.pii if rule.action is not None}
         schema = split_io.arrow_schema(config.dataset)
         if config.locale_column and config.locale_column not in schema.names:
             schema = schema.append(pa.field(config.locale_column, pa.string()))
@@ -57,6 +59,7 @@ class RowGroup:
         labelled = tally.config.dataset.label is not None
         self._keys = self._stack.enter_context(KeyStore(folder, labelled=labelled))
         # Where a row came from, kept for naming repeated ones.
+        self._declared = {rule.column for rule in self._config.pii} | {self._config.dataset.timestamp}
         self._files: list[str] = []
         self._file_ends: list[int] = []
         self._series: dict[tuple[str, ...], int] = {}
@@ -100,6 +103,8 @@ class RowGroup:
         tally.rows_read += count + len(block.malformed)
         tally.dropped |= set(block.ignored)
         tally.absent |= set(needed) - set(block.columns)
+        if self._config.refuse_identifiers:
+            refuse_identifiers(block.columns, self._declared, tally.place, file)
         quarantine.add_malformed(file, block, len(block.columns) + len(block.ignored))
         bad: dict[tuple[str, str], np.ndarray] = {}
         columns: dict[str, pa.Array] = {}
@@ -121,6 +126,7 @@ class RowGroup:
             return
         for name, rule in tally.rules.items():
             if name in columns:
+                tally.rekeying.add(name, columns[name])
                 columns[name] = pii.apply_rule(rule, columns[name], tally.keys.get(name))
         batch = pa.RecordBatch.from_arrays(
             [columns[name] for name in tally.schema.names], schema=tally.schema

@@ -120,7 +120,7 @@ NAMES = words_of(["eu-west", "temp_c", "data/eu-west/span-{SPAN}/*.csv"])
         ),
         ("12 of 100 rows (12.0%) are bad", "12 of 100 rows (12.0%) are bad"),
         ("locale=eu-west span=7 split=train: 41 series", "locale=eu-west span=7 split=train: 41 series"),
-        ("customer-Zyxwold/data.csv row 17: value 93.71828", "…/data.csv row 17: value …"),
+        ("kunde-Zyxwold/data.csv row 17: value 93.71828", "…/data.csv row 17: value …"),
         ("column 'temp_c': Lindqvist-Okafor Maria", "column 'temp_c': …"),
         ("value 918273645 at 48.1374", "value … at …"),
         ("the file holds\nada@zyxwold.org", "the file holds …"),

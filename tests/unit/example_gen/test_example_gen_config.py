@@ -62,6 +62,9 @@ def test_locale_column_joins_the_series_key() -> None:
         (lambda: PiiRule(column="x", action="generalise", width=0), "greater than 0"),
         (lambda: PiiRule(column="x", action="redact", width=2), "belong to action generalise"),
         (lambda: PiiRule(column="x", action="pseudonymise"), "'key' is needed by pseudonymise"),
+        (lambda: PiiRule(column="x"), "give either an action or 'declare: not_personal'"),
+        (lambda: PiiRule(column="x", action="drop", declare="not_personal"), "give either an action"),
+        (lambda: PiiRule(column="x", action="drop", old_key={"env": "K"}), "belongs to action pseudonymise"),
         (lambda: PiiRule(column="x", action="drop", key={"env": "K"}), "and only there"),
         (lambda: make(sources=[{"pattern": "a"}, {"pattern": "b"}]), "source named twice: data"),
         (

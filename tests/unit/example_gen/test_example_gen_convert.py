@@ -179,10 +179,12 @@ KEY = b"a key"
 def test_pseudonyms_are_keyed_and_stable() -> None:
     rule = PiiRule(column="c", action="pseudonymise", key={"env": "K"}, hex_digits=12)
     values = pa.array(["bob", None, "eve", "bob"])
-    expected = hmac.new(KEY, b"bob", hashlib.sha256).hexdigest()[:12]
+    expected = f"{pii.key_id(KEY)}-{hmac.new(KEY, b'bob', hashlib.sha256).hexdigest()[:12]}"
     stored = pii.apply_rule(rule, values, KEY).to_pylist()
     assert stored[0] == stored[3] == expected and stored[1] is None and stored[2] != expected
-    assert pii.apply_rule(rule, values, b"another").to_pylist()[0] != expected
+    other = pii.apply_rule(rule, values, b"another").to_pylist()[0]
+    # Another key makes another pseudonym, and says that it is another key.
+    assert other[-12:] != expected[-12:] and other.split("-")[0] == pii.key_id(b"another") != pii.key_id(KEY)
     assert pii.pseudonym("bob", KEY, 12) == expected
 
 
@@ -224,3 +226,24 @@ def test_keys_come_from_their_place_only(monkeypatch: pytest.MonkeyPatch) -> Non
         pii.read_keys(rules)
     monkeypatch.setenv("ISTHMUS_TEST_PII", "s3cret")
     assert pii.read_keys(rules) == {"c": b"s3cret"}
+    planned = pii.with_key_ids(rules)
+    assert planned[0].key_id == pii.key_id(b"s3cret") and planned[1] == rules[1]
+    assert pii.read_keys(planned) == {"c": b"s3cret"}
+    monkeypatch.setenv("ISTHMUS_TEST_PII", "rotated")
+    with pytest.raises(ConfigError, match="the key has changed since the run was planned"):
+        pii.read_keys(planned)
+
+
+def test_rotating_a_key_says_in_the_region_which_pseudonym_became_which(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("NEW", "new")
+    monkeypatch.setenv("OLD", "old")
+    rule = PiiRule(column="c", action="pseudonymise", key={"env": "NEW"}, old_key={"env": "OLD"})
+    rekeying = pii.Rekeying((rule,), pii.read_keys((rule,)))
+    rekeying.add("c", pa.array(["bob", "eve", "bob", None]))
+    rekeying.add("d", pa.array(["ada"]))
+    rekeying.write(tmp_path / "rekey.csv")
+    lines = (tmp_path / "rekey.csv").read_text().splitlines()
+    wanted = {f"c,{pii.pseudonym(name, b'old')},{pii.pseudonym(name, b'new')}" for name in ("bob", "eve")}
+    assert lines[0] == "column,old,new" and set(lines[1:]) == wanted and len(lines) == 3
+    pii.Rekeying((), {}).write(tmp_path / "none.csv")
+    assert not (tmp_path / "none.csv").exists()

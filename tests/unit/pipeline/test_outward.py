@@ -57,7 +57,7 @@ def test_a_component_tells_addresses_below_its_own_root_only():
 
 def test_an_error_leaves_as_fixed_text_and_place(deployment):
     names = outward.public_words(deployment)
-    error = DataError("customer-Zyxwold/data.csv row 17 column 'temp_c': value 93.71828 is bad")
+    error = DataError("kunde-Zyxwold/data.csv row 17 column 'temp_c': value 93.71828 is bad")
     text = outward.error_text(error, names, "/r/eu/logs/1.log")
     assert text == (
         "…/data.csv row 17 column 'temp_c': value … is bad (what is withheld here stands in /r/eu/logs/1.log)"
