@@ -154,7 +154,7 @@ class Fleet:
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory) -> Fleet:
     config = plant(tmp_path_factory.mktemp("canary") / "fleet")
-    done = isthmus(config, "run", config)
+    done = isthmus(config, "run", config, "--small")
     runs = config.parent / "runs" / "runs"
     state = json.loads(
         (runs / json.loads((runs / "latest.json").read_text())["run_id"] / "run.json").read_text()
@@ -268,6 +268,11 @@ class Bench:
 
         return read_table(self.fleet.artifact("ExampleGen", "examples"), split, dataset=self.dataset())
 
+    def marked(self, count: int) -> pa.Table:
+        """The last training rows: they are of the series whose name is a mark."""
+        table = self.rows("train")
+        return table.slice(table.num_rows - count)
+
     def synthetic(self, change: Callable[[pa.Table], pa.Table]) -> Path:
         """The synthetic rows, altered, with the count of supporters beside them."""
         from components.egress.categories import SUPPORT_FILE
@@ -341,12 +346,13 @@ def extremes_in_the_schema(bench: Bench) -> None:
 
     from components.pusher import core
 
-    column = bench.rows("train")["temp_c"]
+    parts = [bench.rows(split)["temp_c"].to_numpy() for split in ("train", "eval", "holdout")]
+    greatest = float(np.nanmax(np.concatenate(parts)))
 
     def with_domain(schema, *_):
         for feature in schema.feature:
             if feature.name == "temp_c":
-                feature.float_domain.max = float(np.nanmax(column.to_numpy()))
+                feature.float_domain.max = greatest
         return text_format.MessageToString(schema)
 
     bench.patch.setattr(core, "released_schema", with_domain)
@@ -355,7 +361,8 @@ def extremes_in_the_schema(bench: Bench) -> None:
 
 def exact_quantiles_in_the_report(bench: Bench) -> None:
     plots = bench.json("ReleaseEvaluator", "evaluation", "plots.json")
-    values = np.sort(bench.rows("train")["temp_c"].to_numpy())
+    parts = [bench.rows(split)["temp_c"].to_numpy() for split in ("train", "eval", "holdout")]
+    values = np.sort(np.concatenate(parts))
     values = values[np.isfinite(values)]
     edges = np.quantile(values, np.linspace(0, 1, 41), method="nearest")
     plots["features"]["temp_c"]["edges"] = edges.tolist()
@@ -370,7 +377,7 @@ def row_in_an_error_message(bench: Bench) -> None:
     from components.errors import DataError
 
     bench.unjudged()
-    row = bench.rows("train").slice(0, 3).to_pylist()
+    row = bench.marked(3).to_pylist()
     bench.record(bench.error(DataError(f"row does not convert: {row}")))
 
 
@@ -383,7 +390,7 @@ def path_with_a_customers_name(bench: Bench) -> None:
 
 
 def raw_rows_copied_into_a_log(bench: Bench) -> None:
-    bench.rows("train").slice(0, 500).to_pandas().to_csv(bench.out / "startup.log")
+    bench.marked(100).to_pandas().to_csv(bench.out / "startup.log")
 
 
 def statistics_of_the_real_rows(bench: Bench) -> None:
@@ -486,7 +493,6 @@ def reason_of_a_metric_in_the_release(bench: Bench) -> None:
 
 
 def series_in_the_centres_metadata(bench: Bench) -> None:
-    from ml_metadata.proto import metadata_store_pb2
     from tfx.orchestration import metadata
 
     shutil.copy(bench.fleet.folder / "runs" / "central" / "metadata.sqlite", bench.out / "metadata.sqlite")
@@ -495,13 +501,12 @@ def series_in_the_centres_metadata(bench: Bench) -> None:
         (artifact, *_) = handle.store.get_artifacts()
         artifact.custom_properties["series"].string_value = TEXTS["series"] * 300
         handle.store.put_artifacts([artifact])
-    assert metadata_store_pb2 is not None
 
 
 def coded_row_in_the_privacy_statement(bench: Bench) -> None:
     from components.pusher import core
 
-    row = json.dumps(bench.rows("train").slice(0, 1).to_pylist()).encode()
+    row = json.dumps(bench.marked(1).to_pylist()).encode()
     coded = base64.b64encode(b"v1:" + row).decode()
     statement = core.privacy_statement
 
@@ -556,7 +561,7 @@ def test_the_same_bench_without_a_bug_leaves_nothing(bench):
 
     bench.push()
     bench.report()
-    row = bench.rows("train").slice(0, 3).to_pylist()
+    row = bench.marked(3).to_pylist()
     files = bench.json("ExampleGen", "quarantine", "ingest.json")["files"][LOCALE]
     bench.record(bench.error(DataError(f"{files[0]}: row does not convert: {row}")))
     assert len(list(bench.out.rglob("*"))) > 8
