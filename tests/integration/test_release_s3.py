@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -27,6 +30,7 @@ from components.split_io import write_split
 
 pytestmark = pytest.mark.e2e  # a server and hundreds of requests: seconds, not milliseconds
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 KEY = new_private_key()
 TRUSTED = {"eu-west": [KEY.public]}
 FILES = {"Split-train/a.gz": b"one" * 2000, "Split-train/b.gz": b"two", "evaluation.json": b"{}"}
@@ -264,3 +268,108 @@ def test_a_fault_at_every_request_of_merging(s3, faulty_s3, tmp_path, fault):
         again = merge_releases(faulty, resolve_releases(faulty), output)
         assert [item.rows for item in again.accepted] == [3]
     assert refused >= requests // 3, "the faults did not reach the merge"
+
+
+#: Publishes in children that kill themselves before or after their N-th write to the server; what is
+#: then there is looked at, and finished, by another child: a process that has used S3 cannot be forked.
+KILLER = """
+import os, signal, sys
+
+from aiobotocore.httpsession import AIOHTTPSession
+from components.release.exchange import list_releases
+from components.release.keys import load_private_key
+from components.release.manifest import PrivacyStatement, Versions
+from components.release.options import StorageOptions
+from components.release.publish import publish_release
+from components.release.storage import open_store
+from components.release.verify import verify_release
+from components.secrets import SecretRef
+
+uri, options, key_file = sys.argv[1], StorageOptions.from_exec_property(sys.argv[2]), sys.argv[3]
+key = load_private_key(SecretRef(file=key_file))
+files = {"Split-train/a.gz": b"one" * 2000, "Split-train/b.gz": b"two", "evaluation.json": b"{}"}
+fields = dict(
+    locale="eu-west", span=1, kind="synthetic", rows={"train": 4}, columns={"timestamp": "int64"},
+    versions=Versions(isthmus="1", tfx="2", tensorflow="3"), config_digest="",
+    privacy=PrivacyStatement(sentences=("One.",)), verdict="BLESSED", gates={},
+)
+
+def child(work):
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os._exit(work())
+        except BaseException as error:
+            print(repr(error), file=sys.stderr, flush=True)
+            os._exit(99)
+    _, status = os.waitpid(pid, 0)
+    if os.WIFSIGNALED(status):
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        return "killed"
+    assert os.WEXITSTATUS(status) != 99
+    return os.WEXITSTATUS(status)
+
+def publish(place, point):
+    seen = 0
+    real = AIOHTTPSession.send
+    async def send(self, request):
+        nonlocal seen
+        if request.method != "PUT":
+            return await real(self, request)
+        seen += 1
+        if 2 * seen - 1 == point:
+            os.kill(os.getpid(), signal.SIGKILL)  # before the server has seen it
+        answer = await real(self, request)
+        if 2 * seen == point:
+            os.kill(os.getpid(), signal.SIGKILL)  # when the server has done it
+        return answer
+    AIOHTTPSession.send = send
+    publish_release(open_store(place, options=options), key, files, **fields)
+    return 0
+
+def check(place):
+    store = open_store(place, options=options)
+    def verified():
+        found = list_releases(store, "eu-west")
+        for location in found:
+            verify_release(store, location.folder, {"eu-west": [key.public]}, location=location)
+        return found
+    before = verified()
+    done = publish_release(store, key, files, **fields)
+    assert len(before) <= 1 and len(verified()) == 1
+    assert done.outcome == ("already published" if before else "published")
+    return len(before)
+
+point, visible = 0, []
+while True:
+    point += 1
+    place = f"{uri}/kill-{point}"
+    ended = child(lambda: publish(place, point))
+    visible.append(child(lambda: check(place)))
+    if ended != "killed":
+        break
+print(point - 1, *visible)
+"""
+
+
+def test_killed_at_every_write_of_publishing(s3, tmp_path):
+    ensure_key_pair(tmp_path / "eu-west.key")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            KILLER,
+            s3.uri,
+            s3.options().to_exec_property(),
+            str(tmp_path / "eu-west.key"),
+        ],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    points, *visible = map(int, done.stdout.split())
+    assert points == 8  # three files and the manifest, each before and after
+    # Nothing is visible until the last request, which writes the manifest, has been done.
+    assert visible == [0] * 7 + [1, 1]
