@@ -111,9 +111,9 @@ class Cadence:
             found = float(np.median(self.disagree_s))
             raise DataError(
                 f"{place}: the rows come every {found:g} s (median step, "
-                f"{len(self.disagree_s)} of {len(self.medians_s)} series), but dataset.interval_s is "
-                f"{self.interval_s:g}. Set dataset.interval_s: {found:g}, or mend the timestamps "
-                "(timestamp_format)."
+                f"{len(self.disagree_s)} of {len(self.medians_s)} series), expected "
+                f"{self.interval_s:g} by dataset.interval_s. Set dataset.interval_s: {found:g}, "
+                "or mend the timestamps (timestamp_format)."
             )
         return float(np.median(self.medians_s))
 

@@ -40,9 +40,9 @@ def test_a_wrong_interval_is_refused_with_both_values_and_the_key(found, configu
     with pytest.raises(DataError) as error:
         judge(regular(found), regular(found), interval_s=configured).require("locale=eu span=3")
     assert str(error.value) == (
-        f"locale=eu span=3: the rows come every {found} s (median step, 2 of 2 series), but "
-        f"dataset.interval_s is {configured}. Set dataset.interval_s: {found}, or mend the timestamps "
-        "(timestamp_format)."
+        f"locale=eu span=3: the rows come every {found} s (median step, 2 of 2 series), "
+        f"expected {configured} by dataset.interval_s. Set dataset.interval_s: {found}, "
+        "or mend the timestamps (timestamp_format)."
     )
 
 
@@ -66,7 +66,7 @@ def test_jitter_of_the_clock_is_not_another_cadence():
 def test_an_irregular_series_passes_within_a_factor_of_two():
     steps = np.random.default_rng(2).exponential(60, 2_000)  # median 60 ln 2 = 41.6 s
     assert judge(steps).require("here") == pytest.approx(41.6, abs=3)
-    with pytest.raises(DataError, match=r"interval_s is 300"):
+    with pytest.raises(DataError, match=r"expected 300 by dataset"):
         judge(steps, interval_s=300).require("here")
 
 
