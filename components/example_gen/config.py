@@ -138,6 +138,9 @@ class SplitConfig(ComponentConfig):
       eval_fraction: Of the blocks.
       holdout_fraction: Of the blocks; the control of every privacy measure.
       block_s: Length of a block in seconds; None chooses by the data (`splits.choose_block_s`).
+      deal: `balanced`: blocks are dealt so that each split gets its share of the rows and of the labelled
+        blocks; a row more or less may move others. `by_time`: a row's split follows from its own timestamp
+        and the seed alone, as differential privacy needs it.
     """
 
     mode: Literal["interleaved", "single", "per_source"] = "interleaved"
@@ -148,6 +151,7 @@ class SplitConfig(ComponentConfig):
     eval_fraction: float = pydantic.Field(default=0.1, ge=0, le=1)
     holdout_fraction: float = pydantic.Field(default=0.2, ge=0, le=1)
     block_s: float | None = pydantic.Field(default=None, gt=0)
+    deal: Literal["balanced", "by_time"] = "balanced"
 
     @pydantic.field_validator("name")
     @classmethod

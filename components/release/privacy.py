@@ -17,6 +17,8 @@ _LINE = 1000
 PrivacyUnit = Literal["record", "window", "series"]
 Adjacency = Literal["add_or_remove_one", "replace_one", "replace_special"]
 
+#: Fields of a statement that a mechanism has, and nothing else.
+_BOUND = ("epsilon", "delta", "unit", "adjacency", "sampling")
 _UNITS = {"record": "one row", "window": "one window of rows", "series": "everything of one series"}
 _NEIGHBOURS = {
     "add_or_remove_one": "one of them is the other with {unit} added or removed",
@@ -35,6 +37,7 @@ class PrivacyClaim(ComponentConfig):
       unit: Whose presence or absence the bound is about.
       adjacency: What neighbouring data sets are.
       sampling: How units were sampled while training, in words.
+      notes: Further sentences about what the bound covers and what it does not.
     """
 
     mechanism: str = pydantic.Field(min_length=1, max_length=200)
@@ -43,6 +46,7 @@ class PrivacyClaim(ComponentConfig):
     unit: PrivacyUnit
     adjacency: Adjacency
     sampling: str = pydantic.Field(min_length=1, max_length=_LINE)
+    notes: tuple[str, ...] = ()
 
     @pydantic.field_validator("mechanism")
     @classmethod
@@ -71,7 +75,7 @@ class PrivacyStatement(ComponentConfig):
 
     @pydantic.model_validator(mode="after")
     def _check_together(self) -> PrivacyStatement:
-        given = [getattr(self, name) is not None for name in PrivacyClaim.model_fields if name != "mechanism"]
+        given = [getattr(self, name) is not None for name in _BOUND]
         if self.mechanism == NO_MECHANISM and any(given):
             raise ValueError(f"mechanism '{NO_MECHANISM}' has no epsilon, delta, unit, adjacency or sampling")
         if self.mechanism != NO_MECHANISM and not all(given):
@@ -122,7 +126,7 @@ def synthetic_statement(
         )
     unit = _UNITS[claim.unit]
     return PrivacyStatement(
-        **claim.model_dump(),
+        **claim.model_dump(exclude={"notes"}),
         sentences=(
             origin,
             f"Mechanism: {claim.mechanism}, with epsilon {claim.epsilon:g} and delta {claim.delta:g} "
@@ -135,6 +139,7 @@ def synthetic_statement(
             "Not covered: several units of one person together, what this locale released before or will "
             "release (its budget ledger adds those up), and what categories and column names reveal by "
             "existing.",
+            *claim.notes,
             *extra,
         ),
     )

@@ -2,12 +2,120 @@
 
 from __future__ import annotations
 
-from typing import Any
+import datetime
+from typing import Any, Literal
 
 import pydantic
 
 from components.config_base import ComponentConfig
 from components.dataset import DatasetConfig
+from components.errors import list_briefly
+from components.governance.core.events import PrivacyUnit
+
+Method = Literal["gan", "dp_linear"]
+
+
+class PeriodConfig(ComponentConfig):
+    """A period that was known before any row was seen: `start <= t < end`, UTC where they have no zone."""
+
+    start: datetime.datetime
+    end: datetime.datetime
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> PeriodConfig:
+        if self.bounds_us()[0] >= self.bounds_us()[1]:
+            raise ValueError(f"start {self.start} is not before end {self.end}")
+        return self
+
+    def bounds_us(self) -> tuple[int, int]:
+        """Microseconds UTC, start and end."""
+        moments = []
+        for moment in (self.start, self.end):
+            zoned = moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)
+            moments.append(round(zoned.timestamp() * 1_000_000))
+        return moments[0], moments[1]
+
+
+class DpConfig(ComponentConfig):
+    """The differentially private synthesizer: the guarantee, and what is public knowledge.
+
+    What stands here is released as it is, so it must not be taken from the rows.
+
+    Attributes:
+      epsilon: Privacy loss of one release, dimensionless. In a deployment it is said once, as the
+        locale's `privacy.target_epsilon`.
+      delta: Probability with which epsilon may not hold; `privacy.target_delta`.
+      unit: Whose presence the loss bounds: a `record` (one row), a `window` (at most `window_rows`
+        consecutive rows of one series) or a whole `series`.
+      window_rows: Rows of a window, for the unit `window`.
+      max_rows_per_series: For the unit `series`: rows of each series that are read, the first in time.
+      bounds: Numeric feature to its least and greatest value. The curated schema's domain where a feature
+        is not named here; narrower bounds give finer marginals. Values outside are moved to the bound.
+      steps: Numeric feature to its sensor's resolution; values are emitted on multiples of it.
+      vocabularies: Categorical feature to its values; the curated schema's domain where it is not named.
+      kinds: Names of anomaly kinds; the curated schema's domain where there are none here. Rows of any
+        other kind are left out.
+      cycles_s: Cycles that the rows may follow, in seconds; the discrete features follow the first.
+      harmonics: Sine-cosine pairs of each cycle.
+      phase_bins: Bins of the first cycle in which discrete features have transitions of their own.
+      var_order: Lags of the vector autoregression.
+      histogram_levels: Every numeric feature's bounds are halved so many times.
+      period: Rows outside it are not read, and the model's regular grid covers it. None: the model names
+        no time, so generation must.
+      signal: A kind, a level or a null rate stands only if its noisy count is at least so many standard
+        deviations of the noise; else it is withheld and named in the report.
+      event_rows: Rows of an anomaly where the noise drowns how often a kind began.
+    """
+
+    epsilon: float = pydantic.Field(gt=0, le=1000)
+    delta: float = pydantic.Field(gt=0, lt=1)
+    unit: PrivacyUnit = "record"
+    window_rows: int = pydantic.Field(12, ge=2)
+    max_rows_per_series: int | None = pydantic.Field(None, ge=2)
+    bounds: dict[str, tuple[float, float]] = {}
+    steps: dict[str, float] = {}
+    vocabularies: dict[str, tuple[str, ...]] = {}
+    kinds: tuple[str, ...] = ()
+    cycles_s: tuple[float, ...] = pydantic.Field((86_400.0,), min_length=1)
+    harmonics: int = pydantic.Field(3, ge=1, le=6)
+    phase_bins: Literal[12, 16, 24, 48] = 24
+    # Each further lag costs sensitivity; measured in docs/differential-privacy.md.
+    var_order: Literal[1, 2] = 1
+    # 4,096 cells: a feature that fills a tenth of its bounds still has 400.
+    histogram_levels: int = pydantic.Field(12, ge=4, le=14)
+    period: PeriodConfig | None = None
+    # Of empty cells, one in 700 passes three standard deviations.
+    signal: float = pydantic.Field(3.0, ge=1)
+    event_rows: int = pydantic.Field(24, ge=1)
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> DpConfig:
+        if self.unit == "series" and self.max_rows_per_series is None:
+            raise ValueError("unit 'series' needs max_rows_per_series, the rows of a series that are read")
+        if self.unit != "series" and self.max_rows_per_series is not None:
+            raise ValueError(f"max_rows_per_series belongs to unit 'series', found unit '{self.unit}'")
+        for name, (low, high) in self.bounds.items():
+            if not low < high:
+                raise ValueError(f"bounds.{name}: {low:g} is not below {high:g}")
+        for name, step in self.steps.items():
+            if not step > 0:
+                raise ValueError(f"steps.{name}: found {step:g}; allowed: greater than 0")
+        for name, values in self.vocabularies.items():
+            if not values or len(set(values)) != len(values):
+                raise ValueError(f"vocabularies.{name}: allowed: at least one value, each once")
+        if len(set(self.kinds)) != len(self.kinds) or "" in self.kinds:
+            raise ValueError("kinds: allowed: names, each once")
+        if any(not cycle > 0 for cycle in self.cycles_s):
+            raise ValueError(f"cycles_s {self.cycles_s}: allowed: greater than 0")
+        return self
+
+    @property
+    def most_rows(self) -> int:
+        """Rows that one unit holds, at most."""
+        if self.unit == "series":
+            assert self.max_rows_per_series is not None  # checked above
+            return self.max_rows_per_series
+        return self.window_rows if self.unit == "window" else 1
 
 
 class SynthesizerTrainerConfig(ComponentConfig):
@@ -15,6 +123,10 @@ class SynthesizerTrainerConfig(ComponentConfig):
 
     Attributes:
       dataset: The columns.
+      method: `gan`: a linear core and an adversarial residual, without differential privacy.
+        `dp_linear`: the linear core alone, from noisy statistics; only `dataset` and `dp` count for it,
+        and `min_train_rows`, against the noisy count.
+      dp: The guarantee of `dp_linear`.
       window_steps: Rows in a window that generator and critics see.
       var_order: Lags p of the vector autoregression.
       memory_steps: Time constants, in rows, of the exponential averages that extend the VAR's memory.
@@ -42,6 +154,8 @@ class SynthesizerTrainerConfig(ComponentConfig):
     """
 
     dataset: DatasetConfig
+    method: Method = "gan"
+    dp: DpConfig | None = None
     window_steps: int = pydantic.Field(40, ge=8, le=512)
     # Two lags: the peers' table (issue 5) was led by a VAR(2).
     var_order: int = pydantic.Field(2, ge=1, le=8)
@@ -78,6 +192,27 @@ class SynthesizerTrainerConfig(ComponentConfig):
         if any(not step > 1 for step in value) or list(value) != sorted(set(value)):
             raise ValueError(f"memory_steps {value}: must rise and each be greater than 1 row")
         return value
+
+    @pydantic.model_validator(mode="after")
+    def _check_method(self) -> SynthesizerTrainerConfig:
+        if self.method == "gan" and self.dp is not None:
+            raise ValueError("dp belongs to method 'dp_linear', found method 'gan', which has no guarantee")
+        if self.method == "dp_linear":
+            if self.dp is None:
+                raise ValueError("method 'dp_linear' needs dp: epsilon and delta at least")
+            names = self.dataset.feature_names("continuous", "integer")
+            for key, allowed in (
+                ("bounds", names),
+                ("steps", names),
+                ("vocabularies", self.dataset.feature_names("categorical")),
+            ):
+                for name in getattr(self.dp, key):
+                    if name not in allowed:
+                        known = list_briefly(allowed) or "none, the data set has no such feature"
+                        raise ValueError(f"dp.{key}.{name}: allowed: {known}")
+            if self.dp.unit == "series" and not self.dataset.series:
+                raise ValueError("dp.unit 'series': the data set has no series column")
+        return self
 
     @classmethod
     def small(cls, dataset: DatasetConfig, **changes: Any) -> SynthesizerTrainerConfig:

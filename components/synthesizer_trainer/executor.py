@@ -53,6 +53,9 @@ class Executor(BaseExecutor):
         schema = executor_base.single_artifact(input_dict, SCHEMA_KEY)
         output = executor_base.single_artifact(output_dict, MODEL_KEY)
         place = f"locale={locale} span={examples.get_int_custom_property('span') or 0}"
+        if config.method == "dp_linear":
+            _train_private(config, examples, output, exec_properties, place)
+            return
 
         # Heavy: TensorFlow, tensorflow-transform and Beam.
         from components.synthesizer_trainer.core.panel import build_panel, check_rows
@@ -102,6 +105,33 @@ class Executor(BaseExecutor):
 def _ledger_access(exec_properties: dict[str, Any]) -> LedgerAccess | None:
     text = exec_properties.get("ledger")
     return LedgerAccess.from_exec_property(text) if text else None
+
+
+def _train_private(
+    config: SynthesizerTrainerConfig, examples: Any, output: Any, exec_properties: dict[str, Any], place: str
+) -> None:
+    """Fits the DP synthesizer to `train`: no other split, no statistics and no inferred schema is read.
+
+    Nothing is kept between attempts: one that was killed draws its noise anew, and what it drew before
+    was never seen.
+    """
+    # Heavy: TensorFlow, dp_accounting.
+    from components.synthesizer_trainer.core.dp.train import train_dp_synthesizer
+    from components.synthesizer_trainer.public_domains import public_domains
+
+    assert config.dp is not None  # the configuration's own rule
+    domains, seed = public_domains(config), int(exec_properties["seed"])
+    data = examples.get_string_custom_property("data_digest")
+    work = hashlib.sha256(f"{config.digest()} {seed} {__version__} {data}".encode()).hexdigest()[:16]
+    span = examples.get_int_custom_property("span") or 0
+    cost = planned_cost(config, config.dp.unit)
+    with reserved(_ledger_access(exec_properties), work, span, cost) as cost:
+        table = split_io.read_table(examples.uri, "train", dataset=config.dataset)
+        trained = train_dp_synthesizer(table, config, domains, seed, f"{place} split=train")
+        facts = {"locale": exec_properties["locale"], "seed": seed, "config": config}
+        _save(trained, Path(output.uri), facts)
+        write_cost(Path(output.uri), cost)
+    executor_base.copy_lineage(examples, output)
 
 
 def _checkpoint_root(config: SynthesizerTrainerConfig, uri: str) -> Path:

@@ -11,9 +11,19 @@ def planned_cost(config: SynthesizerTrainerConfig, unit: PrivacyUnit) -> Privacy
 
     Args:
       config: How the synthesizer is fitted.
-      unit: The unit of the locale's budget.
+      unit: The unit of the locale's budget, for a synthesizer that has none of its own.
 
     Returns:
-      An infinite cost: neither the linear core nor the adversarial training bounds what one unit does.
+      Of method `dp_linear` what its Gaussian releases cost, per its own unit. Of method `gan` an infinite
+      cost: neither the linear core nor the adversarial training bounds what one unit does.
+
+    Raises:
+      ConfigError: a feature of a `dp_linear` configuration has no public domain.
     """
-    return PrivacyCost.non_private(unit)
+    if config.method != "dp_linear" or config.dp is None:
+        return PrivacyCost.non_private(unit)
+    from components.synthesizer_trainer.core.dp.mechanism import plan
+    from components.synthesizer_trainer.core.dp.queries import stages
+    from components.synthesizer_trainer.public_domains import public_domains
+
+    return plan(config.dp, stages(config, public_domains(config)))

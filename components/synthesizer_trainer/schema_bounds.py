@@ -23,8 +23,13 @@ def feature_bounds(path: Path) -> dict[str, tuple[float, float]]:
     Returns:
       Feature name to (low, high); an open side is infinite.
     """
+    return schema_feature_bounds(read_schema(path))
+
+
+def schema_feature_bounds(schema: schema_pb2.Schema) -> dict[str, tuple[float, float]]:
+    """As `feature_bounds`, of a parsed schema."""
     bounds = {}
-    for feature in read_schema(path).feature:
+    for feature in schema.feature:
         for kind in ("int_domain", "float_domain"):
             if feature.HasField(kind):
                 domain = getattr(feature, kind)

@@ -59,7 +59,13 @@ class Executor(BaseBeamExecutor):
         from components.synthetic_gen.core.rows import check_conforms
 
         synthesizer = load_synthesizer(model.uri)
+        private = bool(synthesizer.metadata.get("differential_privacy"))
         if config.grid == "real":
+            if private:
+                raise ConfigError(
+                    f"{place}: generation.grid is 'real', but the synthesizer is differentially private: "
+                    "times and number of real rows are not released. Allowed: regular or rows."
+                )
             if examples is None:
                 raise ConfigError(
                     f"{place}: grid 'real' needs the channel 'examples', found none. "
@@ -87,7 +93,12 @@ class Executor(BaseBeamExecutor):
             with self._make_beam_pipeline() as pipeline:
                 paths = sample_shards(pipeline, parts, model.uri, config.dataset, folder, int(seed))
 
-            judge = _Judge(config, examples, root)
+            # Vocabularies and kinds of a private model are public already, and its rows are post-processing:
+            # counting real rows, or moving numbers by them, would leave the guarantee.
+            judge = _Judge(config, None if private else examples, root)
+            if private:
+                support = _declared(synthesizer.metadata, config)
+                executor_base.write_json(root / categories.SUPPORT_FILE, support)
 
             def tables() -> Iterator[pa.Table]:
                 for number, path in enumerate(paths):
@@ -104,6 +115,15 @@ class Executor(BaseBeamExecutor):
         # The digest is of these rows, not of the real ones that the model was trained on.
         digest = split_io.split_digest(root, config.split)
         output.set_string_custom_property("data_digest", digest)
+
+
+def _declared(metadata: dict[str, Any], config: SyntheticGenConfig) -> dict[str, dict[str, int]]:
+    """Every public category as supported enough: nothing was counted, and nothing needs to be."""
+    enough = config.egress.min_supporters if config.egress else 1
+    found = {name: dict.fromkeys(values, enough) for name, values in metadata["vocabularies"].items()}
+    if config.dataset.label_kind:
+        found[config.dataset.label_kind] = dict.fromkeys(metadata["kinds"], enough)
+    return found
 
 
 class _Judge:

@@ -39,8 +39,9 @@ class PrivacySection(ComponentConfig):
       gate: The release gate's thresholds (`components.release_evaluator.config.GateConfig`);
         `{}` takes the defaults. A restricted locale must have one.
       budget: What all releases of the locale together may cost any one unit; null for no such bound.
-      target_epsilon: Privacy budget of a release, dimensionless, or null for none.
-      target_delta: Probability with which epsilon may not hold.
+      target_epsilon: Privacy loss of one release, dimensionless. Required by the synthesizer's method
+        `dp_linear`, refused without it; the unit is `synthesizer.dp.unit`.
+      target_delta: Probability with which epsilon may not hold; goes with it.
     """
 
     gate: Section
@@ -49,12 +50,10 @@ class PrivacySection(ComponentConfig):
     target_delta: float | None = pydantic.Field(default=None, gt=0, lt=1)
 
     @pydantic.model_validator(mode="after")
-    def _refuse_what_is_not_built(self) -> PrivacySection:
-        # Accepting an epsilon that nothing enforces would be the worst kind of lie.
-        if self.target_epsilon is not None or self.target_delta is not None:
+    def _check_both(self) -> PrivacySection:
+        if (self.target_epsilon is None) != (self.target_delta is None):
             raise ValueError(
-                "this version has no differentially private synthesizer, so a budget would not be kept; "
-                "allowed: null (the gate's attacks are the only measure)"
+                "target_epsilon and target_delta mean something only together; allowed: both, or neither"
             )
         return self
 

@@ -30,6 +30,14 @@ from components.synthesizer_trainer.config import SynthesizerTrainerConfig
 from components.synthesizer_trainer.privacy_cost import planned_cost
 from components.synthetic_gen.config import SyntheticGenConfig
 from pipeline.config.model import Deployment, LocaleSection, Section
+from pipeline.config.privacy import (
+    budgeted,
+    check_budget,
+    check_fits,
+    check_public_grid,
+    privacy_claim,
+    splits_for,
+)
 
 T = TypeVar("T", bound=ComponentConfig)
 Location = tuple[typing.Union[int, str], ...]
@@ -94,8 +102,9 @@ def regional_configs(deployment: Deployment, name: str, *, small: bool = False) 
     locale, at = deployment.locales[index], ("locales", index)
     monitoring = _monitoring(deployment)
     restricted = locale.sharing == "restricted"
+    synthesizer = _synthesizer(deployment, locale, at, small) if restricted else None
     return RegionalConfigs(
-        example_gen=_regional_source(deployment, locale, at),
+        example_gen=_regional_source(deployment, locale, at, splits_for(deployment.splits, synthesizer)),
         statistics_gen=StatisticsGenConfig(dataset=deployment.dataset),
         schema_gen=SchemaGenConfig(dataset=deployment.dataset, monitoring=monitoring),
         example_validator=ExampleValidatorConfig(monitoring=monitoring),
@@ -109,8 +118,9 @@ def regional_configs(deployment: Deployment, name: str, *, small: bool = False) 
             egress=egress_config(deployment, locale.name),
             operator_holds_rows=restricted and deployment.central.ideal,
             governance=governance_config(deployment, name),
+            privacy=privacy_claim(synthesizer),
         ),
-        synthesizer=_synthesizer(deployment, locale, at, small) if restricted else None,
+        synthesizer=synthesizer,
         generation=_generation(deployment, locale, at) if restricted else None,
         evaluator=_evaluator(deployment, locale, at) if restricted else None,
     )
@@ -230,7 +240,10 @@ def _check_budget(locale: LocaleSection, synthesizer: SynthesizerTrainerConfig |
     budget = locale.privacy.budget if locale.privacy else None
     if budget is None or synthesizer is None:
         return
-    if not planned_cost(synthesizer, budget.unit).is_private:
+    cost = planned_cost(synthesizer, budget.unit)
+    if cost.is_private:
+        check_fits(cost, budget, locale.name)
+    else:
         raise ConfigError(
             f"locale {locale.name}: privacy.budget: found epsilon {budget.epsilon:g}, and a synthesizer "
             "without differential privacy, whose every release costs an infinite epsilon; "
@@ -262,7 +275,9 @@ def _pii(locale: LocaleSection, at: Location) -> tuple[PiiRule, ...]:
     return tuple(_typed(PiiRule, (*at, "pii", i), rule) for i, rule in enumerate(locale.pii))
 
 
-def _regional_source(deployment: Deployment, locale: LocaleSection, at: Location) -> ExampleGenConfig:
+def _regional_source(
+    deployment: Deployment, locale: LocaleSection, at: Location, splits: SplitConfig
+) -> ExampleGenConfig:
     return _typed(
         ExampleGenConfig,
         at,
@@ -271,7 +286,7 @@ def _regional_source(deployment: Deployment, locale: LocaleSection, at: Location
         sources=(_named(locale.source, locale.name),),
         pii=_pii(locale, at),
         refuse_identifiers=locale.sharing == "restricted",
-        splits=deployment.splits,
+        splits=splits,
         max_bad_fraction=locale.max_bad_fraction,
     )
 
@@ -312,14 +327,15 @@ def egress_config(deployment: Deployment, name: str) -> EgressConfig:
 def _synthesizer(
     deployment: Deployment, locale: LocaleSection, at: Location, small: bool
 ) -> SynthesizerTrainerConfig:
-    common = _typed(
-        SynthesizerTrainerConfig, ("synthesizer",), deployment.synthesizer, dataset=deployment.dataset
-    )
-    _typed(SynthesizerTrainerConfig, (*at, "synthesizer"), locale.synthesizer, dataset=deployment.dataset)
-    said = {**deployment.synthesizer, **locale.synthesizer}
-    if small:
-        return SynthesizerTrainerConfig.small(deployment.dataset, **said)
-    return common if not locale.synthesizer else SynthesizerTrainerConfig(dataset=deployment.dataset, **said)
+    dataset = deployment.dataset
+    common = budgeted(deployment.synthesizer, locale, "synthesizer")
+    own = budgeted(locale.synthesizer, locale, f"locales[{at[1]}].synthesizer")
+    _typed(SynthesizerTrainerConfig, ("synthesizer",), common, dataset=dataset)
+    _typed(SynthesizerTrainerConfig, (*at, "synthesizer"), own, dataset=dataset)
+    said = {**common, **own}
+    config = _typed(SynthesizerTrainerConfig, (*at, "synthesizer"), said, dataset=dataset)
+    check_budget(config, locale)
+    return SynthesizerTrainerConfig.small(dataset, **said) if small else config
 
 
 def _generation(deployment: Deployment, locale: LocaleSection, at: Location) -> SyntheticGenConfig:
@@ -328,12 +344,15 @@ def _generation(deployment: Deployment, locale: LocaleSection, at: Location) -> 
     _typed(SyntheticGenConfig, ("generation",), deployment.generation, **given)
     _typed(SyntheticGenConfig, (*at, "generation"), locale.generation, **given)
     said = {**deployment.generation, **locale.generation}
+    synthesizer = _synthesizer(deployment, locale, at, False)
     if policy.timestamps == "made" and said.setdefault("grid", "regular") == "real":
         raise ConfigError(
             f"locale {locale.name}: generation.grid: found 'real', which releases the times of real rows; "
             "allowed: regular or rows, or egress: {timestamps: real}"
         )
-    return SyntheticGenConfig(**given, **said)
+    config = SyntheticGenConfig(**given, **said)
+    check_public_grid(config, synthesizer, locale.name)
+    return config
 
 
 def _evaluator(deployment: Deployment, locale: LocaleSection, at: Location) -> ReleaseEvaluatorConfig:

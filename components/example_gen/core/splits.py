@@ -22,6 +22,10 @@ BLOCK_MIN_S = 3_600.0
 BLOCKS_PER_SERIES = 20
 #: Below this a block is hardly longer than what neighbouring rows share anyway.
 BLOCK_MIN_INTERVALS = 16
+#: Blocks that are dealt by time are shorter, because a whole one goes to one split in every series.
+BLOCK_BY_TIME_INTERVALS = 64
+#: Shares are met within every group of so many blocks dealt by time; 5 % is one of them.
+_GROUP_BLOCKS = 20
 #: Blocks are shuffled within groups of this many, so that each split stays spread over the span.
 _SHUFFLE_BLOCKS = 10
 
@@ -96,6 +100,8 @@ def assign_rows(keys: Iterable[Keys], config: SplitConfig, interval_s: float, se
       interval_s: The cadence.
       seed: Same rows and same seed: same splits.
     """
+    if config.deal == "by_time":
+        return _assign_by_time(keys, config, interval_s, seed)
     block_s = config.block_s or choose_block_s(keys, interval_s)
     fractions = np.array(list(config.fractions().values()))
     starts, labelled, rows = _blocks(keys, max(1, round(block_s * 1e6)))
@@ -108,6 +114,46 @@ def assign_rows(keys: Iterable[Keys], config: SplitConfig, interval_s: float, se
 
 def _filled(keys: Iterable[Keys]) -> Iterator[Keys]:
     return (piece for piece in keys if len(piece.series))
+
+
+def _assign_by_time(keys: Iterable[Keys], config: SplitConfig, interval_s: float, seed: int) -> Assignment:
+    """As `assign_rows`, but a row's split depends on its own timestamp and on nothing else of the data.
+
+    With `balanced` one row more can move the split of others (a labelled block changes its stratum, a
+    longer series the length of all blocks), so that the training rows of neighbouring data sets differ in
+    more than the one row, and no guarantee for the training rows is one for the source.
+    """
+    block_s = config.block_s or max(BLOCK_MIN_S, BLOCK_BY_TIME_INTERVALS * interval_s)
+    block_us = max(1, round(block_s * 1e6))
+    fractions = np.array(list(config.fractions().values()))
+    starts, blocks, rows = _blocks_in_time(keys, block_us)
+    groups, place = np.unique(blocks // _GROUP_BLOCKS, return_inverse=True)
+    tables = np.zeros((max(len(groups), 1), _GROUP_BLOCKS), dtype=np.int8)
+    for index, group in enumerate(groups):
+        rng = np.random.default_rng([seed, len(fractions), int(group) & (2**63 - 1)])
+        given = np.zeros(len(fractions))
+        for slot in range(_GROUP_BLOCKS):
+            tables[index, slot] = np.argmax(fractions * (slot + 1) - given)
+            given[tables[index, slot]] += 1
+        rng.shuffle(tables[index])
+    return Assignment(starts, tables[place.reshape(-1), blocks % _GROUP_BLOCKS], rows, block_s)
+
+
+def _blocks_in_time(keys: Iterable[Keys], block_us: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """First row of each block, the block's number since the epoch, and the number of rows."""
+    starts: list[np.ndarray] = [np.zeros(0, dtype=np.int64)]
+    numbers: list[np.ndarray] = [np.zeros(0, dtype=np.int64)]
+    rows, last = 0, None
+    for piece in _filled(keys):
+        block = piece.timestamp // block_us
+        own = np.stack([piece.series.astype(np.int64), block])
+        new = np.concatenate([[True], (np.diff(own, axis=1) != 0).any(0)])
+        new[0] = last is None or bool((own[:, 0] != last).any())
+        first = np.flatnonzero(new)
+        starts.append(rows + first)
+        numbers.append(block[first])
+        rows, last = rows + len(block), own[:, -1]
+    return np.concatenate(starts), np.concatenate(numbers), rows
 
 
 def _blocks(keys: Iterable[Keys], block_us: int) -> tuple[np.ndarray, np.ndarray, int]:

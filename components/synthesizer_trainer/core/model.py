@@ -269,10 +269,12 @@ class SynthesizerModule(tf.Module):
         features = self.n_numeric
         memory_start = self.store["lag_rows"].shape[0] - self.store["decay"].shape[0] * features
         lags = tf.concat([y, history[:, : memory_start - features]], axis=1)
-        memory = tf.reshape(history[:, memory_start:], [-1, self.store["decay"].shape[0], features])
+        # There may be no memory, so no length is left to be inferred.
+        sessions, memories = tf.shape(history)[0], self.store["decay"].shape[0]
+        memory = tf.reshape(history[:, memory_start:], [sessions, memories, features])
         decay = self.store["decay"][None, :, None]
         memory = decay * memory + (1 - decay) * y[:, None, :]
-        return tf.concat([lags, tf.reshape(memory, [-1, self.store["decay"].shape[0] * features])], axis=1)
+        return tf.concat([lags, tf.reshape(memory, [sessions, memories * features])], axis=1)
 
     def _warp(self, normal: tf.Tensor) -> tf.Tensor:
         position = (tf.clip_by_value(normal, -WARP_LIMIT, WARP_LIMIT) + WARP_LIMIT) * (

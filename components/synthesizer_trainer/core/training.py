@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,9 +47,14 @@ class Trained:
 
 
 def describe_core(
-    core: LinearCore, config: SynthesizerTrainerConfig, panel: Panel, residual: bool
+    core: LinearCore,
+    config: SynthesizerTrainerConfig,
+    vocabularies: Mapping[str, tuple[str, ...]],
+    kinds: tuple[str, ...],
+    stop_s: float,
+    residual: bool,
 ) -> dict[str, Any]:
-    """What the sampler's host side needs to know, as JSON."""
+    """What the sampler's host side needs to know, as JSON; `stop_s` ends the training period."""
     member = {v: index for index, chain in enumerate(core.chains) for v in chain.variables}
     return {
         "features": len(config.dataset.features),
@@ -64,10 +69,10 @@ def describe_core(
             }
             for index, variable in enumerate(core.variables)
         ],
-        "vocabularies": {name: list(values) for name, values in panel.vocabularies.items()},
-        "kinds": list(panel.kinds),
+        "vocabularies": {name: list(values) for name, values in vocabularies.items()},
+        "kinds": list(kinds),
         "interval_s": config.dataset.interval_s,
-        "stop_s": float(panel.time_us.max()) / MICROSECONDS,
+        "stop_s": stop_s,
         "calendar": {
             "periods_s": list(core.calendar.periods_s),
             "harmonics": list(core.calendar.harmonics),
@@ -168,7 +173,7 @@ def train_synthesizer(
     fit_s = time.monotonic() - began
     features = len(core.numeric)
     identity = np.repeat(np.linspace(-GRID_LIMIT, GRID_LIMIT, GRID_SIZE)[None], features, axis=0)
-    module = SynthesizerModule(core, None, describe_core(core, config, panel, False), identity)
+    module = SynthesizerModule(core, None, _metadata(core, config, panel, False), identity)
     synthesizer = Synthesizer(module)
     sessions = _pool(panel, config.dataset.interval_s)
     if features:
@@ -250,8 +255,15 @@ def _with_generator(
     panel: Panel,
     generator: Generator,
 ) -> SynthesizerModule:
-    metadata = describe_core(core, config, panel, True)
+    metadata = _metadata(core, config, panel, True)
     return SynthesizerModule(core, generator, metadata, module.calibration.numpy())
+
+
+def _metadata(
+    core: LinearCore, config: SynthesizerTrainerConfig, panel: Panel, residual: bool
+) -> dict[str, Any]:
+    stop_s = float(panel.time_us.max()) / MICROSECONDS
+    return describe_core(core, config, panel.vocabularies, panel.kinds, stop_s, residual)
 
 
 def _evaluator(

@@ -1,0 +1,195 @@
+"""The DP synthesizer from end to end: rows, three noisy releases, a core, the module."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from components.errors import InsufficientDataError
+from components.governance.core.events import PrivacyCost
+from components.synthesizer_trainer.config import SynthesizerTrainerConfig
+from components.synthesizer_trainer.core import selection
+from components.synthesizer_trainer.core.columns import GRID_LIMIT, GRID_SIZE
+from components.synthesizer_trainer.core.dp import fit, statistics
+from components.synthesizer_trainer.core.dp.domains import Domains
+from components.synthesizer_trainer.core.dp.mechanism import (
+    Noise,
+    Noisy,
+    noise_multiplier,
+    plan,
+    release,
+    stage_multipliers,
+)
+from components.synthesizer_trainer.core.dp.queries import Layout, layout, stages
+from components.synthesizer_trainer.core.dp.rows import Rows, read_rows
+from components.synthesizer_trainer.core.dp.statement import privacy_block
+from components.synthesizer_trainer.core.linear_core import LinearCore
+from components.synthesizer_trainer.core.model import SynthesizerModule
+from components.synthesizer_trainer.core.panel import MICROSECONDS
+from components.synthesizer_trainer.core.sampling import LANES, Session, Synthesizer
+from components.synthesizer_trainer.core.training import Trained, calibrate, describe_core
+
+_LOG = logging.getLogger(__name__)
+#: Rows of the core that its own law is read from, per lane.
+POOL_ROWS = 4096
+
+
+def plan_release(config: SynthesizerTrainerConfig, domains: Domains) -> PrivacyCost:
+    """What a release of this configuration will cost; needs no data."""
+    assert config.dp is not None  # the configuration's own rule
+    return plan(config.dp, stages(config, domains))
+
+
+def measure(
+    rows: Rows, config: SynthesizerTrainerConfig, domains: Domains, noise: Noise | None = None
+) -> tuple[dict[str, Noisy], fit.Marginals, fit.CalendarFit | None]:
+    """Releases all statistics; everything after this is post-processing.
+
+    Args:
+      rows: The training rows.
+      config: The configuration.
+      domains: Public bounds and vocabularies.
+      noise: As for `mechanism.release`.
+
+    Returns:
+      Noisy statistics by name, and what the first two stages gave.
+    """
+    dp, dataset = config.dp, config.dataset
+    assert dp is not None
+    planned, found = stages(config, domains), layout(config, domains)
+    multipliers = stage_multipliers(noise_multiplier(dp.epsilon, dp.delta), planned)
+    interval = dataset.interval_s
+    sums = statistics.marginal_sums(
+        rows, found, domains, dataset.feature_names(), dp.histogram_levels, dp.phase_bins, interval
+    )
+    released = release(planned[0], sums, multipliers[0], dp, noise)
+    marginals = fit.fit_marginals(released, found, domains, dataset, dp)
+    if not found.numeric:
+        return released, marginals, None
+    sums = statistics.calendar_sums(rows, found, marginals.tables, marginals.centre, interval)
+    released |= release(planned[1], sums, multipliers[1], dp, noise)
+    cycles = fit.fit_cycles(released, found, marginals)
+    sums = statistics.moment_sums(
+        rows, found, marginals.tables, cycles.coefficients, cycles.step_scale, dp.var_order, interval
+    )
+    released |= release(planned[2], sums, multipliers[2], dp, noise)
+    return released, marginals, cycles
+
+
+def fit_core(
+    released: dict[str, Noisy],
+    marginals: fit.Marginals,
+    cycles: fit.CalendarFit | None,
+    config: SynthesizerTrainerConfig,
+    domains: Domains,
+) -> tuple[LinearCore, np.ndarray, fit.Withheld]:
+    """The core from the noisy statistics alone; see `fit.assemble`."""
+    assert config.dp is not None
+    found = layout(config, domains)
+    return fit.assemble(released, found, domains, config.dataset, config.dp, marginals, cycles)
+
+
+def train_dp_synthesizer(
+    table: pa.Table,
+    config: SynthesizerTrainerConfig,
+    domains: Domains,
+    seed: int,
+    place: str,
+    noise: Noise | None = None,
+) -> Trained:
+    """Fits the DP synthesizer.
+
+    Args:
+      table: The training rows.
+      config: Method `dp_linear`.
+      domains: Public bounds and vocabularies.
+      seed: Of what is drawn from the model while it is calibrated; never of the noise.
+      place: For messages.
+      noise: As for `mechanism.release`.
+
+    Returns:
+      The model, and a report that holds nothing but post-processed noisy statistics and public settings.
+
+    Raises:
+      DataError: a column is missing.
+      InsufficientDataError: the noisy count of normal rows is too small. The budget is spent all the same.
+    """
+    dp = config.dp
+    assert dp is not None
+    rows = read_rows(table, config.dataset, domains, dp, place)
+    released, marginals, cycles = measure(rows, config, domains, noise)
+    del rows, table
+    if marginals.rows < config.min_train_rows:
+        raise InsufficientDataError(
+            f"{place}: the noisy count of rows of normal operation is below {config.min_train_rows} "
+            "(min_train_rows). Widen the span, or raise privacy.target_epsilon; the budget is spent."
+        )
+    core, wanted, withheld = fit_core(released, marginals, cycles, config, domains)
+    kinds = tuple(kind for kind in domains.kinds if kind not in withheld.kinds)
+    module = _module(core, wanted, config, domains, kinds, seed)
+    found = layout(config, domains)
+    report: dict[str, Any] = {
+        "method": "dp_linear",
+        "privacy": privacy_block(config, domains, plan_release(config, domains)),
+        "noisy_rows": round(marginals.rows),
+        "kinds": dict.fromkeys(kinds),
+        "withheld": dataclasses.asdict(withheld),
+        "columns": _columns(core, found),
+        "core_parameters": int(sum(v.shape.num_elements() for v in module.store.values())),
+        "network_parameters": 0,
+    }
+    _LOG.info("%s: a core from noisy statistics, epsilon %g per %s", place, dp.epsilon, dp.unit)
+    return Trained(module, report)
+
+
+def _columns(core: LinearCore, found: Layout) -> dict[str, int]:
+    return {
+        "numeric": len(core.numeric),
+        "chained": len({v.feature for v in core.variables if v.role == "level"}),
+        "constant": 0,
+        "empty": len(core.empty),
+    }
+
+
+def _module(
+    core: LinearCore,
+    wanted: np.ndarray,
+    config: SynthesizerTrainerConfig,
+    domains: Domains,
+    kinds: tuple[str, ...],
+    seed: int,
+) -> SynthesizerModule:
+    """The sampler: its marginals calibrated to the noisy histograms, its correlations read off itself."""
+    dp = config.dp
+    assert dp is not None
+    period = dp.period.bounds_us() if dp.period is not None else (0, 0)
+    core = dataclasses.replace(
+        core, calendar=dataclasses.replace(core.calendar, start_s=period[0] / MICROSECONDS)
+    )
+    metadata = describe_core(core, config, domains.vocabularies, kinds, period[1] / MICROSECONDS, False)
+    metadata["differential_privacy"] = True
+    features = len(core.numeric)
+    sizes = [len(chain.states) for chain in core.chains]
+    shape = selection.correlations(
+        np.zeros((1, features)), np.zeros((1, max(len(sizes), 0)), int), sizes
+    ).shape
+    core = dataclasses.replace(core, correlation=np.zeros(shape))
+    identity = np.repeat(np.linspace(-GRID_LIMIT, GRID_LIMIT, GRID_SIZE)[None], features, axis=0)
+    module = SynthesizerModule(core, None, metadata, identity)
+    synthesizer = Synthesizer(module)
+    interval_us = round(config.dataset.interval_s * MICROSECONDS)
+    steps = np.arange(POOL_ROWS, dtype=np.int64)
+    grid = [Session(n, period[0], steps, period[0] + steps * interval_us) for n in range(LANES)]
+    if features and len(wanted):
+        scores = synthesizer.latent_paths(grid, seed)[0]
+        module.set_calibration(calibrate(scores.reshape(-1, features), wanted))
+    scores, states, _, _ = synthesizer.latent_paths(grid, seed + 1)
+    correlation = selection.correlations(
+        scores.reshape(-1, features), states.reshape(-1, states.shape[-1])[:, : len(sizes)], sizes
+    )
+    module.store["correlation"].assign(correlation.astype(np.float32))
+    return module
