@@ -67,7 +67,8 @@ class DpConfig(ComponentConfig):
       event_rows: Rows of an anomaly where the noise drowns how often a kind began.
     """
 
-    epsilon: float = pydantic.Field(gt=0, le=1000)
+    # Above 100 nothing is protected, and the accountant's grid of losses gets coarse.
+    epsilon: float = pydantic.Field(gt=0, le=100)
     delta: float = pydantic.Field(gt=0, lt=1)
     unit: PrivacyUnit = "record"
     window_rows: int = pydantic.Field(12, ge=2)

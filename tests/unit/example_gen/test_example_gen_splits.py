@@ -154,3 +154,31 @@ def test_pieces_do_not_matter(seed: int, size: int, share: float) -> None:
     found = splits.assign_rows([keys], config, 60, seed)
     parts = [found.of(start, min(start + size, found.rows)) for start in range(0, found.rows, size)]
     assert (np.concatenate(parts) == whole).all()
+
+
+@pytest.mark.parametrize("gone", [0, 700, 1999])
+def test_dealt_by_time_a_row_less_moves_no_other_row(gone: int) -> None:
+    label = np.zeros(2_000, np.int8)
+    label[gone] = 1
+    series = np.repeat(np.arange(2), 1_000)
+    stamps = np.tile(np.arange(1_000) * MINUTE_US, 2)
+    config = SplitConfig(deal="by_time", block_s=600)
+    whole = Keys(series, stamps, label)
+    keep = np.arange(2_000) != gone
+    less = Keys(series[keep], stamps[keep], label[keep])
+    left, _ = assign_rows(whole, config, 60, 3)
+    # In pieces, as large sources come.
+    right, _ = assign_rows(less, config, 60, 3, size=900)
+    assert np.array_equal(left[keep], right)
+    # The balanced deal does move others: that is why there are two.
+    if gone == 700:
+        before, after = (assign_rows(k, SplitConfig(block_s=600), 60, 3)[0] for k in (whole, less))
+        assert not np.array_equal(before[keep], after)
+
+
+def test_dealt_by_time_the_shares_are_met() -> None:
+    keys = Keys(np.zeros(40_000, np.int32), np.arange(40_000) * MINUTE_US, None)
+    assigned = assign_rows(keys, SplitConfig(deal="by_time", block_s=600), 60, 1)[0]
+    assert np.bincount(assigned) / 40_000 == pytest.approx([0.7, 0.1, 0.2], abs=0.01)
+    empty = Keys(np.zeros(0, np.int32), np.zeros(0, np.int64), None)
+    assert len(assign_rows(empty, SplitConfig(deal="by_time"), 60, 1)[0]) == 0

@@ -119,7 +119,7 @@ def test_a_message_names_the_line(tmp_path):
         ),
         (
             lambda d: d["locales"][0]["privacy"].update(target_epsilon=3),
-            "no differentially private synthesizer",
+            "target_epsilon and target_delta mean something only together",
         ),
         (lambda d: d["central"].update(quorum=3), "central.quorum: found 3; allowed: 1 to 2"),
         (lambda d: d["central"].update(quorum=0), "central.quorum: found 0"),

@@ -159,7 +159,7 @@ def step_sizes(counts: np.ndarray, std: float) -> np.ndarray:
 def fit_cycles(released: Released, found: Layout, marginals: Marginals) -> CalendarFit:
     """Calendar coefficients and step sizes from the second stage."""
     gram, cross = released["calendar_gram"], released["calendar_cross"]
-    known = 1 - marginals.null_share[list(found.numeric)]
+    known = np.maximum(1 - marginals.null_share[list(found.numeric)], 0.05)
     values, vectors = np.linalg.eigh(gram.value)
     # The noise's largest eigenvalue is about std sqrt(2 C): what lies below is not known.
     values = np.maximum(values, 0) + gram.std * np.sqrt(2 * len(values))

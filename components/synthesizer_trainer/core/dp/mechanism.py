@@ -18,6 +18,7 @@ sampler is used (Canonne et al. 2020), and nothing is done about timing.
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -108,6 +109,7 @@ def sensitivity(query: Query, dp: DpConfig) -> float:
     return touched(dp.most_rows, dp.unit == "series", query.order) * query.bound
 
 
+@functools.lru_cache(maxsize=64)
 def noise_multiplier(epsilon: float, delta: float) -> float:
     """Least sigma for which one Gaussian mechanism of sensitivity 1 is (epsilon, delta)-private.
 
@@ -122,11 +124,11 @@ def noise_multiplier(epsilon: float, delta: float) -> float:
     from components.governance.core.accounting import Tally, epsilon_of
 
     sigma = float(dp_accounting.get_sigma_gaussian(epsilon, delta))
-    for _ in range(20):
+    for attempt in range(20):
         tally = Tally.of([Gaussian(noise_multiplier=sigma)])
         if epsilon_of(tally, delta) <= epsilon:
             return sigma
-        sigma *= 1 + 1e-5
+        sigma *= 1 + 1e-6 * 2**attempt
     raise InternalError(f"no noise multiplier found for epsilon {epsilon:g} and delta {delta:g}")
 
 

@@ -1,0 +1,154 @@
+"""What a deployment may say about differential privacy, and the one line for what it may not."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import yaml
+
+from components.config_base import canonical_json
+from components.errors import ConfigError
+from components.release.privacy import PrivacyClaim, synthetic_statement
+from pipeline.config import resolve
+from pipeline.config.load import load_deployment
+from pipeline.config.model import Deployment
+
+VALID: dict[str, Any] = {
+    "version": 1,
+    "name": "fleet",
+    "root": "runs",
+    "dataset": {
+        "series": ["asset"],
+        "label": "label",
+        "label_kind": "kind",
+        "interval_s": 60,
+        "features": [{"name": "temp_c"}, {"name": "mode", "kind": "categorical"}],
+        "targets": ["temp_c"],
+    },
+    "locales": [
+        {
+            "name": "eu-west",
+            "sharing": "restricted",
+            "source": {"pattern": "eu/*.csv"},
+            "privacy": {"gate": {}, "target_epsilon": 4, "target_delta": 1e-6},
+            "synthesizer": {
+                "method": "dp_linear",
+                "dp": {
+                    "bounds": {"temp_c": [0, 40]},
+                    "vocabularies": {"mode": ["sun", "safe"]},
+                    "kinds": ["spike"],
+                    "period": {"start": "2026-01-01T00:00:00Z", "end": "2026-02-01T00:00:00Z"},
+                },
+            },
+            "signing_key": {"file": "keys/eu.pem"},
+            "trusted_key": "keys/eu.pem.pub",
+        }
+    ],
+    "generation": {"grid": "regular", "sessions": 3},
+    "exchange": {"uri": "exchange"},
+    "central": {"quorum": 1, "test_set": {"pattern": "test/*.csv"}},
+}
+
+
+def load(tmp_path: Any, edit: Any = lambda d: None) -> Deployment:
+    found = copy.deepcopy(VALID)
+    edit(found)
+    path = tmp_path / "isthmus.yaml"
+    path.write_text(yaml.safe_dump(found))
+    return load_deployment(path)
+
+
+def test_the_guarantee_reaches_every_component(tmp_path: Any) -> None:
+    configs = resolve.regional_configs(load(tmp_path), "eu-west")
+    assert configs.synthesizer is not None and configs.synthesizer.dp is not None
+    assert (configs.synthesizer.dp.epsilon, configs.synthesizer.dp.delta) == (4, 1e-6)
+    # A row's split must not depend on other rows, or neighbours differ in more than one training row.
+    assert configs.example_gen.splits.deal == "by_time"
+    claim = configs.pusher.privacy
+    assert isinstance(claim, PrivacyClaim)
+    assert (claim.epsilon, claim.delta, claim.unit, claim.adjacency) == (
+        4,
+        1e-6,
+        "record",
+        "add_or_remove_one",
+    )
+    statement = synthetic_statement("eu-west", 1, claim)
+    assert any("gate's verdict and metrics" in sentence for sentence in statement.sentences)
+    assert statement.epsilon == 4
+
+
+def test_without_differential_privacy_nothing_changes(tmp_path: Any) -> None:
+    def edit(d: dict[str, Any]) -> None:
+        d["locales"][0]["privacy"] = {"gate": {}}
+        d["locales"][0].pop("synthesizer")
+
+    configs = resolve.regional_configs(load(tmp_path, edit), "eu-west")
+    assert configs.pusher.privacy is None and configs.example_gen.splits.deal == "balanced"
+
+
+def _locale(**changes: Any) -> Any:
+    return lambda d: d["locales"][0].update(changes)
+
+
+def _dp(**changes: Any) -> Any:
+    return lambda d: d["locales"][0]["synthesizer"]["dp"].update(changes)
+
+
+def _without(key: str) -> Any:
+    return lambda d: d["locales"][0]["synthesizer"]["dp"].pop(key)
+
+
+@pytest.mark.parametrize(
+    ("edit", "expected"),
+    [
+        (_locale(synthesizer={}), "privacy.target_epsilon: found 4, but the synthesizer's method 'gan'"),
+        (_locale(privacy={"gate": {}}), "privacy.target_epsilon: found none"),
+        (_locale(privacy={"gate": {}, "target_epsilon": 4}), "mean something only together"),
+        (_dp(epsilon=9), "locales[0].synthesizer.dp.epsilon: found 9; allowed: say it once"),
+        (_without("bounds"), "synthesizer.dp.bounds.temp_c: found none"),
+        (_dp(bounds={"temp_c": [3, 3]}), "bounds.temp_c: 3 is not below 3"),
+        (_dp(bounds={"temp": [0, 3]}), "dp.bounds.temp: allowed: temp_c"),
+        (_without("vocabularies"), "synthesizer.dp.vocabularies.mode: found none"),
+        (_without("kinds"), "synthesizer.dp.kinds: found none"),
+        (_dp(unit="series"), "unit 'series' needs max_rows_per_series"),
+        (_dp(max_rows_per_series=9), "max_rows_per_series belongs to unit 'series'"),
+        (_dp(unit="people"), "synthesizer.dp.unit: found 'people'"),
+        (_dp(period={"start": "2026-02-01", "end": "2026-01-01"}), "is not before end"),
+        (lambda d: d["generation"].pop("sessions"), "generation.sessions: found none"),
+        (lambda d: d["locales"][0].update(egress={"timestamps": "real"}, generation={"grid": "real"}),
+         "generation.grid: found 'real', which releases times and number"),
+        (_without("period"), "synthesizer.dp.period: found none"),
+        (
+            _locale(privacy={**VALID["locales"][0]["privacy"],
+                             "budget": {"epsilon": 10, "delta": 1e-6, "unit": "series"}}),
+            "privacy.budget.unit: found series",
+        ),
+        (
+            _locale(privacy={**VALID["locales"][0]["privacy"],
+                             "budget": {"epsilon": 3, "delta": 1e-6, "unit": "record"}}),
+            "privacy.budget.epsilon: found 3, but a single release costs 4",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named(tmp_path: Any, edit: Any, expected: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, edit)
+    assert expected in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_curated_schema_gives_the_domains(tmp_path: Any) -> None:
+    from components.synthesizer_trainer.public_domains import public_domains
+
+    def edit(d: dict[str, Any]) -> None:
+        d["dataset"]["schema_name"] = "simulated_fleet"
+        d["locales"][0]["synthesizer"]["dp"] = {"kinds": ["spike"], "period": VALID["locales"][0][
+            "synthesizer"]["dp"]["period"]}  # fmt: skip
+
+    config = resolve.regional_configs(load(tmp_path, edit), "eu-west").synthesizer
+    assert config is not None
+    domains = public_domains(config)
+    assert domains.bounds == {"temp_c": (-60.0, 120.0)}
+    assert domains.vocabularies == {"mode": ("eclipse", "safe", "sun")} and domains.kinds == ("spike",)
+    assert canonical_json(config.model_dump(mode="json"))
