@@ -1,8 +1,8 @@
 """The erasure drill: what one subject's rows went into, from source to detector, and taking it all back.
 
 A subject is one value of a series column, as it is at the source. Inside the locale it is looked for
-in the form that the PII policy stores: a pseudonym is computed with the locale's key; where subjects are
-generalised to one form, all rows of that form count.
+in the form that the PII policy stores: a pseudonym is computed with the locale's key, and with the one before
+during a rotation; where subjects are generalised to one form, all rows of that form count.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from components import split_io
 from components.errors import ConfigError, DataError
 from components.example_gen.config import PiiRule
-from components.example_gen.core.pii import apply_rule, read_keys
+from components.example_gen.core.pii import apply_rule
 from components.example_gen.core.reading import read_blocks
 from components.example_gen.core.spans import resolve_sources
 from components.executor_base import read_json, write_atomically
@@ -37,6 +37,7 @@ from pipeline.retaining import artifact_folders, delete_folder
 from pipeline.revoked import registry_versions
 
 _SALT_BYTES = 16
+_KEYED = "pseudonymise"
 
 
 class Evidence(Signed):
@@ -82,17 +83,14 @@ class Evidence(Signed):
 
 @dataclasses.dataclass(frozen=True)
 class Influence:
-    """Where a subject's rows went; as in `Evidence`.
-
-    `gone`: releases whose Examples were deleted, so that nobody can tell whose rows they had.
-    """
+    """Where a subject's rows went; as in `Evidence`."""
 
     stored_as: str
     examples: dict[str, dict[str, int]]
     artifacts: list[str]
     pushes: list[dict[str, Any]]
-    gone: list[dict[str, Any]]
     sources: dict[str, int]
+    notes: list[str]
 
 
 def trace(deployment: Deployment, locale: str, column: str, subject: str) -> Influence:
@@ -113,40 +111,63 @@ def trace(deployment: Deployment, locale: str, column: str, subject: str) -> Inf
         raise ConfigError(
             f"--column: found '{column}'; allowed: {', '.join(series) or 'no column: no series'}"
         )
-    stored, how = stored_form(deployment, locale, column, subject)
-    root = Path(deployment.root) / locale
-    examples = {}
-    for folder in artifact_folders(root, ("ExampleGen",)):
-        if folder.parent.name == "examples":
-            rows = _rows_per_split(folder, column, stored)
-            if sum(rows.values()):
-                examples[str(folder)] = rows
+    forms, how = stored_forms(deployment, locale, column, subject)
+    # A pseudonym begins with the id of its key.
+    prefixes = {form.split("-")[0] for form in forms} if how == _KEYED else set()
+    examples, notes = {}, []
+    for folder in artifact_folders(Path(deployment.root) / locale, ("ExampleGen",)):
+        if folder.parent.name != "examples":
+            continue
+        rows, foreign = _rows_per_split(folder, column, forms, prefixes)
+        if sum(rows.values()):
+            examples[str(folder)] = rows
+        if foreign:
+            notes.append(
+                f"{folder}: {foreign} rows have pseudonyms of a key that is not configured; whose they are "
+                "cannot be told (the PII rule's old_key names the key before)"
+            )
     artifacts, pushes, gone = _downstream(deployment, locale, set(examples))
+    notes += [
+        f"{push['uri']}: the examples that it was made from were deleted, so whose rows it had cannot be told"
+        for push in gone
+    ]
     sources = _source_rows(deployment, locale, column, subject)
-    return Influence(how, examples, artifacts, pushes, gone, sources)
+    return Influence(how, examples, artifacts, pushes, sources, notes)
 
 
-def stored_form(deployment: Deployment, locale: str, column: str, subject: str) -> tuple[str, str]:
-    """The subject as the locale stores it, and how it came to that form."""
+def stored_forms(deployment: Deployment, locale: str, column: str, subject: str) -> tuple[list[str], str]:
+    """What the subject may be stored as, and how it came to that form.
+
+    Raises:
+      ConfigError: the pseudonym's key cannot be read.
+    """
     rules: tuple[PiiRule, ...] = regional_configs(deployment, locale).example_gen.pii
     rule = next((rule for rule in rules if rule.column == column), None)
-    if rule is None:
-        return subject, "as it is"
-    (value,) = apply_rule(rule, pa.array([subject]), read_keys(rules).get(column)).to_pylist()
+    if rule is None or rule.action is None:
+        return [subject], "as it is"
+    keys: list[bytes | None] = [key.read() for key in (rule.key, rule.old_key) if key is not None]
+    values = pa.array([subject])
+    forms = [str(apply_rule(rule, values, key).to_pylist()[0]) for key in keys or [None]]
     shared = " (with all others of the same form)" if rule.action == "generalise" else ""
-    return str(value), rule.action + shared
+    return forms, rule.action + shared
 
 
-def _rows_per_split(folder: Path, column: str, stored: str) -> dict[str, int]:
-    found = {}
+def _rows_per_split(
+    folder: Path, column: str, forms: list[str], prefixes: set[str]
+) -> tuple[dict[str, int], int]:
+    """Rows of the subject per split; rows whose pseudonyms begin with none of the prefixes."""
+    found, foreign = {}, 0
     for split in split_io.list_splits(folder):
         count = 0
         for batch in split_io.read_batches(folder, split, columns=[column]):
-            values = batch.column(0)
-            matches = pc.equal(values.cast(pa.string()), pa.scalar(stored))
-            count += int(pc.sum(matches).as_py() or 0)
+            values = batch.column(0).cast(pa.string())
+            count += int(pc.sum(pc.is_in(values, pa.array(forms))).as_py() or 0)
+            for prefix in prefixes:
+                # What is left after the last one is of none of the keys.
+                values = values.filter(pc.invert(pc.starts_with(values, pattern=f"{prefix}-")))
+            foreign += len(values.drop_null()) if prefixes else 0
         found[split] = count
-    return found
+    return found, foreign
 
 
 def _downstream(
@@ -232,10 +253,7 @@ def erase(
         releases.append(
             {"uri": str(push["uri"]), "content_digest": str(push["content_digest"]), "outcome": outcome}
         )
-    notes = [
-        f"{push['uri']}: the examples that it was made from were deleted, so whose rows it had cannot be told"
-        for push in found.gone
-    ]
+    notes = list(found.notes)
     try:
         detectors = _detectors(deployment, {release["content_digest"] for release in releases})
     except DataError as error:

@@ -208,6 +208,7 @@ def _make_absolute(data: dict[str, Any], folder: Path) -> None:
             _absolute_at(entry, ("key",), folder)
         for rule in locale.get("pii") or [] if isinstance(locale, dict) else []:
             _absolute_at(rule, ("key", "file"), folder)
+            _absolute_at(rule, ("old_key", "file"), folder)
 
 
 def _absolute_at(data: Any, keys: tuple[str, ...], folder: Path) -> None:

@@ -71,7 +71,7 @@ class Locale:
             folder.mkdir(parents=True)
             (folder / "content").write_text(component)
             made[channel] = folder
-        stored = [erasing.stored_form(self.deployment, "eu-west", "asset", asset)[0] for asset in assets]
+        stored = [erasing.stored_forms(self.deployment, "eu-west", "asset", asset)[0][0] for asset in assets]
         write_split(made["examples"], "train", pa.table({"asset": stored, "temp_c": [1.0] * len(stored)}))
         push = self.region.push(rows=rows)
         (made["pushed"] / "push.json").write_text(json.dumps(push))
@@ -262,6 +262,24 @@ def test_where_subjects_share_a_form_all_of_that_form_count(locale, isthmus):
     found = json.loads(isthmus("erase", "--locale", "eu-west", "--series", "zoe", "--json")[1])
     assert found["examples"] == {str(theirs["examples"]): {"train": 2}}
     assert found["stored_as"] == "generalise (with all others of the same form)"
+
+
+def test_a_rotated_key_is_followed_and_a_forgotten_one_is_named(locale, isthmus):
+    locale.source("bob")
+    hers = locale.run("zoe", "bob")
+    (locale.root / "salt2").write_text("the next secret")
+    file = locale.root / "isthmus.yaml"
+    before = file.read_text()
+    file.write_text(before.replace("key: {file: salt}", "key: {file: salt2}, old_key: {file: salt}"))
+    newer = locale.run("zoe", rows=21)
+    found = json.loads(isthmus("erase", "--locale", "eu-west", "--series", "zoe", "--json")[1])
+    assert found["examples"] == {str(hers["examples"]): {"train": 1}, str(newer["examples"]): {"train": 1}}
+    assert found["notes"] == []
+    file.write_text(before.replace("key: {file: salt}", "key: {file: salt2}"))
+    found = json.loads(isthmus("erase", "--locale", "eu-west", "--series", "zoe", "--json")[1])
+    assert found["examples"] == {str(newer["examples"]): {"train": 1}}
+    (note,) = found["notes"]
+    assert note.startswith(f"{hers['examples']}: 2 rows have pseudonyms of a key that is not configured")
 
 
 def test_a_release_whose_examples_are_gone_is_named_as_not_known(locale, isthmus):
