@@ -18,6 +18,7 @@ from rich.console import Console
 from components.errors import ConfigError, IsthmusError
 from components.version import __version__
 from pipeline.commands import budget, people, releases, retention
+from pipeline.commands.canary import canary
 from pipeline.commands.egress import egress
 from pipeline.commands.run import run_and_report, write_report
 from pipeline.commands.shared import (
@@ -43,6 +44,7 @@ budget.register(app)
 people.register(app)
 retention.register(app)
 app.command()(egress)
+app.command()(canary)
 
 RunOption = Annotated[
     Optional[str], typer.Option("--run", help="Run id; the latest run where none is given.")

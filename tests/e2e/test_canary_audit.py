@@ -44,7 +44,7 @@ EXTREMES = {"greatest temp_c": 87.319427, "least flow_lpm": -41.273819, "greates
 RECORDS = {f"record {number}": 17.213847 + 0.0931973 * number for number in range(12)}
 NUMBERS = EXTREMES | RECORDS
 GATE = {
-    "metric": "exact_copy_excess_rows",
+    "metric": "exact_copy_risk_rows",
     "of": "value",
     "rule": "max",
     "threshold": 0.2,

@@ -1,0 +1,118 @@
+"""`isthmus egress` and `isthmus canary` on a deployment that never ran."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from components.errors import ConfigError, VerdictError
+from pipeline.cli import app
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    from pipeline import starter
+
+    return starter.write(tmp_path_factory.mktemp("cli") / "fleet", size="small")
+
+
+def isthmus(*arguments: object):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_the_list_in_words_and_as_json(config):
+    words = isthmus("egress", config, "--locale", "eu-west").output
+    for text in (
+        "eu-west: what may leave",
+        "EXCEPTION: central.ideal is true",
+        "schema.pbtxt:",
+        "needs 10 real rows; else it is called 'other' instead",
+        "what never leaves",
+        "refused, not dropped",
+    ):
+        assert text in words
+    (found,) = json.loads(isthmus("egress", config, "--locale", "eu-west", "--json").output)
+    assert found["policy"]["real_curves"] == "withheld" and found["columns"][:2] == ["timestamp", "asset"]
+    assert "reason" not in found["fields"]["evaluation.json metrics"]
+    assert [item["locale"] for item in json.loads(isthmus("egress", config, "--json").output)] == [
+        "eu-west",
+        "ap-south",
+    ]
+
+
+def test_a_stricter_policy_shows(config, tmp_path):
+    data = yaml.safe_load(config.read_text())
+    data["central"]["ideal"] = False
+    data["locales"][1]["egress"] = {
+        "statistics": "withheld",
+        "evaluation": "withheld",
+        "domains": "withheld",
+        "rare_categories": "refuse",
+    }
+    strict = config.with_name("strict.yaml")
+    strict.write_text(yaml.safe_dump(data))
+    (found,) = json.loads(isthmus("egress", strict, "--locale", "eu-west", "--json").output)
+    assert "statistics/FeatureStats.pb" not in found["files"] and not found["exceptions"]
+    assert "no domains" in found["files"]["schema.pbtxt"]
+    assert found["fields"]["evaluation.json metrics"] == []
+    assert "stops the release" in isthmus("egress", strict, "--locale", "eu-west").output
+
+
+@pytest.mark.parametrize(("locale", "match"), [("us-east", "us-east is open"), ("eu-wst", "did you mean")])
+def test_a_locale_without_a_list(config, locale, match):
+    with pytest.raises(ConfigError, match=match):
+        raise isthmus("egress", config, "--locale", locale).exception
+
+
+def test_a_policy_that_is_wrong_or_of_an_open_locale(config):
+    data = yaml.safe_load(config.read_text())
+    for change, match in (
+        ({1: {"domain": "withheld"}}, "did you mean 'domains'"),
+        ({0: {"domains": "withheld"}}, "open locale"),
+    ):
+        broken = json.loads(json.dumps(data))
+        for index, section in change.items():
+            broken["locales"][index]["egress"] = section
+        file = config.with_name("broken.yaml")
+        file.write_text(yaml.safe_dump(broken))
+        with pytest.raises(ConfigError, match=match):
+            raise isthmus("egress", file).exception
+    data["generation"]["grid"] = "real"
+    file.write_text(yaml.safe_dump(data))
+    with pytest.raises(ConfigError, match="releases the times of real rows"):
+        raise isthmus("egress", file).exception
+
+
+def test_the_canary_finds_what_left_and_not_what_stayed(config):
+    root = config.parent / "runs"
+    for place in ("eu-west/artifacts", "central/logs", "runs/1"):
+        (root / place).mkdir(parents=True, exist_ok=True)
+    (root / "eu-west" / "artifacts" / "rows").write_text("zyxwold-pump-01")
+    done = isthmus("canary", config, "--locale", "eu-west", "--text", "zyxwold-pump-01")
+    assert done.exit_code == 0 and "0 finds" in done.output
+    (root / "central" / "logs" / "1.log").write_text("row of ZYXWOLD-pump-01: 93.71828")
+    done = isthmus(
+        "canary", config, "--locale", "eu-west", "--text", "zyxwold-pump-01", "--number", "93.71828", "--json"
+    )
+    assert isinstance(done.exception, VerdictError) and "zyxwold" not in str(done.exception)
+    found = json.loads(done.output)
+    assert {(leak["file"], leak["mark"]) for leak in found["leaks"]} == {
+        ("runs/central/logs/1.log", "text 1"),
+        ("runs/central/logs/1.log", "number 1"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        (("--locale", "us-east", "--text", "abcdefgh"), "allowed: eu-west, ap-south"),
+        (("--locale", "eu-west"), "at least one mark"),
+        (("--locale", "eu-west", "--text", "abc"), "by chance"),
+    ],
+)
+def test_marks_that_are_none(config, arguments, match):
+    with pytest.raises(ConfigError, match=match):
+        raise isthmus("canary", config, *arguments).exception
