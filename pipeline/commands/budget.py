@@ -141,15 +141,13 @@ def words(name: str, standing: dict[str, Any] | None) -> list[str]:
 def forecast(standing: dict[str, Any]) -> str:
     """How many more releases fit, in words."""
     left, each = standing["releases_left"], standing["release_epsilon"]
-    if standing["unlimited"]:
-        return (
-            f"as many more releases as you like at epsilon {_number(each)} each: every one reads other rows"
-        )
     if left is None:
         return "no release to go by yet"
     count = (
         f"{'at least ' if standing['at_least'] else ''}{left} more releases at epsilon {_number(each)} each"
     )
+    if standing["one_period"]:
+        return f"{count}, of the configured period; other periods are counted apart"
     if standing["lasts_days"] is None:
         return count
     return f"{count}; {standing['cadence']}, that is {standing['lasts_days']:.0f} days"

@@ -184,24 +184,21 @@ def releases_left(
     epsilon: float,
     delta: float,
     relation: NeighboringRelation = "add_or_remove_one",
-) -> int | None:
+) -> int:
     """How many more releases of one cost fit in the budget.
 
     Args:
       costs: What has been spent or reserved.
-      following: The cost of each further release. With a time range of its own, each is taken to read
-        records that no other release read.
+      following: The cost of each further release. Where it has a time range of its own, all of them are
+        taken to read that range; releases of other ranges do not count against it.
       epsilon, delta: The budget.
       relation: What neighbouring data sets are.
 
     Returns:
-      A number up to `MOST_RELEASES`; None for "as many as you like", where each reads other records.
+      A number, at most `MOST_RELEASES`.
     """
-    base = worst_tallies(costs)
+    base = worst_tallies([cost for cost in costs if not is_apart(cost, following)])
     each = Tally.of(following.events)
-    if _has_own_range(following):
-        base = worst_tallies([cost for cost in costs if not _has_own_range(cost)])
-        return None if max(epsilon_of(t.plus(each), delta, relation) for t in base) <= epsilon else 0
 
     def fits(count: int) -> bool:
         return all(epsilon_of(tally.plus(each, count), delta, relation) <= epsilon for tally in base)
@@ -216,6 +213,14 @@ def releases_left(
         middle = (low + high) // 2
         low, high = (middle, high) if fits(middle) else (low, middle)
     return low
+
+
+def is_apart(one: PrivacyCost, other: PrivacyCost) -> bool:
+    """Whether no unit can have paid for both: they are of ranges that do not overlap."""
+    first, second = one.time_range, other.time_range
+    if not (_has_own_range(one) and _has_own_range(other)) or first is None or second is None:
+        return False
+    return first.end_us <= second.start_us or second.end_us <= first.start_us
 
 
 def _has_own_range(cost: PrivacyCost) -> bool:

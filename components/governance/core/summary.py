@@ -130,8 +130,9 @@ def standing(state: LedgerState, following: PrivacyCost | None = None) -> dict[s
 
     Returns:
       Plain JSON: the budget; `spent`, `counted` (with reservations) and `left`, epsilon at the budget's
-      delta; `releases_left` (null for as many as you like, or where `release_epsilon` is null because
-      there is no release to go by); `lasts_days` at the cadence.
+      delta, of the unit that paid most; `releases_left` (null where `release_epsilon` is null because
+      there is no release to go by), all of the period of `following` where it has one (`one_period`);
+      `lasts_days` at the cadence.
     """
     budget = state.budget
     assert budget is not None  # an empty ledger has no standing; the callers' own check
@@ -150,7 +151,7 @@ def standing(state: LedgerState, following: PrivacyCost | None = None) -> dict[s
         "left": _finite(max(0.0, budget.epsilon - total)),
         "release_epsilon": _finite(alone) if alone is not None else None,
         "releases_left": left,
-        "unlimited": each is not None and left is None,
+        "one_period": each is not None and each.time_range is not None and each.unit == "record",
         "at_least": left == accounting.MOST_RELEASES,
         "lasts_days": left * CADENCE_DAYS[budget.cadence] if left is not None and budget.cadence else None,
         "releases": sum(r.status == "committed" for r in state.reservations.values()),

@@ -245,9 +245,13 @@ def test_what_is_asked_wrongly_is_said_in_one_line(isthmus, arguments, words):
 
 
 def test_the_words_for_a_budget_without_end_or_beginning():
-    base = {"releases_left": None, "release_epsilon": None, "unlimited": False, "at_least": False}
+    base = {"releases_left": None, "release_epsilon": None, "one_period": False, "at_least": False}
     assert budget_command.forecast(base) == "no release to go by yet"
-    assert "as many more" in budget_command.forecast({**base, "unlimited": True, "release_epsilon": 0.1})
+    period = {**base, "releases_left": 3, "release_epsilon": 0.1, "one_period": True, "lasts_days": 21}
+    expected = (
+        "3 more releases at epsilon 0.1 each, of the configured period; other periods are counted apart"
+    )
+    assert budget_command.forecast(period) == expected
     many = {**base, "releases_left": 1000, "release_epsilon": 0.1, "at_least": True, "lasts_days": None}
     assert budget_command.forecast(many) == "at least 1000 more releases at epsilon 0.1 each"
 

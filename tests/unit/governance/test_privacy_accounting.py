@@ -160,10 +160,17 @@ def test_releases_left_is_the_largest_number_that_fits() -> None:
     assert accounting.releases_left([], cost(), 0.1, DELTA) == accounting.MOST_RELEASES
 
 
-def test_releases_of_rows_of_their_own_are_without_number_or_none() -> None:
-    ranged = cost(Gaussian(noise_multiplier=10.0), days=(0, 1))
-    assert accounting.releases_left([ranged] * 9, ranged, 0.5, DELTA) is None
-    assert accounting.releases_left([cost(Gaussian(noise_multiplier=10.0))], ranged, 0.5, DELTA) == 0
+def test_releases_of_one_period_are_counted_apart_from_those_of_others() -> None:
+    event = Gaussian(noise_multiplier=30.0)
+    plain, first, second = cost(event), cost(event, days=(0, 1)), cost(event, days=(1, 2))
+    alone = accounting.releases_left([], plain, 0.6, DELTA)
+    assert alone > 3
+    assert accounting.releases_left([second] * 3, first, 0.6, DELTA) == alone
+    # The same period again, and a release of nobody knows when, count.
+    assert accounting.releases_left([first] * 3, first, 0.6, DELTA) == alone - 3
+    assert accounting.releases_left([plain] * 3, first, 0.6, DELTA) == alone - 3
+    overlapping = cost(event, days=(0, 5))
+    assert accounting.releases_left([overlapping] * 3, first, 0.6, DELTA) == alone - 3
 
 
 def test_a_loss_beyond_the_fine_grid_is_still_an_upper_bound() -> None:

@@ -1,0 +1,76 @@
+"""A locale with a differentially private synthesizer and a budget, run as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.e2e
+
+WHERE = ("--locale", "eu-west")
+#: Lenient, and real: what is judged here is the budget.
+GATE = {
+    "metric": "exact_copy_excess_rows",
+    "of": "value",
+    "rule": "max",
+    "threshold": 0.5,
+    "reason": "a test",
+}
+
+
+def isthmus(*arguments: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "pipeline", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory) -> Path:
+    from pipeline import starter
+
+    config = starter.write(tmp_path_factory.mktemp("budget") / "fleet", seed=7, size="small")
+    data = yaml.safe_load(config.read_text())
+    (locale,) = [locale for locale in data["locales"] if locale["name"] == "eu-west"]
+    locale["privacy"] = {
+        "gate": {"checks": [GATE]},
+        "target_epsilon": 2,
+        "target_delta": 1e-6,
+        # Two of them compose to about 2.9.
+        "budget": {"epsilon": 3, "delta": 1e-6, "unit": "record", "cadence": "monthly"},
+    }
+    period = {"start": "2026-01-01T00:00:00Z", "end": "2026-12-31T00:00:00Z"}
+    locale["synthesizer"] = {"method": "dp_linear", "dp": {"period": period}}
+    data.pop("synthesizer")
+    config.write_text(yaml.safe_dump(data, sort_keys=False))
+    return config
+
+
+def test_two_models_fit_the_third_is_refused_and_nothing_is_paid_for_twice(fleet: Path) -> None:
+    first = isthmus("run", fleet, *WHERE)
+    assert first.returncode == 0, first.stdout + first.stderr
+    budget = json.loads(isthmus("budget", fleet, "--json").stdout)["eu-west"]
+    assert (budget["releases"], budget["reserved"], budget["releases_left"]) == (1, 0, 1)
+    assert budget["spent"] == budget["counted"] == pytest.approx(2, rel=1e-3)
+
+    # A cached run pays nothing.
+    assert isthmus("run", fleet, *WHERE).returncode == 0
+    assert json.loads(isthmus("budget", fleet, "--json").stdout)["eu-west"]["spent"] == budget["spent"]
+
+    # Another seed is another model.
+    text = fleet.read_text()
+    for seed, status in ((8, 0), (9, 1)):
+        fleet.write_text(text.replace("seed: 7", f"seed: {seed}"))
+        run = isthmus("run", fleet, *WHERE)
+        assert run.returncode == status, run.stdout + run.stderr
+    assert "the budget is 3. Nothing was trained or published" in run.stdout
+    assert "exit status 1: a verdict was negative: eu-west would exceed its privacy budget" in run.stdout
+    after = json.loads(isthmus("budget", fleet, "--json").stdout)["eu-west"]
+    assert (after["releases"], after["reserved"], after["refused"], after["releases_left"]) == (2, 0, 1, 0)
+    manifests = list((fleet.parent / "exchange" / "eu-west").rglob("manifest.json"))
+    assert len(manifests) == 2
+    assert {json.loads(path.read_text())["privacy"]["epsilon"] for path in manifests} == {2}
+    assert isthmus("audit", fleet).returncode == 0
