@@ -35,3 +35,29 @@ def test_the_lock_names_no_host():
     text = (ROOT / "uv.lock").read_text()
     assert "://" not in text
     assert text.count("sha256:") > 200
+
+
+def test_every_file_that_the_code_reads_is_packaged(monkeypatch):
+    """`package_data` of setup.py covers what is no Python: templates, curated schemas, JSON Schemas."""
+    import runpy
+
+    import setuptools
+
+    given = {}
+    monkeypatch.setattr(setuptools, "setup", lambda **keywords: given.update(keywords))
+    monkeypatch.chdir(ROOT)
+    runpy.run_path("setup.py")
+    packaged = {
+        file
+        for package, patterns in given["package_data"].items()
+        for pattern in patterns
+        for file in (ROOT / package).glob(pattern)
+    }
+    there = {
+        file
+        for top in ("pipeline", "components", "schemas")
+        for file in (ROOT / top).rglob("*")
+        if file.is_file() and file.suffix not in (".py", ".pyc", ".md")
+    }
+    assert any(file.name == "release-manifest-2.schema.json" for file in packaged)
+    assert there - packaged == set()
