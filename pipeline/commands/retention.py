@@ -89,6 +89,7 @@ def erase(
     import contextlib
 
     from pipeline import erasing, governance
+    from pipeline.evidence import words
     from pipeline.root_lock import hold_root
 
     deployment = load(config)
@@ -106,7 +107,7 @@ def erase(
     if as_json:
         print_json({**evidence.model_dump(mode="json"), "folder": str(folder) if folder else None})
     else:
-        print("\n".join(erasing.words(evidence)))
+        print("\n".join(words(evidence)))
         if folder:
             print(f"evidence: {folder}")
     if apply and not evidence.complete:

@@ -42,8 +42,9 @@ def fleet(tmp_path_factory) -> Path:
         # Two of them compose to about 2.9.
         "budget": {"epsilon": 3, "delta": 1e-6, "unit": "record", "cadence": "monthly"},
     }
-    period = {"start": "2026-01-01T00:00:00Z", "end": "2026-12-31T00:00:00Z"}
-    locale["synthesizer"] = {"method": "dp_linear", "dp": {"period": period}}
+    period = {"start": "2024-03-01T00:00:00Z", "end": "2024-03-07T00:00:00Z"}
+    kinds = ["heater_loss", "oscillation", "ramp", "spike"]
+    locale["synthesizer"] = {"method": "dp_linear", "dp": {"period": period, "kinds": kinds}}
     data.pop("synthesizer")
     config.write_text(yaml.safe_dump(data, sort_keys=False))
     return config

@@ -18,6 +18,7 @@ from components.release.verify import RevokedReleaseError, verify_release
 from components.split_io import write_split
 from pipeline import cli, erasing, retaining
 from pipeline.config.load import load_deployment
+from pipeline.evidence import Evidence, subject_digest
 
 DEPLOYMENT = """
 version: 1
@@ -220,11 +221,11 @@ def test_an_applied_erasure_revokes_deletes_and_leaves_signed_evidence(locale, i
         verify_release(open_store(str(hers["release"])), "", {"eu-west": [key]})
     verify_release(open_store(str(his["release"])), "", {"eu-west": [key]})
     (pack,) = (locale.root / "eu-west" / "governance" / "erasures").iterdir()
-    evidence = erasing.Evidence.model_validate_json((pack / "evidence.json").read_bytes())
+    evidence = Evidence.model_validate_json((pack / "evidence.json").read_bytes())
     assert key.verifies(evidence) and evidence.complete and evidence.applied
     assert [release["outcome"] for release in evidence.releases] == ["revoked"]
     assert [found["uri"] for found in evidence.detectors] == ["registry/detector/1"]
-    assert erasing.subject_digest(evidence.subject_salt, "zoe") == evidence.subject_sha256
+    assert subject_digest(evidence.subject_salt, "zoe") == evidence.subject_sha256
     forged = evidence.model_copy(update={"complete": False})
     assert not key.verifies(forged)
     (entry,) = [e for e in locale.region.audit.chain.read() if e.kind == "erasure"]
