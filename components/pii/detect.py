@@ -15,7 +15,7 @@ from components.pii.kinds import KINDS, LATITUDE, LONGITUDE, Kind, kind_by_name,
 #: Values looked at per column and block. A share of 1 % shows up in 2,000 with probability 1 - 2e-9.
 SAMPLE = 2_000
 #: Different values per column that the validators of a library see; patterns are matched on all.
-_MAX_CANDIDATES = 300
+_MAX_CANDIDATES = 100
 
 
 @dataclass(frozen=True)

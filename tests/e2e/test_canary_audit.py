@@ -360,6 +360,8 @@ def extremes_in_the_schema(bench: Bench) -> None:
 
 
 def exact_quantiles_in_the_report(bench: Bench) -> None:
+    from pipeline.report import curves
+
     plots = bench.json("ReleaseEvaluator", "evaluation", "plots.json")
     parts = [bench.rows(split)["temp_c"].to_numpy() for split in ("train", "eval", "holdout")]
     values = np.sort(np.concatenate(parts))
@@ -367,6 +369,8 @@ def exact_quantiles_in_the_report(bench: Bench) -> None:
     edges = np.quantile(values, np.linspace(0, 1, 41), method="nearest")
     plots["features"]["temp_c"]["edges"] = edges.tolist()
     bench.replaced("ReleaseEvaluator", "evaluation", "plots.json", plots)
+    # The report draws the middles of bins; a bug that draws their edges shows the extremes themselves.
+    bench.patch.setattr(curves, "_centres", lambda found: found[1:])
     state = json.loads((bench.fleet.run_dir / "run.json").read_text())
     state["locales"][LOCALE]["egress"]["real_curves"] = "binned"
     (bench.fleet.run_dir / "run.json").write_text(json.dumps(state))
@@ -493,14 +497,13 @@ def reason_of_a_metric_in_the_release(bench: Bench) -> None:
 
 
 def series_in_the_centres_metadata(bench: Bench) -> None:
-    from tfx.orchestration import metadata
+    import sqlite3
 
     shutil.copy(bench.fleet.folder / "runs" / "central" / "metadata.sqlite", bench.out / "metadata.sqlite")
-    connection = metadata.sqlite_metadata_connection_config(str(bench.out / "metadata.sqlite"))
-    with metadata.Metadata(connection) as handle:
-        (artifact, *_) = handle.store.get_artifacts()
-        artifact.custom_properties["series"].string_value = TEXTS["series"] * 300
-        handle.store.put_artifacts([artifact])
+    with sqlite3.connect(bench.out / "metadata.sqlite") as store:
+        # Longer than a page: it is split over several in the raw file.
+        done = store.execute("UPDATE ArtifactProperty SET string_value = ?", (TEXTS["series"] * 300,))
+        assert done.rowcount > 0
 
 
 def coded_row_in_the_privacy_statement(bench: Bench) -> None:
