@@ -57,6 +57,8 @@ def lineage_tree(lineage: dict[str, Any]) -> Tree:
         tree.add(f"[red]refused[/] {escape(refused['locale'] + ': ' + refused['reason'])}")
     for missing in merge.get("missing", []):
         tree.add(f"[yellow]missing[/] {missing}")
+    for line in merge.get("warnings", []):
+        tree.add(f"[yellow]warning[/] {escape(line)}")
     revoked = lineage.get("revocations", {})
     for item in revoked.get("revoked", []):
         branch = tree.add(

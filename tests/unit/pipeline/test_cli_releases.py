@@ -189,14 +189,14 @@ def test_lineage_follows_a_revocation_to_every_detector_built_on_it(isthmus, fle
         "run_id": "r",
         "config_digest": "d",
         "regions": {},
-        "merge": {},
+        "merge": {"warnings": ["a clock was wrong"]},
         "detector": {},
         "revocations": found,
     }
-
     console = Console(width=300, record=True, file=io.StringIO())
     console.print(tables.lineage_tree(lineage))
     text = console.export_text()
+    assert "warning a clock was wrong" in text
     assert "revoked eu-west/span-1/1-" in text and "built on it: detector version 2" in text
 
 
