@@ -78,7 +78,9 @@ def _do(root: Path, table: pa.Table, **changes: Any) -> Any:
     from components.synthesizer_trainer.executor import Executor
     from components.tfx_shim import standard_artifacts
 
-    config = SynthesizerTrainerConfig.small(DATASET, **{"max_steps": 2, "evaluate_every": 1, **changes})
+    config = SynthesizerTrainerConfig.small(
+        DATASET, **{"max_steps": 2, "evaluate_every": 1, "max_minutes": 60.0, **changes}
+    )
     model = standard_artifacts.Model()
     model.uri = str(root / "SynthesizerTrainer" / "model" / "1")
     properties = {"config": config.to_exec_property(), "locale": "eu-west", "seed": 5}
