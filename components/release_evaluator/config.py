@@ -69,7 +69,7 @@ _RISKS: tuple[tuple[str, float, float, str], ...] = (
     ("membership_relative_risk_{unit}", 0.10, 0.50, "AUC 0.55, and 0.75 to exclude"),
     ("membership_density_risk_{unit}", 0.10, 0.50, "AUC 0.55, and 0.75 to exclude"),
     ("membership_trained_risk_{unit}", 0.10, 0.50, "AUC 0.55, and 0.75 to exclude"),
-    ("shape_replay_risk", 0.02, 0.10, "as replay_risk_windows"),
+    ("shape_replay_risk", 0.02, 0.25, "as replay_risk_windows; periodic telemetry repeats its shapes"),
     ("rare_window_replay_risk", 0.10, 0.70, "labelled windows are few and telling: one in ten is memory"),
     ("attribute_inference_risk", 0.05, 0.35, "one guess in twenty that only a member's row allows"),
     ("singling_out_univariate_risk", 0.02, 0.35, "one value in fifty that points at a member"),

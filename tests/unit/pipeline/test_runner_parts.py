@@ -123,6 +123,28 @@ def test_a_failure_is_booked_to_the_component_that_was_running():
     assert section.components == [{"id": "ExampleGen", "state": "failed", "seconds": 0.0, "outputs": {}}]
 
 
+def test_the_previous_release_is_the_nearest_earlier_one_that_was_pushed(tmp_path):
+    for number, (span, pushed) in enumerate(((1, True), (2, True), (3, False), (5, True))):
+        base = tmp_path / "eu" / str(span)
+        (base / "rows" / "Split-train").mkdir(parents=True)
+        (base / "rows" / "Split-train" / "data.gz").write_bytes(bytes([span]))
+        write_json(base / "push" / "push.json", {"pushed": pushed, "span": span})
+        components = [
+            {"id": "SyntheticGen", "state": "executed", "outputs": {"synthetic": str(base / "rows")}},
+            {"id": "Pusher", "state": "executed", "outputs": {"pushed": str(base / "push")}},
+        ]
+        section = {"status": "succeeded", "components": components}
+        state = {"locales": {"eu": section}, "central": section}
+        write_json(tmp_path / "runs" / str(number) / "run.json", state)
+    # span 3 was refused, span 5 is the one that is made now
+    uri, digest = history.previous_release(tmp_path, "eu", 5)
+    assert uri == str(tmp_path / "eu" / "2" / "rows")
+    (tmp_path / "eu" / "2" / "rows" / "Split-train" / "data.gz").write_bytes(b"other")
+    assert history.previous_release(tmp_path, "eu", 5)[1] != digest
+    assert history.previous_release(tmp_path, "eu", 1) == ("", "")
+    assert history.previous_release(tmp_path, "other", 5) == ("", "")
+
+
 def test_previous_statistics_are_those_of_the_nearest_earlier_span(tmp_path):
     for number, span in enumerate((1, 2, 4)):
         base = tmp_path / "eu" / str(span)

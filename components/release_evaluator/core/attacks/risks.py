@@ -48,18 +48,26 @@ def rate_risk(
       independent: Records of each side that do not overlap: so many count at most.
       worst: As in `Evidence`.
     """
-    effect = max(design_effect(flag, chunk) for flag, chunk in zip(flags, chunks))
-    sizes = [min(len(flag) / effect, most) for flag, most in zip(flags, independent)]
-    spans = [
-        clustered_interval(float(flag.mean()), size, len(np.unique(chunk)), confidence)
-        for flag, size, chunk in zip(flags, sizes, chunks)
-    ]
+    effects = [design_effect(flag, chunk) for flag, chunk in zip(flags, chunks)]
+    blocks = [len(np.unique(chunk)) for chunk in chunks]
     attack, control = (float(flag.mean()) for flag in flags)
+    # Of a leak: the spread is that of chance, so the clustering is that of the control alone: a block that
+    # is known by heart must not pass for noise because it is a single one. Of its absence: another release
+    # might reveal other blocks, so the clustering of both sides counts.
+    seen = clustered_interval(attack, len(flags[0]) / effects[1], blocks[0], confidence)
+    alone = clustered_interval(
+        control, min(len(flags[1]) / effects[1], independent[1]), blocks[1], confidence
+    )
+    sizes = [min(len(flag) / max(effects), most) for flag, most in zip(flags, independent)]
+    spans = [
+        clustered_interval(float(flag.mean()), size, count, confidence)
+        for flag, size, count in zip(flags, sizes, blocks)
+    ]
     value = risk(attack, control)
     rest = max(1 - control, 1e-9)
     slope = (1 - attack) / rest**2
     arms = (
-        np.hypot((attack - spans[0].low) / rest, (spans[1].high - control) * slope),
+        np.hypot((attack - seen.low) / rest, (alone.high - control) * slope),
         np.hypot((spans[0].high - attack) / rest, (control - spans[1].low) * slope),
     )
     interval = Interval(
@@ -135,15 +143,23 @@ def owner_risk(
     residual = float(((wins - size * count / size.sum()) ** 2).sum())
     effect = max(1.0, residual / count) if count else 1.0
     of_tries = wilson_interval(count, tries, confidence)
-    of_held = wilson_interval(held * count / effect, max(1.0, count / effect), confidence)
+    attack, control = share * (1 - held), min(1.0, share * held * balance)
     if count:
-        ends = np.array(
-            [
-                [of(share, of_held.high), of(of_tries.low, held)],
-                [of(share, of_held.low), of(of_tries.high, held)],
-            ]
-        )
-        arms = np.sqrt(((ends - value) ** 2).sum(axis=1))
+        # of a leak: the successes are facts, chance is what holdout shows per record
+        of_holdout = wins[np.isin(chunks, sides.holdout.chunk)]
+        own = of_holdout.sum() / len(sides.holdout)
+        spread = np.bincount(np.searchsorted(np.unique(sides.holdout.chunk), sides.holdout.chunk))
+        clustering = max(1.0, float(((of_holdout - spread * own) ** 2).sum()) / max(1.0, of_holdout.sum()))
+        alone = len(sides.holdout) / sides.holdout.length / clustering
+        most = wilson_interval(min(own, 1.0) * alone, max(1.0, alone), confidence).high
+        seen = wilson_interval(attack * tries / clustering, max(1.0, tries / clustering), confidence)
+        rest = max(1 - control, 1e-9)
+        reached = (max(most, own) - own) * len(sides.train) / tries
+        down = np.hypot((attack - seen.low) / rest, reached * (1 - attack) / rest**2)
+        # of its absence: the clustering of all successes in blocks
+        of_held = wilson_interval(held * count / effect, max(1.0, count / effect), confidence)
+        up = np.hypot(of(share, of_held.low) - value, of(of_tries.high, held) - value)
+        arms = np.array([down, up])
     else:
         arms = np.array([of_tries.high, of_tries.high])
     interval = Interval(
@@ -152,9 +168,8 @@ def owner_risk(
         confidence,
         "Wilson, with the effective number of time blocks",
     )
-    control = min(1.0, share * held * balance)
     evidence = Evidence(
-        share * (1 - held),
+        attack,
         naive,
         None,
         len(sides.train),
