@@ -86,10 +86,10 @@ def decisions_fingerprint(deployment: Deployment, locale: str) -> str:
     cached.
     """
     audit, found = audit_of(deployment, locale), governance_config(deployment, locale)
-    if audit is None or found is None or found.policy is None:
+    if audit is None or found is None or found.policy_file is None:
         return ""
     digest = hashlib.sha256()
-    policy = Path(found.policy)
+    policy = Path(found.policy_file)
     digest.update(policy.read_bytes() if policy.exists() else b"")
     for entry in audit.chain.read():
         if entry.kind in ("policy", "approve", "reject", "request"):

@@ -32,14 +32,20 @@ from components.governance.core.audit_state import (
     ReleaseState,
 )
 from components.governance.core.policy import Policy, load_policy
-from components.governance.core.spending import model_digest, open_audit_log, open_ledger, read_cost
+from components.governance.core.spending import (
+    model_digest,
+    open_audit_log,
+    open_ledger,
+    read_cost,
+    trusted_keys,
+)
 from components.release.exchange import (
     MAX_MANIFEST_BYTES,
     MAX_MANIFEST_DEPTH,
     latest_release,
     read_manifest_bytes,
 )
-from components.release.keys import PrivateKey, load_public_key
+from components.release.keys import PrivateKey
 from components.release.manifest import Approver, Manifest, parse_manifest
 from components.release.publish import Clearance, Draft
 from components.release.storage import Store, storage_errors
@@ -163,7 +169,7 @@ class ClearanceDesk:
         """Refuses logs that were put back to a state from before what is published."""
         if self._store is None:
             return
-        keys = [load_public_key(text) for text in config.trusted_keys]
+        keys = trusted_keys(config)
         releases = list(anchors.own_releases(self._store, config.locale, keys))
         ledger = open_ledger(config)
         if ledger is not None:
@@ -232,7 +238,7 @@ class ClearanceDesk:
             last = parse_manifest(raw, location.folder, MAX_MANIFEST_BYTES, MAX_MANIFEST_DEPTH)
         except ReleaseError:
             last = None
-        keys = [load_public_key(text) for text in config.trusted_keys]
+        keys = trusted_keys(config)
         if last is None or not any(key.verifies(last) for key in keys):
             return None, None, "the last release in the exchange does not verify"
         entry = last.files.get("evaluation.json")
@@ -252,17 +258,17 @@ def policy_in_force(config: GovernanceConfig, state: AuditState) -> Policy:
     Raises:
       ConfigError: nothing was adopted, or the file says something else.
     """
-    assert config.policy is not None  # the callers' own check
-    policy = load_policy(config.policy, config.locale)
+    assert config.policy_file is not None  # the callers' own check
+    policy = load_policy(config.policy_file, config.locale)
     if state.policy is None:
         raise ConfigError(
-            f"locale {config.locale}: no policy is in force; an owner adopts {config.policy} with "
+            f"locale {config.locale}: no policy is in force; an owner adopts {config.policy_file} with "
             "`isthmus policy --adopt`"
         )
     if state.policy != policy:
         raise ConfigError(
-            f"locale {config.locale}: {config.policy} is not the policy in force; an owner adopts it with "
-            "`isthmus policy --adopt`, or puts the old one back"
+            f"locale {config.locale}: {config.policy_file} is not the policy in force; an owner adopts it "
+            "with `isthmus policy --adopt`, or puts the old one back"
         )
     return policy
 

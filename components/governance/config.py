@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 
@@ -62,6 +62,16 @@ class GovernanceSection(ComponentConfig):
     required_approvals: int = pydantic.Field(default=1, ge=0, le=20)
 
 
+def _as_reference(value: Any) -> Any:
+    inline = isinstance(value, str) and (value.startswith("ed25519:") or "BEGIN PUBLIC KEY" in value)
+    return {"file": value} if isinstance(value, str) and not inline else value
+
+
+#: A file that is only read. A path becomes a reference; the text of a key stays text.
+FileReference = Annotated[SecretRef, pydantic.BeforeValidator(_as_reference)]
+KeyReference = Annotated[SecretRef | str, pydantic.BeforeValidator(_as_reference)]
+
+
 class RetentionConfig(ComponentConfig):
     """How long a locale keeps what; null keeps it for good. Ages are those of the files.
 
@@ -83,22 +93,30 @@ class GovernanceConfig(ComponentConfig):
     """Where a locale's ledger and audit log are, for the components that write them.
 
     The budget itself is not here: the ledger holds it, so that a raised budget trains nothing anew.
+    Files that are only read stand as references, as secrets do: the border's check of the graph lets a
+    restricted locale's nodes name no other place outside the locale's root.
 
     Attributes:
       locale: The locale's name.
       folder: `<root>/<locale>/governance`, on a file system with locks and fsync; never the exchange.
-      trusted_keys: The locale's public keys, texts or files; more than one after a change of keys.
+      trusted_keys: The locale's public keys, texts or references to files (a path becomes one); more
+        than one after a change of keys.
       budget_unit: The privacy unit of the ledger; None where the locale has no budget.
-      policy: The locale's policy file; None where no approval is asked for.
+      policy: Reference to the locale's policy file; None where no approval is asked for.
       required_approvals: As the deployment says; the policy may demand more.
     """
 
     locale: str
     folder: str = pydantic.Field(min_length=1)
-    trusted_keys: tuple[str, ...] = pydantic.Field(min_length=1)
+    trusted_keys: tuple[KeyReference, ...] = pydantic.Field(min_length=1)
     budget_unit: Literal["record", "window", "series"] | None = None
-    policy: str | None = None
+    policy: FileReference | None = None
     required_approvals: int = pydantic.Field(default=0, ge=0)
+
+    @property
+    def policy_file(self) -> str | None:
+        """Path of the policy file."""
+        return self.policy.file if self.policy else None
 
 
 class LedgerAccess(ComponentConfig):

@@ -188,11 +188,11 @@ def _log(deployment: Any, locale: str) -> tuple[AuditLog, str]:
 
     governance.chosen(deployment, locale)
     found, settings = governance.audit_of(deployment, locale), governance.config_of(deployment, locale)
-    if found is None or settings is None or settings.policy is None:
+    if found is None or settings is None or settings.policy_file is None:
         raise ConfigError(
             f"locale {locale}: nobody has to approve its releases (governance.policy is not set)"
         )
-    return found, settings.policy
+    return found, settings.policy_file
 
 
 def _required(deployment: Any, locale: str, found: Any) -> int:

@@ -13,22 +13,31 @@ from components.governance.config import GovernanceConfig, LedgerAccess
 from components.governance.core.audit import AuditLog
 from components.governance.core.events import COST_FILE, PrivacyCost, parse_cost
 from components.governance.core.ledger import Ledger
-from components.release.keys import load_private_key, load_public_key
+from components.release.keys import PublicKey, load_private_key, load_public_key
 
 
 def open_ledger(config: GovernanceConfig) -> Ledger | None:
     """The locale's ledger; None where it has no budget."""
     if config.budget_unit is None:
         return None
-    keys = [load_public_key(text) for text in config.trusted_keys]
-    return Ledger(Path(config.folder), config.locale, config.budget_unit, keys)
+    return Ledger(Path(config.folder), config.locale, config.budget_unit, trusted_keys(config))
 
 
 def open_audit_log(config: GovernanceConfig) -> AuditLog:
     """The locale's audit log."""
-    return AuditLog(
-        Path(config.folder), config.locale, [load_public_key(text) for text in config.trusted_keys]
-    )
+    return AuditLog(Path(config.folder), config.locale, trusted_keys(config))
+
+
+def trusted_keys(config: GovernanceConfig) -> list[PublicKey]:
+    """The locale's public keys.
+
+    Raises:
+      ConfigError: one cannot be read or is none.
+    """
+    texts = [
+        key if isinstance(key, str) else key.read().decode("utf-8", "replace") for key in config.trusted_keys
+    ]
+    return [load_public_key(text) for text in texts]
 
 
 @contextlib.contextmanager

@@ -297,8 +297,23 @@ def test_the_policy_is_found_beside_the_file_and_an_open_locale_may_have_one(tmp
     (tmp_path / "isthmus.yaml").write_text(yaml.safe_dump(data))
     deployment = load_deployment(tmp_path / "isthmus.yaml")
     found = resolve.governance_config(deployment, "us-east")
-    assert (found.policy, found.required_approvals) == (str(tmp_path / "us.yaml"), 2)
+    assert (found.policy_file, found.required_approvals) == (str(tmp_path / "us.yaml"), 2)
     assert found.budget_unit is None and resolve.ledger_access(deployment, "us-east") is None
     restricted = resolve.governance_config(deployment, "eu-west")
     assert restricted.folder == str(tmp_path / "eu-west" / "governance")
-    assert restricted.trusted_keys == (str(tmp_path / "key.pub"),)
+    assert [key.file for key in restricted.trusted_keys] == [str(tmp_path / "key.pub")]
+
+
+def test_the_border_sees_no_foreign_place_in_what_the_components_get(tmp_path):
+    """The check of the graph refuses a restricted locale's node that names a place outside its root."""
+    from pipeline.border import addresses, within
+
+    (tmp_path / "isthmus.yaml").write_text(DEPLOYMENT.replace("key.pub", "'ed25519:" + "A" * 43 + "='", 1))
+    for _ in range(2):
+        deployment = load_deployment(tmp_path / "isthmus.yaml")
+        access = resolve.ledger_access(deployment, "eu-west")
+        found = list(addresses({"ledger": access.to_exec_property()}))
+        assert found == [("ledger.governance.folder", str(tmp_path / "eu-west" / "governance"))]
+        assert all(within(address, str(tmp_path / "eu-west")) for _, address in found)
+        assert type(access).from_exec_property(access.to_exec_property()) == access
+        (tmp_path / "isthmus.yaml").write_text(DEPLOYMENT)
