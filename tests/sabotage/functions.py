@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import gc
+import itertools
 import os
 import sys
 import tempfile
@@ -132,11 +133,16 @@ def sabotaged(functions: list[types.FunctionType], mode: str, sample: Any) -> It
 def _wrong(sound: types.FunctionType, mode: str, sample: Any) -> Callable[..., Any]:
     generates = bool(sound.__code__.co_flags & 0x20)  # CO_GENERATOR
 
+    calls = itertools.count()
+
+    def spoil() -> Callable[[Any], Any]:
+        return perturb if mode == "perturbed" or next(calls) else lambda value: value
+
     def perturbed(*args: Any, **kwargs: Any) -> Any:
-        return perturb(sound(*args, **kwargs))
+        return spoil()(sound(*args, **kwargs))
 
     def perturbed_items(*args: Any, **kwargs: Any) -> Any:
-        inner = sound(*args, **kwargs)
+        inner, wrong = sound(*args, **kwargs), spoil()
         step: Callable[..., Any] = functools.partial(next, inner)
         while True:
             try:
@@ -144,7 +150,7 @@ def _wrong(sound: types.FunctionType, mode: str, sample: Any) -> Callable[..., A
             except StopIteration as end:
                 return end.value
             try:
-                sent = yield perturb(item)
+                sent = yield wrong(item)
             except GeneratorExit:
                 inner.close()
                 raise
@@ -159,7 +165,7 @@ def _wrong(sound: types.FunctionType, mode: str, sample: Any) -> Callable[..., A
     def removed_items(*args: Any, **kwargs: Any) -> Any:
         yield from () if sample is not None else (MARK,)
 
-    if mode == "perturbed":
+    if mode != "removed":
         return perturbed_items if generates else perturbed
     return removed_items if generates else removed
 

@@ -9,6 +9,7 @@ notices, this looks for tests that notice no function.
 How a function is sabotaged, in the order of trial:
   perturbed  it runs, and its result is changed but keeps its type (`perturb`): a number is raised by
              one, a bool negated, text reversed, likewise inside arrays, tables, dicts and records.
+  fickle     the same from its second call on: for tests that compare two results of one function.
   removed    its body does not run; it returns None where it returned None, else an empty value (an
              empty one is filled; a generator yields nothing, or one word where it had nothing to yield).
 Functions near the test come first: called directly, and last. The search stops at the first *assertion*
@@ -48,6 +49,10 @@ from _pytest.runner import runtestprotocol
 
 from tests.sabotage.functions import Guard, Project, Seen, sabotaged
 from tests.sabotage.values import can_be_perturbed
+
+
+#: Removing these leaves a broken object, which crashes: they come last.
+SPECIAL = ("__init__", "__post_init__", "__enter__", "__exit__")
 
 
 class TookTooLong(BaseException):
@@ -164,14 +169,6 @@ class Sabotage:
             fails, trace = not self.project.owns(trace.tb_frame.f_code), trace.tb_next
         return "assertion" if fails else "crash"
 
-    def _passes_again(self, item: pytest.Item) -> bool:
-        """Without sabotage; where that outlives its undoing (a poisoned wider fixture), all is built anew."""
-        gc.collect()  # what the failed run left open is closed with its frames
-        if self._run(item).passed:
-            return True
-        self._rebuild(item)
-        return self._run(item).passed
-
     def _rebuild(self, item: pytest.Item) -> None:
         """Takes all fixtures down, so that the next run builds them anew."""
         with contextlib.suppress(BaseException):
@@ -186,9 +183,7 @@ class Sabotage:
         finally:
             sys.setprofile(None)
             threading.setprofile(None)  # type: ignore[arg-type]
-        special = ("__init__", "__post_init__", "__enter__", "__exit__")
-        order = sorted(seen.values(), key=lambda s: (s.code.co_name in special, s.depth, -s.last))
-        return outcome, [entry for entry in order if self.project.functions(entry.code)]
+        return outcome, [entry for entry in seen.values() if self.project.functions(entry.code)]
 
     def _examine(self, item: pytest.Item) -> dict[str, Any]:
         self.guard.allowed.append(os.path.realpath(item.config._tmp_path_factory.getbasetemp()) + os.sep)
@@ -223,32 +218,46 @@ class Sabotage:
         for entry in seen:
             sample = next(filter(can_be_perturbed, entry.samples), None)
             some = next(iter(entry.samples), None)
-            plan += [(0, entry, "perturbed", sample)] if sample is not None else []
-            plan += [(0 if some is None else 1, entry, "removed", some)]
-        plan.sort(key=lambda trial: trial[0])
-        for _, entry, mode, sample in plan[: self.trials]:
+            near = (entry.code.co_name in SPECIAL, entry.depth)
+            if sample is not None:
+                plan += [(*near, 0, -entry.last, entry, "perturbed", sample)]
+                plan += [(*near, 1, -entry.last, entry, "fickle", sample)]
+            plan += [(*near, 0 if some is None else 2, -entry.last, entry, "removed", some)]
+        plan.sort(key=lambda trial: trial[:4])
+        for *_, entry, mode, sample in plan[: self.trials]:
             if time.monotonic() > deadline:
                 break
-            if rebuilt:
-                self._rebuild(item)
-            with sabotaged(self.project.functions(entry.code), mode, sample):
-                self.guard.active = True
-                try:
-                    outcome = self._run(item, self.limit)
-                finally:
-                    self.guard.active = False
-            if rebuilt or outcome.kind in ("timeout", "crash"):
-                self._rebuild(item)
+            outcome = self._spoiled(item, entry, mode, sample, rebuilt)
             if outcome.passed or (weak and outcome.kind != "assertion"):
                 continue
+            gc.collect()  # what the failed run left open is closed with its frames
+            if not self._run(item).passed:
+                # An earlier sabotage outlives its undoing, in a wider fixture: all anew, and once more.
+                self._rebuild(item)
+                outcome = self._spoiled(item, entry, mode, sample, rebuilt)
+                self._rebuild(item)
+                if outcome.passed or not self._run(item).passed:
+                    continue
             found = {"kind": outcome.kind, "function": entry.name, "mode": mode, "error": outcome.error}
             found["rebuilt"] = rebuilt
-            if not self._passes_again(item):
-                continue
             if outcome.kind == "assertion":
                 return found
-            weak = found
+            weak = weak or found
         return weak
+
+    def _spoiled(self, item: pytest.Item, entry: Seen, mode: str, sample: Any, rebuilt: bool) -> Outcome:
+        """One run under one sabotage; with `rebuilt`, wider fixtures are made under it and then dropped."""
+        if rebuilt:
+            self._rebuild(item)
+        with sabotaged(self.project.functions(entry.code), mode, sample):
+            self.guard.active = True
+            try:
+                outcome = self._run(item, self.limit)
+            finally:
+                self.guard.active = False
+        if rebuilt:
+            self._rebuild(item)
+        return outcome
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         path = self.config.getoption("sabotage_report")
