@@ -7,10 +7,12 @@ import dataclasses
 import functools
 import gc
 import itertools
+import math
 import os
 import sys
 import tempfile
 import threading
+import time
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +22,8 @@ from tests.sabotage.values import MARK, empty_like, perturb
 
 #: Folders below the root that are not the project's code.
 NOT_OURS = (".venv", ".tools", "build", "dist", "tests", "demo")
+#: A cache that takes longer than this to fill, profiled, is not emptied again and again.
+COSTLY_S = 0.5
 
 
 @dataclasses.dataclass
@@ -29,6 +33,7 @@ class Seen:
     code: types.CodeType
     depth: int
     last: int
+    cached: bool = False  # ran in a call whose result `functools.cache` keeps
     samples: list[Any] = dataclasses.field(default_factory=list)
 
     @property
@@ -43,7 +48,11 @@ class Project:
         self._root = str(root) + os.sep
         self._known: dict[types.CodeType, bool] = {}
         self._functions: dict[types.CodeType, list[types.FunctionType]] = {}
-        self._caches: list[Any] = []
+        self._caches: dict[types.CodeType, Any] = {}
+        self._costly: set[types.CodeType] = (
+            set()
+        )  # caches that take long to fill stay as sound code filled them
+        self._modules = 0
 
     def owns(self, code: types.CodeType) -> bool:
         """Whether the code is the project's, and a function's."""
@@ -61,14 +70,24 @@ class Project:
             self._functions.setdefault(code, [])
         return self._functions[code]
 
-    def forget(self) -> None:
-        """Empties the project's `functools.cache`s."""
-        for cache in self._caches:
-            cache.cache_clear()
+    @contextlib.contextmanager
+    def forgetting(self, before: bool) -> Iterator[None]:
+        """Empties the `functools.cache`s: before, where asked for, and afterwards those that got results."""
+        if before:
+            for code, cache in self._caches.items():
+                if code not in self._costly:
+                    cache.cache_clear()
+        known = [(cache, cache.cache_info().misses) for cache in self._caches.values()]
+        try:
+            yield
+        finally:
+            for cache, misses in known:
+                if cache.cache_info().misses != misses:
+                    cache.cache_clear()
 
     def _scan(self) -> None:
         found: dict[types.CodeType, list[types.FunctionType]] = {}
-        self._caches = []
+        self._caches, self._modules = {}, len(sys.modules)
         for thing in gc.get_objects():
             kind = type(thing)
             if kind is types.FunctionType and self.owns(thing.__code__):
@@ -76,14 +95,18 @@ class Project:
             elif kind is functools._lru_cache_wrapper and self.owns(
                 getattr(thing.__wrapped__, "__code__", self._scan.__code__)
             ):
-                self._caches.append(thing)
+                self._caches[thing.__wrapped__.__code__] = thing
         self._functions.update(found)
 
     def watch(self) -> tuple[dict[types.CodeType, Seen], Callable[..., None]]:
         """A profile function (`sys.setprofile`) and what it finds."""
         seen: dict[types.CodeType, Seen] = {}
         stacks: dict[int, int] = {}
+        cached: dict[int, int] = {}
+        began: dict[types.CodeType, float] = {}
         clock = 0
+        if len(sys.modules) != self._modules:
+            self._scan()
 
         def profile(frame: types.FrameType, event: str, argument: Any) -> None:
             nonlocal clock
@@ -95,7 +118,15 @@ class Project:
                 depth = stacks[thread] = stacks.get(thread, 0) + 1
                 entry = seen.setdefault(frame.f_code, Seen(frame.f_code, depth, clock))
                 entry.depth, entry.last = min(entry.depth, depth), clock
+                if frame.f_code in self._caches:
+                    cached.setdefault(thread, depth)
+                    began[frame.f_code] = time.process_time()
+                entry.cached = entry.cached or thread in cached
             else:
+                if time.process_time() - began.pop(frame.f_code, math.inf) > COSTLY_S:
+                    self._costly.add(frame.f_code)
+                if cached.get(thread) == stacks.get(thread):
+                    cached.pop(thread, None)
                 stacks[thread] = max(0, stacks.get(thread, 0) - 1)
                 entry_or_none = seen.get(frame.f_code)
                 if argument is not None and entry_or_none is not None and len(entry_or_none.samples) < 3:

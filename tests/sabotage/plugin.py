@@ -19,7 +19,8 @@ so it is kept only where no assertion is found within the budget.
 Fixtures. Each trial is a whole set-up, call and tear-down with fresh function-scoped fixtures under the
 sabotage. Wider fixtures (module, session) stay as they were built by sound code. Only where that finds
 no assertion are the wider ones rebuilt under the sabotage as well, and again afterwards; such a kill is
-marked "fixtures rebuilt". Results of `functools.cache` in the project are forgotten around every trial.
+marked "fixtures rebuilt". What `functools.cache` keeps of a function is forgotten before it is sabotaged,
+and what it kept of a sabotaged run afterwards.
 A kill counts only if the test passes again, in the same process, without the sabotage.
 
 What it cannot see: code in other processes (such a test is listed as "elsewhere" where nothing in this
@@ -49,7 +50,6 @@ from _pytest.runner import runtestprotocol
 
 from tests.sabotage.functions import Guard, Project, Seen, sabotaged
 from tests.sabotage.values import can_be_perturbed
-
 
 #: Removing these leaves a broken object, which crashes: they come last.
 SPECIAL = ("__init__", "__post_init__", "__enter__", "__exit__")
@@ -89,6 +89,7 @@ class Sabotage:
         self.config = config
         self.project = Project(config.rootpath)
         self.guard = Guard()
+        self._pid = os.getpid()
         self.trials: int = config.getoption("sabotage_trials")
         self.seconds: float = config.getoption("sabotage_seconds")
         self.limit: float = config.getoption("sabotage_limit")
@@ -137,7 +138,6 @@ class Sabotage:
     def _run(self, item: pytest.Item, limit_s: float = 0.0) -> Outcome:
         """Set-up, call and tear-down of one test, its function-scoped fixtures fresh."""
         self._error = None
-        self.project.forget()
         item._initrequest()  # type: ignore[attr-defined]
         began = time.monotonic()
         error: BaseException | None = None
@@ -149,8 +149,9 @@ class Sabotage:
         except BaseException as caught:
             error, passed = caught, False
         finally:
+            if os.getpid() != self._pid:
+                os._exit(70)  # a child that the test forked must not go on with our tests
             signal.setitimer(signal.ITIMER_REAL, 0.0)
-            self.project.forget()
         error, self._error = error or self._error, None
         for name in ("last_type", "last_value", "last_traceback"):  # they hold the frames of the failure
             sys.__dict__.pop(name, None)
@@ -179,7 +180,8 @@ class Sabotage:
         threading.setprofile(profile)
         sys.setprofile(profile)
         try:
-            outcome = self._run(item)
+            with self.project.forgetting(before=True):
+                outcome = self._run(item)
         finally:
             sys.setprofile(None)
             threading.setprofile(None)  # type: ignore[arg-type]
@@ -249,7 +251,8 @@ class Sabotage:
         """One run under one sabotage; with `rebuilt`, wider fixtures are made under it and then dropped."""
         if rebuilt:
             self._rebuild(item)
-        with sabotaged(self.project.functions(entry.code), mode, sample):
+        functions = self.project.functions(entry.code)
+        with self.project.forgetting(before=entry.cached), sabotaged(functions, mode, sample):
             self.guard.active = True
             try:
                 outcome = self._run(item, self.limit)

@@ -29,6 +29,13 @@ def perturb(value: Any, depth: int = _DEPTH) -> Any:
 
 
 def _perturbed(value: Any, depth: int) -> Any:
+    try:
+        return _wrong(value, depth)
+    except Exception:  # a value at the end of its range, a type that checks its fields
+        return _UNCHANGED
+
+
+def _wrong(value: Any, depth: int) -> Any:
     if depth == 0 or value is None or isinstance(value, type):
         return _UNCHANGED
     if isinstance(value, enum.Enum):
@@ -53,6 +60,8 @@ def _perturbed(value: Any, depth: int) -> Any:
         return _perturbed_container(value, depth)
     if type(value).__module__.partition(".")[0] in ("numpy", "pandas", "pyarrow", "tensorflow"):
         return _perturbed_columns(value)
+    if hasattr(value, "DESCRIPTOR") and hasattr(value, "ListFields"):
+        return _perturbed_message(value, depth)
     return _perturbed_record(value, depth)
 
 
@@ -121,6 +130,21 @@ def _perturbed_columns(value: Any) -> Any:
 
 def _labels(series: Any) -> dict[str, Any]:
     return {"index": series.index, "name": series.name}
+
+
+def _perturbed_message(value: Any, depth: int) -> Any:
+    """Protocol buffers: plain fields, set or not, and the messages within."""
+    made = type(value)()
+    made.CopyFrom(value)
+    for field in made.DESCRIPTOR.fields:
+        if field.message_type is None and field.label != field.LABEL_REPEATED and not field.containing_oneof:
+            if field.enum_type is None:
+                setattr(made, field.name, perturb(getattr(made, field.name), 1))
+        elif field.message_type is not None and field.label == field.LABEL_REPEATED and depth > 1:
+            for item in getattr(made, field.name):
+                if hasattr(item, "CopyFrom"):
+                    item.CopyFrom(_perturbed_message(item, depth - 1))
+    return made
 
 
 def _perturbed_record(value: Any, depth: int) -> Any:

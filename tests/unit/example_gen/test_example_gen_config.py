@@ -97,5 +97,6 @@ def test_locale_column_joins_the_series_key() -> None:
     ],
 )
 def test_what_cannot_be_is_refused(build: Any, message: str) -> None:
+    assert make().series_columns() == ("device",)  # without the change nothing is refused
     with pytest.raises(pydantic.ValidationError, match=message):
         build()

@@ -323,8 +323,10 @@ def test_key_slugs_are_file_names_and_differ():
     ],
 )
 def test_config_refuses(toy_config, change, message):
+    sound = toy_config.model_dump()
+    assert ProphetEvaluatorConfig.model_validate(sound) == toy_config
     with pytest.raises(pydantic.ValidationError, match=message):
-        ProphetEvaluatorConfig.model_validate({**toy_config.model_dump(), **change})
+        ProphetEvaluatorConfig.model_validate({**sound, **change})
 
 
 def test_config_round_trip(toy_config):

@@ -71,7 +71,10 @@ def test_published_release_is_listed_and_verifies(store, key):
 def test_files_may_come_from_disk(store, key, tmp_path):
     (tmp_path / "a.gz").write_bytes(b"x" * 3_000_000)
     done = publish_release(store, key, {"Split-train/a.gz": tmp_path / "a.gz"}, **fields())
-    verify_release(store, f"eu-west/span-1/1-{done.manifest.release_id}", {"eu-west": [key.public]})
+    folder = f"eu-west/span-1/1-{done.manifest.release_id}"
+    found = verify_release(store, folder, {"eu-west": [key.public]})
+    assert store.fs.cat_file(store.path(folder, "Split-train/a.gz")) == b"x" * 3_000_000
+    assert found.manifest.files["Split-train/a.gz"].size_bytes == 3_000_000
 
 
 def test_publishing_again_changes_nothing(store, key):

@@ -56,7 +56,7 @@ class Box:
 """
 
 TESTS = """
-import pathlib, shutil, subprocess, sys
+import os, pathlib, shutil, subprocess, sys
 import pytest
 import mini
 
@@ -123,6 +123,13 @@ def test_not_repeatable(seen=[]):
 def test_endless():
     while mini.spin() > 0:
         pass
+
+def test_forks():
+    child = os.fork()
+    if child == 0:
+        assert mini.double(3) == 6
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 def test_would_remove_what_is_not_its_own():
     assert mini.folder().name == "kept"
@@ -205,6 +212,7 @@ def test_weak_evidence_is_called_so(found: dict[str, Any], name: str, kind: str)
     ("name", "verdict"),
     [
         ("elsewhere", "ELSEWHERE"),
+        ("forks", "ELSEWHERE"),
         ("no_code_of_the_project", "NO PROJECT CODE"),
         ("not_repeatable", "NOT REPEATABLE"),
     ],
