@@ -163,7 +163,7 @@ EVIL: dict[str, Callable[[pa.Table, pa.Table, np.random.Generator], pa.Table]] =
 }
 
 #: Smaller samples, for tests that do not judge the defaults. The thresholds are the defaults.
-QUICK = AttackConfig(max_records=500, max_candidates=3_000, bootstrap_samples=200)
+QUICK = AttackConfig(max_records=500, max_candidates=3_000, bootstrap_samples=150)
 
 
 def quick(dataset: DatasetConfig = DATASET, **changes: Any) -> ReleaseEvaluatorConfig:

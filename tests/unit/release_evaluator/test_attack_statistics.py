@@ -17,6 +17,7 @@ from components.release_evaluator.core.records import make_records
 Z = 2.5758293  # of a two-sided level of 99 %
 
 
+@settings(max_examples=25, deadline=None)
 @given(
     st.lists(st.integers(0, 5), min_size=1, max_size=20), st.lists(st.integers(0, 5), min_size=1, max_size=20)
 )

@@ -31,6 +31,7 @@ def test_segments_break_at_gaps_and_series():
     assert len(segment_ids(simple([]), 60)) == 0
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=8), st.integers(1, 20))
 def test_chunks_are_even_and_never_cross_blocks(sizes, length):
     blocks = np.repeat(np.arange(len(sizes)), sizes)

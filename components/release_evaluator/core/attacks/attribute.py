@@ -20,7 +20,7 @@ from components.release_evaluator.core.frames import Columns
 #: A number is guessed when it is within this share of its column's range (1st to 99th percentile): at the
 #: 5 % of Anonymeter neighbouring rows of telemetry answer for one another, and the control succeeds often.
 TOLERANCE = 0.02
-#: Distinctive rows of each side that are attacked.
+#: Distinctive rows of each side that are attacked at most.
 TARGETS = 800
 #: Pairs of a target and a candidate, times secrets, that are looked at (about half a second).
 PAIRS = 80_000_000
@@ -42,7 +42,7 @@ def attribute_inference(world: World) -> Findings:
     secrets = [name for name in world.secrets or where if name in where]
     if len(where) < 2 or not secrets:
         raise NotApplicable("fewer than two features vary, or none of the secret ones")
-    sides = world.distinctive(TARGETS)
+    sides = world.distinctive(min(TARGETS, world.sampling.max_records))
     asked = len(sides[0]) + len(sides[1])
     most = max(1_000, PAIRS // (asked * len(secrets)))
     release = world.rows.synthetic.sample(min(world.sampling.max_candidates, most), rng)

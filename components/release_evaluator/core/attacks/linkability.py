@@ -53,7 +53,7 @@ def linkability(world: World) -> Findings:
       InsufficientDataError: too few records or time blocks.
     """
     left, right = _halves(world)
-    sides, pool = world.distinctive(TARGETS), _release(world)
+    sides, pool = world.distinctive(min(TARGETS, world.sampling.max_records)), _release(world)
     flags = []
     for side in sides:
         targets = side.flat()
@@ -79,7 +79,7 @@ def release_linkability(world: World) -> Findings:
     if world.previous is None:
         raise NotApplicable("this is the locale's first release")
     left, right = _halves(world)
-    sides, pool = world.distinctive(TARGETS), _release(world)
+    sides, pool = world.distinctive(min(TARGETS, world.sampling.max_records)), _release(world)
     earlier = world.encoder.encode(world.previous)
     limit = min(CANDIDATES, world.sampling.max_candidates)
     if len(earlier) > limit:

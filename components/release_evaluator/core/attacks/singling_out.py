@@ -24,8 +24,9 @@ from components.release_evaluator.core.frames import Columns
 
 #: Columns of a conjunction, at most: with fewer, few conjunctions match one row alone.
 CONJUNCTS = 6
-#: Conjunctions that are drawn, and numbers of a column that are tried.
-TRIES = 3_000
+#: Conjunctions that are drawn, and numbers of a column: per record that the distance attacks ask about, and
+#: at least.
+TRIES, MIN_DRAWN = 1.5, 1_500
 #: Synthetic rows in which a predicate must match one alone.
 CANDIDATES = 8_000
 #: Fewest predicates that make an attack: a release with fewer points at fewer rows than this.
@@ -51,6 +52,10 @@ def _varying(world: World) -> list[str]:
     return names
 
 
+def _drawn(world: World) -> int:
+    return max(MIN_DRAWN, int(TRIES * world.sampling.max_records))
+
+
 def _chunks(world: World) -> np.ndarray:
     return np.concatenate([world.rows.train.chunk, world.rows.holdout.chunk])
 
@@ -66,7 +71,7 @@ def univariate(world: World) -> Findings:
     if not names:
         raise NotApplicable("no numeric feature varies")
     rng = world.rng("singling_out_univariate")
-    chunk = _chunks(world)
+    chunk, limit = _chunks(world), _drawn(world)
     owners, tries = [], 0
     for name in names:
         real = np.concatenate([world.columns[side].numeric[name] for side in ("train", "holdout")]).astype(
@@ -76,8 +81,8 @@ def univariate(world: World) -> Findings:
         release = release[np.isfinite(release)]
         single, times = np.unique(release, return_counts=True)
         single = single[times == 1]
-        if len(single) > TRIES:
-            single = rng.choice(single, TRIES, replace=False)
+        if len(single) > limit:
+            single = rng.choice(single, limit, replace=False)
         tries += len(single) + 2 * bool(len(release))
         order = np.argsort(real, kind="stable")
         ranked = real[order]
@@ -118,11 +123,12 @@ def multivariate(world: World) -> Findings:
     chunk = _chunks(world)
     results = []
     for naive in (True, False):
-        owner, tries = _try(release, real, chunk, numeric, middle, naive, rng)
+        drawn = _drawn(world) // (4 if naive else 1)
+        owner, tries = _try(release, real, chunk, numeric, middle, drawn, naive, rng)
         results.append((owner, tries))
     (naive_owner, naive_tries), (owner, tries) = results
     if tries < MIN_TRIES:
-        raise NotApplicable(f"only {tries} conjunctions of {TRIES} match one synthetic row alone")
+        raise NotApplicable(f"only {tries} conjunctions of {drawn} match one synthetic row alone")
     naive_rate = len(naive_owner) / naive_tries if naive_tries else None
     return {
         "singling_out_multivariate_risk": owner_risk(
@@ -137,12 +143,12 @@ def _try(
     chunk: np.ndarray,
     numeric: np.ndarray,
     middle: np.ndarray,
+    tries: int,
     naive: bool,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, int]:
     """Chunks of the rows that conjunctions single out, and how many were tried."""
     width = min(CONJUNCTS, release.shape[1])
-    tries = TRIES // 4 if naive else TRIES
     rows = rng.integers(len(release), size=(tries, width))
     if not naive:
         rows[:] = rows[:, :1]
