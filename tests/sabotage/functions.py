@@ -167,10 +167,11 @@ def _wrong(sound: types.FunctionType, mode: str, sample: Any) -> Callable[..., A
     calls = itertools.count()
 
     def spoil() -> Callable[[Any], Any]:
-        return perturb if mode == "perturbed" or next(calls) else lambda value: value
+        return perturb if mode != "fickle" or next(calls) else lambda value: value
 
     def perturbed(*args: Any, **kwargs: Any) -> Any:
-        return spoil()(sound(*args, **kwargs))
+        result = spoil()(sound(*args, **kwargs))
+        return MARK if result is None and mode == "filled" else result
 
     def perturbed_items(*args: Any, **kwargs: Any) -> Any:
         inner, wrong = sound(*args, **kwargs), spoil()

@@ -12,6 +12,7 @@ How a function is sabotaged, in the order of trial:
   fickle     the same from its second call on: for tests that compare two results of one function.
   removed    its body does not run; it returns None where it returned None, else an empty value (an
              empty one is filled; a generator yields nothing, or one word where it had nothing to yield).
+  filled     it runs, and returns a word where it had returned None only.
 Functions near the test come first: called directly, and last. The search stops at the first *assertion*
 that fails in the test itself; a crash or a timeout is weak evidence (any test of broken code may crash),
 so it is kept only where no assertion is found within the budget.
@@ -225,6 +226,7 @@ class Sabotage:
                 plan += [(*near, 0, -entry.last, entry, "perturbed", sample)]
                 plan += [(*near, 1, -entry.last, entry, "fickle", sample)]
             plan += [(*near, 0 if some is None else 2, -entry.last, entry, "removed", some)]
+            plan += [(*near, 1, -entry.last, entry, "filled", None)] if some is None else []
         plan.sort(key=lambda trial: trial[:4])
         for *_, entry, mode, sample in plan[: self.trials]:
             if time.monotonic() > deadline:
@@ -272,10 +274,13 @@ class Sabotage:
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         write = terminalreporter.write_line
         terminalreporter.section("sabotage")
-        for verdict in ("SURVIVED", "NOT REPEATABLE", "ELSEWHERE", "NO PROJECT CODE"):
+        for verdict in ("SURVIVED", "NOT REPEATABLE", "ELSEWHERE"):
             for test, finding in sorted(self.findings.items()):
                 if finding["verdict"] == verdict:
                     write(f"{verdict}: {test} {finding.get('error', '')}".rstrip())
+        apart = (t.partition("[")[0] for t, f in self.findings.items() if f["verdict"] == "NO PROJECT CODE")
+        for test, count in sorted(Counter(apart).items()):
+            write(f"NO PROJECT CODE: {test}" + (f" ({count} cases)" if count > 1 else ""))
         for test, finding in sorted(self.findings.items()):
             if finding["verdict"] == "KILLED" and finding["kind"] != "assertion":
                 write(f"only a {finding['kind']}: {test} ({finding['function']} {finding['mode']})")

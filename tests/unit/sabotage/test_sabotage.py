@@ -82,6 +82,9 @@ def test_refusal():
 def test_cached():
     assert mini.table() == {"a": 1}
 
+def test_none():
+    assert mini.check(1) is None
+
 def test_two_results_agree():
     assert mini.double(3) == mini.double(3)
 
@@ -183,6 +186,7 @@ def test_a_test_that_cannot_fail_survives(found: dict[str, Any], name: str) -> N
         ("refusal", "mini.check", "removed"),
         ("cached", "mini.table", "perturbed"),
         ("generator", "mini.numbers", "perturbed"),
+        ("none", "mini.check", "filled"),
         ("two_results_agree", "mini.double", "fickle"),
         ("property", "mini.size", "perturbed"),
         ("would_remove_what_is_not_its_own", "mini.folder", "perturbed"),
