@@ -226,7 +226,7 @@ class Sabotage:
                 plan += [(*near, 0, -entry.last, entry, "perturbed", sample)]
                 plan += [(*near, 1, -entry.last, entry, "fickle", sample)]
             plan += [(*near, 0 if some is None else 2, -entry.last, entry, "removed", some)]
-            plan += [(*near, 1, -entry.last, entry, "filled", None)] if some is None else []
+            plan += [(*near, 1, -entry.last, entry, "filled", None)] if some is None and not near[0] else []
         plan.sort(key=lambda trial: trial[:4])
         for *_, entry, mode, sample in plan[: self.trials]:
             if time.monotonic() > deadline:
