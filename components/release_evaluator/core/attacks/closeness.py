@@ -89,7 +89,7 @@ def closeness_of(
     owner = np.where(nearer_train, train.chunk[at_train], holdout.chunk[at_holdout])
     second = np.minimum(nearest(queries, train, owner)[0], nearest(queries, holdout, owner)[0])
     copies = replayed(first, second, usual)
-    near_copy = owner_risk(owner[copies], sides, len(queries), sampling.confidence)
+    near_copy = owner_risk(owner[copies], sides, len(queries), sampling.confidence, copies=True)
 
     ratios = np.divide(first, second, out=np.ones_like(first), where=second > 0)
     own = [ratios[nearer_train & ~tie], ratios[~nearer_train & ~tie]]

@@ -82,7 +82,7 @@ def exact_copies(world: World) -> Findings:
         owner = pd.Series(single["chunk"].to_numpy(), index=single["key"].to_numpy())
         copied = owner.reindex(synthetic).dropna().astype(np.int64).to_numpy()
         found[f"exact_copy_risk_{unit}"] = owner_risk(
-            copied, sides, len(sides.synthetic), world.sampling.confidence, naive=0.0
+            copied, sides, len(sides.synthetic), world.sampling.confidence, naive=0.0, copies=True
         )
     return found
 

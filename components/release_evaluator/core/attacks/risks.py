@@ -112,7 +112,13 @@ def auc_risk(
 
 
 def owner_risk(
-    owner: np.ndarray, sides: Sides, tries: int, confidence: float, *, naive: float | None = None
+    owner: np.ndarray,
+    sides: Sides,
+    tries: int,
+    confidence: float,
+    *,
+    naive: float | None = None,
+    copies: bool = False,
 ) -> Measured:
     """The risk of an attack whose successes each belong to one real record, of train or of holdout.
 
@@ -127,6 +133,8 @@ def owner_risk(
       tries: Attempts, >= 1.
       confidence: Two-sided level.
       naive: Success of an attacker who does not look at the release.
+      copies: Whether chance hardly succeeds. Then successes are facts, and of a leak only holdout's spread
+        counts: copies of a single train block must not pass for noise because it is a single one.
     """
     balance = sides.balance
     chunks = np.union1d(sides.train.chunk, sides.holdout.chunk)
@@ -145,7 +153,7 @@ def owner_risk(
     of_tries = wilson_interval(count, tries, confidence)
     attack, control = share * (1 - held), min(1.0, share * held * balance)
     if count:
-        # of a leak: the successes are facts, chance is what holdout shows per record
+        # of a leak: chance is what holdout shows per record
         of_holdout = wins[np.isin(chunks, sides.holdout.chunk)]
         own = of_holdout.sum() / len(sides.holdout)
         spread = np.bincount(np.searchsorted(np.unique(sides.holdout.chunk), sides.holdout.chunk))
@@ -156,8 +164,10 @@ def owner_risk(
         rest = max(1 - control, 1e-9)
         reached = (max(most, own) - own) * len(sides.train) / tries
         down = np.hypot((attack - seen.low) / rest, reached * (1 - attack) / rest**2)
-        # of its absence: the clustering of all successes in blocks
+        # of its absence, or where chance succeeds: the clustering of all successes in blocks
         of_held = wilson_interval(held * count / effect, max(1.0, count / effect), confidence)
+        if not copies:
+            down = np.hypot(value - of(share, of_held.high), value - of(of_tries.low, held))
         up = np.hypot(of(share, of_held.low) - value, of(of_tries.high, held) - value)
         arms = np.array([down, up])
     else:
