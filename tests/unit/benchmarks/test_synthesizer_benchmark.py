@@ -56,6 +56,12 @@ def test_a_source_becomes_two_disjoint_splits_without_other_columns() -> None:
     assert abs(len(keys[0]) - 840) <= 60 and abs(len(keys[1]) - 240) <= 60
 
 
+def test_a_source_without_series_is_one_series() -> None:
+    alone = _source().filter(pa.array(np.arange(1200) % 2 == 0)).drop(["asset"])
+    fleet = synthesizer.split("pump", alone, DATASET.model_copy(update={"series": ()}), None)
+    assert 0.6 < fleet.train.num_rows / 600 < 0.8 and 0.1 < fleet.holdout.num_rows / 600 < 0.3
+
+
 def test_rows_keeps_the_first_in_time_of_all_series() -> None:
     fleet = synthesizer.split("pumps", _source(), DATASET, 800)
     first = 1_709_251_200_000_000  # 2024-03-01T00:00:00Z
