@@ -14,7 +14,8 @@ export CUDA_VISIBLE_DEVICES ?= -1
 # Bytecode is kept: without it every process compiles TensorFlow's sources anew, for ten seconds.
 export PYTHONDONTWRITEBYTECODE :=
 # The core tests need no TFX. Two processes; the one that is done first takes over from the other.
-CORE := -m "not tfx and not e2e and not browser" -n 2 --dist worksteal
+BOTH := -n 2 --dist worksteal
+CORE := -m "not tfx and not e2e and not browser and not slow" $(BOTH)
 
 .PHONY: help setup demo test test-core sabotage lint type lock clean benchmark
 
@@ -47,14 +48,14 @@ demo: $(STAMP)
 
 test: $(STAMP) lint type
 	$(BIN)/python -m pytest $(CORE) --cov --cov-report=term:skip-covered --cov-fail-under=95
-	$(BIN)/python -m pytest -m "tfx or e2e or browser"
+	$(BIN)/python -m pytest -m "tfx or e2e or browser or slow"
 
 test-core: $(STAMP)
 	$(BIN)/python -m pytest -q $(CORE)
 
 # Breaks the code that each core test runs until the test fails (tests/README.md); about half an hour.
 sabotage: $(STAMP)
-	$(BIN)/python -m pytest -q $(CORE) -p tests.sabotage.plugin $(SABOTAGE)
+	$(BIN)/python -m pytest -q -m "not tfx and not e2e and not browser" $(BOTH) -p tests.sabotage.plugin $(SABOTAGE)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

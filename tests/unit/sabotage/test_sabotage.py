@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+pytestmark = pytest.mark.slow
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 CODE = """

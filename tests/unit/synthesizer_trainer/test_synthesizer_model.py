@@ -206,6 +206,7 @@ def test_a_session_depends_on_its_number_not_on_its_company(panel: Panel, traine
         assert all(a <= b.start for a, b in zip(ends, session.events[1:]))
 
 
+@pytest.mark.slow
 def test_a_saved_model_samples_the_same_bytes_in_a_clean_process(
     panel: Panel, trained: Trained, tmp_path: Path
 ) -> None:
@@ -231,6 +232,7 @@ np.save({str(tmp_path / "values.npy")!r}, values)
     assert not list((tmp_path / "model").rglob("*.pkl"))
 
 
+@pytest.mark.slow
 def test_adversarial_training_never_ends_below_the_core(panel: Panel, tmp_path: Path) -> None:
     heard: list[tuple[int, int]] = []
     found = train(
