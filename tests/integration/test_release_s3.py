@@ -20,38 +20,21 @@ from components.pusher.core import RegionInputs, push_region
 from components.pusher.registry import ModelInputs, list_versions, push_model
 from components.release.exchange import ReleaseLocation, list_releases, push_fingerprint
 from components.release.keys import ensure_key_pair, new_private_key
-from components.release.manifest import PrivacyStatement, Versions
 from components.release.publish import publish_release
 from components.release.revoke import revoke_release
 from components.release.storage import open_store
 from components.release.verify import RevokedReleaseError, verify_copy, verify_release
 from components.secrets import SecretRef
 from components.split_io import write_split
+from tests.support.releases import FILES, fields
 
 pytestmark = pytest.mark.e2e  # a server and hundreds of requests: seconds, not milliseconds
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 KEY = new_private_key()
 TRUSTED = {"eu-west": [KEY.public]}
-FILES = {"Split-train/a.gz": b"one" * 2000, "Split-train/b.gz": b"two", "evaluation.json": b"{}"}
 DATASET = DatasetConfig(features=(FeatureConfig(name="x"),), targets=("x",), interval_s=60)
 FAULTS = ("500", "cut before", "cut after", "cut in body")
-
-
-def fields(**change):
-    base = {
-        "locale": "eu-west",
-        "span": 1,
-        "kind": "synthetic",
-        "rows": {"train": 4},
-        "columns": {"timestamp": "int64"},
-        "versions": Versions(isthmus="1", tfx="2", tensorflow="3"),
-        "config_digest": "",
-        "privacy": PrivacyStatement(sentences=("One.",)),
-        "verdict": "BLESSED",
-        "gates": {},
-    }
-    return {**base, **change}
 
 
 def verify_all(store) -> list[ReleaseLocation]:

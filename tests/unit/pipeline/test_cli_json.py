@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import pytest
 
 from pipeline import cli, starter
-
-
-@pytest.fixture
-def isthmus(monkeypatch, capsys):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["isthmus", *map(str, arguments)])
-        exit_status = cli._run_app()
-        captured = capsys.readouterr()
-        return exit_status, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture(scope="module")

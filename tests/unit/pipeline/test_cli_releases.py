@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,22 +18,11 @@ from components.release.manifest import PrivacyStatement, Versions
 from components.release.publish import publish_release
 from components.release.storage import open_store
 from components.secrets import SecretRef
-from pipeline import cli, starter, tables
+from pipeline import starter, tables
 from pipeline.config.load import load_deployment
 from pipeline.revoked import revocations
 
 FILES = {"Split-train/a.gz": b"one" * 1000, "evaluation.json": b"{}"}
-
-
-@pytest.fixture
-def isthmus(monkeypatch, capsys):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["isthmus", *map(str, arguments)])
-        exit_status = cli._run_app()
-        captured = capsys.readouterr()
-        return exit_status, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture(scope="module")

@@ -23,35 +23,10 @@ from components.release.exchange import (
     read_manifest_bytes,
 )
 from components.release.keys import new_private_key
-from components.release.manifest import PrivacyStatement, Versions
 from components.release.publish import publish_release
 from components.release.storage import open_store
 from components.release.verify import verify_release
-
-FILES = {"Split-train/a.gz": b"one" * 1000, "Split-train/b.gz": b"two", "evaluation.json": b"{}"}
-
-
-def fields(**change):
-    base = {
-        "locale": "eu-west",
-        "span": 1,
-        "kind": "synthetic",
-        "rows": {"train": 4},
-        "columns": {"timestamp": "int64"},
-        "versions": Versions(isthmus="1", tfx="2", tensorflow="3"),
-        "config_digest": "",
-        "privacy": PrivacyStatement(sentences=("One.",)),
-        "verdict": "BLESSED",
-        "gates": {"dcr": "passed"},
-    }
-    return {**base, **change}
-
-
-@pytest.fixture(params=["file", "memory"])
-def store(request, tmp_path):
-    if request.param == "file":
-        return open_store(f"file://{tmp_path}/exchange")
-    return open_store(f"memory://exchange-{uuid.uuid4().hex}")
+from tests.support.releases import FILES, fields
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import uuid
 
 import pytest
 
@@ -12,30 +11,14 @@ from components.errors import DataError, ReleaseError
 from components.release.checks import ReleaseLimits
 from components.release.exchange import ReleaseLocation
 from components.release.keys import new_private_key
-from components.release.manifest import FileEntry, PrivacyStatement, Versions, build_manifest
+from components.release.manifest import FileEntry, build_manifest
 from components.release.publish import publish_release
 from components.release.storage import open_store
 from components.release.verify import checked_chunks, verify_copy, verify_release
+from tests.support.releases import FILES, fields
 
-FILES = {"Split-train/a.gz": b"one" * 1000, "Split-train/b.gz": b"two", "evaluation.json": b"{}"}
 KEY, OTHER = new_private_key(), new_private_key()
 TRUSTED = {"eu-west": [KEY.public], "us-east": [OTHER.public]}
-
-
-def fields(**change):
-    base = {
-        "locale": "eu-west",
-        "span": 1,
-        "kind": "synthetic",
-        "rows": {"train": 4},
-        "columns": {"timestamp": "int64"},
-        "versions": Versions(isthmus="1", tfx="2", tensorflow="3"),
-        "config_digest": "",
-        "privacy": PrivacyStatement(sentences=("One.",)),
-        "verdict": "BLESSED",
-        "gates": {"dcr": "passed"},
-    }
-    return {**base, **change}
 
 
 class Release:
@@ -50,13 +33,6 @@ class Release:
 
     def verify(self, **kwargs):
         return verify_release(self.store, self.folder, TRUSTED, location=self.location, **kwargs)
-
-
-@pytest.fixture(params=["file", "memory"])
-def store(request, tmp_path):
-    if request.param == "file":
-        return open_store(str(tmp_path / "exchange"))
-    return open_store(f"memory://exchange-{uuid.uuid4().hex}")
 
 
 @pytest.fixture
