@@ -13,16 +13,17 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export CUDA_VISIBLE_DEVICES ?= -1
 # Bytecode is kept: without it every process compiles TensorFlow's sources anew, for ten seconds.
 export PYTHONDONTWRITEBYTECODE :=
-# The core tests need no TFX. Two processes; the one that is done first takes over from the other.
+# The core tests need no TFX; collecting the other folders would import it all the same. Two processes;
+# the one that is done first takes over from the other.
 BOTH := -n 2 --dist worksteal
-CORE := -m "not tfx and not e2e and not browser and not slow" $(BOTH)
+CORE := tests/unit tests/integration -m "not tfx and not e2e and not browser and not slow" $(BOTH)
 
 .PHONY: help setup demo test test-core sabotage lint type lock clean benchmark
 
 help:
 	@echo "make demo       install, simulate three regions, run them and the centre, write a report"
 	@echo "make test       install, then every check and test that CI runs"
-	@echo "make test-core  the numerics only: no TFX, about a minute"
+	@echo "make test-core  the numerics only: no TFX, within a minute"
 	@echo "make sabotage   does every core test fail when the code that it runs is broken?"
 	@echo "make lint type  ruff, import-linter, mypy"
 	@echo "make lock       resolve the dependencies anew (rewrites uv.lock)"
@@ -55,7 +56,7 @@ test-core: $(STAMP)
 
 # Breaks the code that each core test runs until the test fails (tests/README.md); about half an hour.
 sabotage: $(STAMP)
-	$(BIN)/python -m pytest -q -m "not tfx and not e2e and not browser" $(BOTH) -p tests.sabotage.plugin $(SABOTAGE)
+	$(BIN)/python -m pytest -q tests/unit tests/integration -m "not tfx and not e2e and not browser" $(BOTH) -p tests.sabotage.plugin $(SABOTAGE)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -85,6 +85,7 @@ def test_json_round_trip_forecasts_the_same_and_holds_no_rows():
     assert forecaster.forecast(model, np.zeros(0)).yhat.shape == (0,)
 
 
+@pytest.mark.slow
 def test_fitting_says_nothing():
     code = (
         "import numpy as np\n"

@@ -65,6 +65,7 @@ def test_report_is_json_and_adds_up(result, toy_test):
     }
 
 
+@pytest.mark.slow
 def test_row_order_is_irrelevant(result, toy_examples, toy_test, toy_config, toy_table):
     order = pa.array(np.random.default_rng(0).permutation(toy_test.num_rows))
     again = evaluation.evaluate(

@@ -63,6 +63,13 @@ class Page(html.parser.HTMLParser):
         return re.sub(r"\s+", " ", " ".join(self.words))
 
 
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of the words: each picture takes up to 0.2 s to draw."""
+    for draw in (plots.curve_svg, plots.training_svg, plots.forecast_svg, plots.scores_svg):
+        monkeypatch.setattr(plots, draw.__name__, lambda *_, **__: "<svg></svg>")
+
+
 def test_page_and_twin_are_written_side_by_side(make_run: MakeRun, tmp_path: Path) -> None:
     report = collect(make_run(restricted=("eu-west",), features=1).run_dir)
     out = tmp_path / "deep" / "report.html"
@@ -144,6 +151,7 @@ def test_same_report_same_bytes(make_run: MakeRun) -> None:
     assert render_html(report) == render_html(report)
 
 
+@pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize("component", ["ExampleGen", "SynthesizerTrainer", "ReleaseEvaluator", "Pusher"])
 def test_page_of_a_run_that_failed(make_run: MakeRun, component: str) -> None:
     run = make_run(restricted=("eu-west",), features=1)
@@ -165,6 +173,7 @@ def test_page_of_a_run_that_failed(make_run: MakeRun, component: str) -> None:
     assert [reason for reason in absent if reason not in page.text] == []
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_page_of_a_run_whose_gates_refused(make_run: MakeRun) -> None:
     run = make_run(restricted=("eu-west",), features=1)
     for pipeline, component in (("eu-west", "ReleaseEvaluator"), ("central", "ProphetEvaluator")):
@@ -176,6 +185,7 @@ def test_page_of_a_run_whose_gates_refused(make_run: MakeRun) -> None:
     assert {"ReleaseEvaluator says no", "ProphetEvaluator says no"} <= set(Page(text).words)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_fates_of_the_releases_are_told(make_run: MakeRun) -> None:
     run = make_run(restricted=("eu-west", "ap-south"), features=1)
     path = run.file("central", "MergeGen", "merge_report", "merge.json")

@@ -79,6 +79,7 @@ def test_same_seed_same_bytes_other_seed_other_bytes(tmp_path) -> None:
     assert first == again != other
 
 
+@pytest.mark.slow
 def test_same_bytes_in_another_process(tmp_path) -> None:
     # Another hash seed: nothing may hang on `hash` or on the order of a set.
     script = (

@@ -336,6 +336,7 @@ def _size(generator: Any) -> float:
     return -float(sum(np.abs(v.numpy()).sum() for v in generator.trainable_variables))
 
 
+@pytest.mark.slow
 def test_a_killed_training_resumes_and_ends_alike(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
