@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -75,10 +76,10 @@ class SplitWriter:
             self._end_shard()
 
     def _end_shard(self) -> None:
-        if self._file is not None:
-            self._file.close()
-        self._file = None
+        file, self._file = self._file, None
         self._rows_in_shard = 0
+        if file is not None:
+            file.close()
 
     @property
     def digest(self) -> str:
@@ -105,7 +106,8 @@ class SplitWriter:
 
     def abort(self) -> None:
         """Removes what was written."""
-        self._end_shard()
+        with contextlib.suppress(OSError):  # a full disk: what cannot be written is not wanted any more
+            self._end_shard()
         shutil.rmtree(self._temporary, ignore_errors=True)
 
 

@@ -68,10 +68,13 @@ class _Rows:
 
     def varint(self) -> int | np.ndarray:
         """A length of at most three bytes: one int where all rows agree, else shape [row]."""
-        head = self.look(1)[:, 0]
-        if head[0] < 0x80 and (head == head[0]).all():
-            self.position = self.position + 1
-            return int(head[0])
+        for width in (1, 2, 3):
+            head = self.look(width)
+            if not (head == head[0]).all():
+                break
+            if head[0, -1] < 0x80:
+                self.position = self.position + width
+                return sum((int(byte) & 0x7F) << (7 * place) for place, byte in enumerate(head[0]))
         self.spread()
         head = self.look(3).astype(np.int64)
         more = head >= 0x80

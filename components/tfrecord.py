@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import google_crc32c
@@ -26,6 +28,8 @@ _CHUNK_BYTES = 1 << 20
 #: A row of ours is some hundred bytes. A length is believed before the record is there, so a foreign
 #: file could otherwise make the reader gather all of what follows in memory.
 MAX_RECORD_BYTES = 64 << 20
+#: Pieces (of some hundred kilobytes) that may wait to be compressed.
+_WAITING = 4
 HEADER_BYTES = 12
 FOOTER_BYTES = 4
 
@@ -62,19 +66,33 @@ def frame_records(records: Sequence[bytes]) -> bytes:
 
 
 class GzipFile:
-    """A gzip stream being written; its header holds neither a time nor a name."""
+    """A gzip stream being written; its header holds neither a time nor a name.
+
+    A thread compresses and writes, at most `_WAITING` pieces behind: zlib lets go of the interpreter lock,
+    so the next records are encoded meanwhile. What it could not write is raised by a later call.
+    """
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("wb")
         self._compressor = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, _GZIP_WBITS)
+        self._thread = ThreadPoolExecutor(1, "gzip")
+        self._waiting: deque[Future[int]] = deque()
 
     def write(self, data: bytes | memoryview) -> None:
-        """Appends bytes."""
-        self._file.write(self._compressor.compress(data))
+        """Appends bytes, which must not change any more."""
+        while len(self._waiting) >= _WAITING:
+            self._waiting.popleft().result()
+        self._waiting.append(self._thread.submit(self._write, data))
+
+    def _write(self, data: bytes | memoryview) -> int:
+        return self._file.write(self._compressor.compress(data))
 
     def close(self) -> None:
         """Ends the stream and brings it to the disk."""
         try:
+            self._thread.shutdown()
+            for written in self._waiting:
+                written.result()
             self._file.write(self._compressor.flush())
             self._file.flush()
             os.fsync(self._file.fileno())

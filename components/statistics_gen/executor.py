@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from tensorflow_metadata.proto.v0.statistics_pb2 import DatasetFeatureStatisticsList
+
 from components import executor_base, split_io
+from components.read_ahead import read_ahead
 from components.statistics_gen.config import StatisticsGenConfig
-from components.statistics_gen.prefetch import read_ahead
 from components.statistics_gen.statistics_io import SPAN_FOLDER, STATISTICS_FILE
 from components.statistics_gen.tfdv_stats import StatisticsAccumulator, accumulate, merge_accumulators
 from components.tfx_shim import BaseExecutor, artifact_utils
@@ -42,13 +44,17 @@ class Executor(BaseExecutor):
                 examples.uri, split, dataset=config.dataset, batch_rows=config.batch_rows
             )
             partial = accumulate(read_ahead(batches), config)
-            whole.append(partial.copy())
-            _write(partial, Path(split_io.split_path(output.uri, split)), split)
-        _write(merge_accumulators(whole), Path(output.uri) / SPAN_FOLDER, SPAN_FOLDER)
+            if len(splits) > 1:
+                whole.append(partial.copy())
+            statistics = partial.extract(split)
+            _write(statistics, Path(split_io.split_path(output.uri, split)))
+        if whole:
+            statistics = merge_accumulators(whole).extract()
+        statistics.datasets[0].name = SPAN_FOLDER  # one split's statistics are the span's
+        _write(statistics, Path(output.uri) / SPAN_FOLDER)
         output.split_names = artifact_utils.encode_split_names(splits)
         executor_base.copy_lineage(examples, output)
 
 
-def _write(accumulator: StatisticsAccumulator, folder: Path, name: str) -> None:
-    statistics = accumulator.extract(name)
+def _write(statistics: DatasetFeatureStatisticsList, folder: Path) -> None:
     executor_base.write_atomically(folder / STATISTICS_FILE, statistics.SerializeToString(deterministic=True))

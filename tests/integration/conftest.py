@@ -9,11 +9,13 @@ import threading
 import time
 import urllib.parse
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
+import werkzeug.serving
 
 from components.release.options import StorageOptions
 from components.release.storage import Store, open_store
@@ -50,13 +52,29 @@ class S3:
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
-    """moto's server: S3 over HTTP, in memory, in threads of this process."""
-    server_module = pytest.importorskip("moto.server")
-    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    """moto's server: S3 over HTTP, in memory, in threads of this process.
+
+    moto checks the condition of a conditional write and writes in two steps, so that two writers can both
+    be told that they were first. S3 does it in one ("Amazon S3 conditional writes", AWS's user guide);
+    here a lock does.
+    """
+    backend = pytest.importorskip("moto.moto_server.werkzeug_app")
+    application = backend.DomainDispatcherApplication(backend.create_backend_app)
+    conditional = threading.Lock()
+
+    def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        alone = conditional if "HTTP_IF_NONE_MATCH" in environ else contextlib.nullcontext()
+        with alone:
+            return [*application(environ, start_response)]
+
+    server = werkzeug.serving.make_server(
+        "127.0.0.1", 0, serve, threaded=True, request_handler=backend.MotoRequestHandler
+    )
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from components.example_gen.core.splits import Assignment
 from components.example_gen.core.store import RowStore
 from components.example_gen.core.timestamps import detect_format
 from components.pii.detect import refuse_identifiers
+from components.read_ahead import read_ahead
 
 _WRITE_ROWS = 65_536
 
@@ -75,10 +76,12 @@ class RowGroup:
         form: TimestampFormat = source.timestamp_format
         checked: set[str] = set()
         for file in resolved.files:
-            for block in read_blocks(source, file, resolved.filesystem, self._config):
-                if form == "auto":
-                    form = self._detect(source, block)
-                self._add(source, file.name, block, form, quarantine, checked)
+            ahead = read_ahead(read_blocks(source, file, resolved.filesystem, self._config), depth=1)
+            with contextlib.closing(ahead) as blocks:
+                for block in blocks:
+                    if form == "auto":
+                        form = self._detect(source, block)
+                    self._add(source, file.name, block, form, quarantine, checked)
             self._files.append(file.name)
             self._file_ends.append(len(self._keys))
         self._tally.formats[source.name] = form

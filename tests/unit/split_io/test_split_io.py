@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import subprocess
 import sys
 import zlib
@@ -392,3 +394,31 @@ def test_damaged_examples_never_decode_to_something_else(data: st.DataObject) ->
             assert flat_batches.flatten_column(name, column).to_pylist() == pytest.approx(
                 values.to_pylist(), nan_ok=True
             )
+
+
+@pytest.mark.parametrize("closing", [False, True])
+def test_a_full_disk_while_writing_leaves_nothing(tmp_path, monkeypatch, closing):
+    class Full:
+        """A file on a full disk."""
+
+        def __init__(self, file):
+            self.file = file
+
+        def write(self, data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        def close(self):
+            self.file.close()
+
+    real = Path.open
+    monkeypatch.setattr(Path, "open", lambda path, mode="r": Full(real(path, mode)))
+    batch = pa.RecordBatch.from_pydict({"x": np.random.default_rng(0).normal(size=4_096)})
+    with (
+        pytest.raises(OSError, match="No space left"),
+        split_io.SplitWriter(tmp_path, "train") as writer,
+    ):
+        # What a piece meets is raised by a later one, or at the end.
+        for _ in range(1 if closing else 100):
+            writer.write(batch)
+        assert closing
+    assert list(tmp_path.iterdir()) == []

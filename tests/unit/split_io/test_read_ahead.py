@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from components.statistics_gen.config import StatisticsGenConfig
-from components.statistics_gen.prefetch import read_ahead
+from components.read_ahead import read_ahead
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 50])

@@ -1,10 +1,10 @@
-"""Reads ahead in a thread, so that decoding and statistics share two cores."""
+"""Reads ahead in a thread, so that reading and what is done with it share two cores."""
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -12,11 +12,11 @@ T = TypeVar("T")
 _POLL_S = 0.1
 
 
-def read_ahead(items: Iterable[T], depth: int = 2) -> Iterator[T]:
+def read_ahead(items: Iterable[T], depth: int = 2) -> Generator[T, None, None]:
     """The same items in the same order, at most `depth` of them made before they are asked for.
 
-    zlib, NumPy and TFDV's sketch let go of the interpreter lock, so one batch is decoded while the one
-    before it is counted.
+    zlib, Arrow, NumPy and TFDV's sketch let go of the interpreter lock, so one batch is decoded while the
+    one before it is counted. Close the iterator, or read it to its end: the thread ends with it.
 
     Args:
       items: Consumed in a thread of its own.
