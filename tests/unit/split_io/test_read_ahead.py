@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from components.statistics_gen.config import StatisticsGenConfig
 from components.read_ahead import read_ahead
+from components.statistics_gen.config import StatisticsGenConfig
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 50])
