@@ -88,7 +88,10 @@ class Project:
     def _scan(self) -> None:
         found: dict[types.CodeType, list[types.FunctionType]] = {}
         self._caches, self._modules = {}, len(sys.modules)
-        for thing in gc.get_objects():
+        gc.unfreeze()  # frozen objects (`tests/conftest.py`) are not among those that `gc` gives out
+        everything = gc.get_objects()
+        gc.freeze()
+        for thing in everything:
             kind = type(thing)
             if kind is types.FunctionType and self.owns(thing.__code__):
                 found.setdefault(thing.__code__, []).append(thing)

@@ -268,8 +268,9 @@ class Sabotage:
         path = self.config.getoption("sabotage_report")
         if path and not hasattr(self.config, "workerinput"):
             Path(path).write_text(json.dumps(self.findings, indent=1, sort_keys=True) + "\n")
-        if session.exitstatus == 0 and any(f["verdict"] == "SURVIVED" for f in self.findings.values()):
-            session.exitstatus = 1
+        verdicts = {finding["verdict"] for finding in self.findings.values()}
+        if session.exitstatus == 0 and ("SURVIVED" in verdicts or "KILLED" not in verdicts):
+            session.exitstatus = 1  # where nothing at all was killed, it is the plugin that sees nothing
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         write = terminalreporter.write_line

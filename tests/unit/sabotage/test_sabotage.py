@@ -145,10 +145,16 @@ def test_would_remove_what_is_not_its_own():
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Findings of a made-up project: test name -> finding; `exit` is the exit status."""
-    root = tmp_path_factory.mktemp("project")
+    return _findings(tmp_path_factory.mktemp("project"), TESTS)
+
+
+def _findings(root: Path, tests: str) -> dict[str, Any]:
     (root / "mini.py").write_text(CODE)
     (root / "tests").mkdir()
-    (root / "tests" / "test_mini.py").write_text(TESTS)
+    (root / "tests" / "test_mini.py").write_text(tests)
+    # As the project's own: what is frozen is not among the objects that `gc` lists.
+    freezing = "import gc\ndef pytest_collection_finish(): gc.freeze()\n"
+    (root / "tests" / "conftest.py").write_text(freezing)
     (root / "pytest.ini").write_text("[pytest]\n")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.sabotage.plugin", "-p", "no:cacheprovider"]
     command += [
@@ -224,6 +230,11 @@ def test_weak_evidence_is_called_so(found: dict[str, Any], name: str, kind: str)
 )
 def test_what_it_cannot_judge_is_listed_apart(found: dict[str, Any], name: str, verdict: str) -> None:
     assert found[name]["verdict"] == verdict
+
+
+def test_a_run_in_which_nothing_was_killed_has_failed(tmp_path: Path) -> None:
+    found = _findings(tmp_path, "def test_sees_nothing():\n    assert 1 + 1 == 2\n")
+    assert (found["sees_nothing"]["verdict"], found["exit"]) == ("NO PROJECT CODE", 1)
 
 
 @dataclasses.dataclass(frozen=True)
