@@ -110,7 +110,8 @@ def _publish_remote(
     if fs.exists(f"{target}/{MANIFEST_NAME}"):
         return False
     expected = {f"{target}/{name}" for name in files}
-    leftover = [path for path in fs.find(target) if path not in expected]
+    # Where another publisher's first file appears meanwhile, s3fs gives the folder itself: not a file.
+    leftover = [path for path in fs.find(target) if path not in expected and path.startswith(f"{target}/")]
     if leftover and not fs.exists(f"{target}/{MANIFEST_NAME}"):
         fs.rm(leftover)  # a killed publisher's; without a manifest they are nobody's release
     for name in sorted(files):

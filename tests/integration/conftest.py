@@ -54,16 +54,16 @@ class S3:
 def s3_server() -> Iterator[str]:
     """moto's server: S3 over HTTP, in memory, in threads of this process.
 
-    moto checks the condition of a conditional write and writes in two steps, so that two writers can both
-    be told that they were first. S3 does it in one ("Amazon S3 conditional writes", AWS's user guide);
-    here a lock does.
+    Writes are served one at a time. moto falls over (500) where two write the same key at once, and it
+    checks the condition of a conditional write and writes in two steps, so that two writers can both be
+    told that they were first. S3 does neither ("Amazon S3 conditional writes", AWS's user guide).
     """
     backend = pytest.importorskip("moto.moto_server.werkzeug_app")
     application = backend.DomainDispatcherApplication(backend.create_backend_app)
-    conditional = threading.Lock()
+    writing = threading.Lock()
 
     def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        alone = conditional if "HTTP_IF_NONE_MATCH" in environ else contextlib.nullcontext()
+        alone = writing if environ["REQUEST_METHOD"] == "PUT" else contextlib.nullcontext()
         with alone:
             return [*application(environ, start_response)]
 
