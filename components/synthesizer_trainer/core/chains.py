@@ -2,9 +2,10 @@
 
 Variables that move together share a chain over their joint states. A chain's next state depends on
 its present one and on up to two covariates chosen by cross-validated likelihood: the time it has
-been in its state (which makes it semi-Markov), the phase of a cycle, the level of a numeric feature
-(a thermostat), the state of another chain. Anomaly kinds have transitions of their own, shrunk to
-the normal ones.
+been in its state (which makes it semi-Markov), the time since one of its variables came to rest or
+ceased to (a pulse that is noisy while it lasts, yet lasts a set time), the phase of a cycle, the level
+of a numeric feature (a thermostat), the state of another chain. Anomaly kinds have transitions of their
+own, shrunk to the normal ones.
 """
 
 from __future__ import annotations
@@ -14,15 +15,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from components.synthesizer_trainer.core.calendar import PHASE_BINS
+from components.synthesizer_trainer.core.transitions import (
+    DWELL_EDGES,
+    held_out,
+    spell_bins,
+    transition_probabilities,
+)
 
-#: Lower edges of the dwell-time bins, in rows.
-DWELL_EDGES = np.array([*range(1, 17), *range(18, 33, 2), *range(36, 65, 4), 80, 96, 128, 192, 256, 320, 480])
 #: Bins of a numeric covariate, equally likely.
 LEVEL_BINS = 20
-#: Weight of the parent distribution, in rows (Dirichlet prior).
-PRIOR_ROWS = 2.0
 #: Weight of the normal transitions in an anomaly kind's, in rows.
 KIND_PRIOR_ROWS = 15.0
+#: Changes that a chain needs to be given a covariate.
+MIN_CHANGES = 10
+#: Variables of a chain whose spells are tried.
+MAX_SPELLS = 8
+#: Weights of the parent distribution that are tried for the age of a spell, in rows: it is seen in many
+#: states, each of them rarely.
+SPELL_PRIORS = (2.0, 5.0, 10.0, 20.0)
 #: Gain in held-out log-likelihood (nats) that a covariate must bring.
 MIN_GAIN = 6.0
 
@@ -45,6 +55,21 @@ class Variable:
 
 
 @dataclass(frozen=True)
+class Spells:
+    """Stretches of rest, and those between two rests, of a chain.
+
+    Attributes:
+      resting: Which states are rest: one variable has its most frequent code. Shape [state], bool.
+      ages: Bin of the rows since the spell began, of every row. Shape [N], int32.
+      prior_rows: Weight of the parent distribution for this covariate.
+    """
+
+    resting: np.ndarray
+    ages: np.ndarray
+    prior_rows: float
+
+
+@dataclass(frozen=True)
 class Chain:
     """A group of variables over their joint states.
 
@@ -57,6 +82,7 @@ class Chain:
       cumulative: P(next <= s | kind block, bin, state). Shape [blocks, bins, state, state], float64.
       block: Block of every kind, 0 is normal. Shape [kinds + 1], int32.
       frequency: Stationary share of every state. Shape [state].
+      resting: Which states its spells take for rest. Shape [state], bool.
     """
 
     variables: tuple[int, ...]
@@ -67,6 +93,7 @@ class Chain:
     cumulative: np.ndarray
     block: np.ndarray
     frequency: np.ndarray
+    resting: np.ndarray
 
 
 def joint_states(codes: np.ndarray, min_count: int, limit: int) -> tuple[np.ndarray, np.ndarray]:
@@ -134,104 +161,6 @@ def cramers_v(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.sqrt(((table - expected) ** 2 / expected).sum() / table.sum() / small))
 
 
-def dwell_bins(codes: np.ndarray, segment: np.ndarray) -> np.ndarray:
-    """Rows since the state last changed (or the segment began), binned. Shape [N], int32."""
-    change = np.ones(len(codes), bool)
-    change[1:] = (codes[1:] != codes[:-1]) | (segment[1:] != segment[:-1])
-    last = np.maximum.accumulate(np.where(change, np.arange(len(codes)), 0))
-    dwell = np.arange(len(codes)) - last + 1
-    return (np.searchsorted(DWELL_EDGES, dwell, side="right") - 1).astype(np.int32)
-
-
-def transition_probabilities(
-    bins: list[np.ndarray],
-    sizes: list[int],
-    before: np.ndarray,
-    after: np.ndarray,
-    states: int,
-    dwell: int | None = None,
-) -> np.ndarray:
-    """Smoothed P(after | bin1, bin2, before), each depth shrunk to the one above it.
-
-    Args:
-      bins: Up to two covariates. Each shape [n].
-      sizes: Their numbers of bins.
-      before: State before. Shape [n].
-      after: State after. Shape [n].
-      states: Number of states.
-      dwell: Which covariate is the dwell time: a bin that was never reached takes after the one before
-        it, because a state that outlasts all that were seen should end, not start over.
-
-    Returns:
-      Shape [prod(sizes), states, states], float64.
-    """
-    bins, before, after = _with_censored_exits(bins, before, after, states)
-    counts = np.bincount(before * states + after, minlength=states * states).reshape(states, states)
-    stay = 0.98 * np.eye(states) + 0.02 / states
-    parent = (counts + PRIOR_ROWS * 0.05 * stay) / (counts.sum(1, keepdims=True) + PRIOR_ROWS * 0.05)
-    parent, width, index = parent[None], 1, np.zeros(len(before), np.int64)
-    for depth, (values, size) in enumerate(zip(bins, sizes)):
-        index, width = index * size + values, width * size
-        flat = (index * states + before) * states + after
-        counts = np.bincount(flat, minlength=width * states * states).reshape(width, states, states)
-        parent = np.repeat(parent, size, axis=0)
-        parent = (counts + PRIOR_ROWS * parent) / (counts.sum(2, keepdims=True) + PRIOR_ROWS)
-        if depth == dwell:
-            seen = counts.sum(2).reshape(-1, size, states) > 0
-            table = parent.reshape(-1, size, states, states)
-            for place in range(1, size):
-                empty = ~seen[:, place]
-                table[:, place][empty] = table[:, place - 1][empty]
-            parent = table.reshape(width, states, states)
-    return parent
-
-
-def _with_censored_exits(
-    bins: list[np.ndarray], before: np.ndarray, after: np.ndarray, states: int
-) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
-    """Lets a state end that was entered but never seen to end.
-
-    Where a gap or a split's border cuts a state's only run, its end is censored. Without one, P(stay) is
-    close to 1, other states still enter it, and samples end up in it for good (seen: a mode of 0.5 % of the
-    rows became 90 %). One exit from its last row, to where it was entered from, bounds its stay by what
-    was seen.
-    """
-    moves = before != after
-    exits = np.bincount(before[moves], minlength=states)
-    entries = np.bincount(after[moves], minlength=states)
-    for state in np.flatnonzero((exits == 0) & (entries > 0)):
-        rows = np.flatnonzero(before == state)
-        sources = np.bincount(before[moves & (after == state)], minlength=states)
-        last = rows[-1] if len(rows) else np.flatnonzero(after == state)[-1]
-        bins = [np.append(values, values[last]) for values in bins]
-        before, after = np.append(before, state), np.append(after, np.argmax(sources))
-        moves = np.append(moves, True)
-    return bins, before, after
-
-
-def _held_out(
-    bins: list[np.ndarray],
-    sizes: list[int],
-    before: np.ndarray,
-    after: np.ndarray,
-    states: int,
-    dwell: int | None,
-) -> float:
-    """Two-fold log-likelihood (nats) over alternating tenths of the rows."""
-    fold = (np.arange(len(before)) * 10 // max(len(before), 1)) % 2
-    total = 0.0
-    for side in (0, 1):
-        fit, test = fold == side, fold != side
-        table = transition_probabilities(
-            [b[fit] for b in bins], sizes, before[fit], after[fit], states, dwell
-        )
-        index = np.zeros(int(test.sum()), np.int64)
-        for values, size in zip(bins, sizes):
-            index = index * size + values[test]
-        total += float(np.log(np.maximum(table[index, before[test], after[test]], 1e-9)).sum())
-    return total
-
-
 def fit_chain(
     group: tuple[int, ...],
     states: np.ndarray,
@@ -241,6 +170,7 @@ def fit_chain(
     kind: np.ndarray,
     kinds: int,
     dwell: int | None = None,
+    spell: tuple[int, Spells] | None = None,
     max_table: int = 400_000,
 ) -> Chain:
     """Fits a chain's transitions.
@@ -254,15 +184,24 @@ def fit_chain(
       kind: Kind of every row, 0 is normal. Shape [N].
       kinds: Number of anomaly kinds.
       dwell: The column that is the chain's own dwell time.
+      spell: The column that is the age of its spells, and the spells.
       max_table: Largest number of table entries of the normal block.
     """
     count = len(states)
     normal = pairs[(kind[pairs] == 0) & (kind[pairs - 1] == 0)]
     before, after = codes[normal - 1], codes[normal]
+
+    def times(use: list[int]) -> tuple[list[int], dict[int, float]]:
+        """Places of the dwell times among the covariates, and weights that differ."""
+        place = use.index(spell[0]) if spell and spell[0] in use else None
+        places = [index for index, column in enumerate(use) if column == dwell or index == place]
+        return places, {place: spell[1].prior_rows} if spell and place is not None else {}
+
     chosen: list[int] = []
-    score = _held_out([], [], before, after, count, None)
+    score = held_out([], [], before, after, count)
+
     changes = int((before != after).sum())
-    while len(chosen) < 2 and count > 1 and changes > 10:
+    while len(chosen) < 2 and count > 1 and changes > MIN_CHANGES:
         width = int(np.prod([candidates[c][1] for c in chosen], initial=1))
         gains = {}
         for column, (_, size) in candidates.items():
@@ -271,13 +210,13 @@ def fit_chain(
             # A covariate's value is the one before the step, except the phase, which is known ahead.
             use = [*chosen, column]
             gains[column] = (
-                _held_out(
+                held_out(
                     [candidates[c][0][normal] for c in use],
                     [candidates[c][1] for c in use],
                     before,
                     after,
                     count,
-                    use.index(dwell) if dwell in use else None,
+                    *times(use),
                 )
                 - score
             )
@@ -287,9 +226,8 @@ def fit_chain(
         chosen.append(best)
         score += gains[best]
     sizes = [candidates[c][1] for c in chosen]
-    place = chosen.index(dwell) if dwell in chosen else None
     bins = [candidates[c][0][normal] for c in chosen]
-    table = transition_probabilities(bins, sizes, before, after, count, place)
+    table = transition_probabilities(bins, sizes, before, after, count, *times(chosen))
     blocks, block = [table], np.zeros(kinds + 1, np.int32)
     for index in range(1, kinds + 1):
         inside = pairs[kind[pairs] == index]
@@ -320,7 +258,39 @@ def fit_chain(
         cumulative=cumulative,
         block=block,
         frequency=frequency,
+        resting=spell[1].resting if spell else np.arange(count) == 0,
     )
+
+
+def find_spells(
+    states: np.ndarray, codes: np.ndarray, segment: np.ndarray, pairs: np.ndarray
+) -> Spells | None:
+    """The variable whose rests and pulses say most about what comes next; None where none does.
+
+    Args:
+      states: Shape [S, variables].
+      codes: State of every row. Shape [N].
+      segment: Shape [N].
+      pairs: Normal rows t whose predecessor t - 1 is a neighbour. Shape [n], int.
+    """
+    share = np.bincount(codes, minlength=len(states))
+    masks: dict[bytes, np.ndarray] = {}
+    for column in states.T:
+        rest = column == np.argmax(np.bincount(column, weights=share))
+        masks[rest.tobytes()] = rest
+    ends = {key: int((rest[codes[pairs]] != rest[codes[pairs - 1]]).sum()) for key, rest in masks.items()}
+    busiest = sorted((key for key in ends if ends[key] > MIN_CHANGES), key=lambda key: -ends[key])
+    before, after = codes[pairs - 1], codes[pairs]
+    found, best = None, MIN_GAIN + held_out([], [], before, after, len(states))
+    for key in busiest[:MAX_SPELLS]:
+        ages = spell_bins(codes, segment, masks[key])
+        for prior in SPELL_PRIORS:
+            score = held_out(
+                [ages[pairs - 1]], [len(DWELL_EDGES)], before, after, len(states), (0,), {0: prior}
+            )
+            if score > best:
+                found, best = Spells(masks[key], ages, prior), score
+    return found
 
 
 def phase_candidates(phases: np.ndarray) -> dict[int, tuple[np.ndarray, int]]:

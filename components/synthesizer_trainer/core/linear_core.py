@@ -20,6 +20,7 @@ from components.synthesizer_trainer.core.columns import (
 from components.synthesizer_trainer.core.dynamics import Dynamics, fit_dynamics
 from components.synthesizer_trainer.core.event_fit import fit_events
 from components.synthesizer_trainer.core.panel import Panel
+from components.synthesizer_trainer.core.transitions import DWELL_EDGES, dwell_bins
 
 #: A numeric feature with at most this many values is a chain's level rather than a latent series.
 MAX_LEVELS = 12
@@ -378,7 +379,7 @@ def _fit_chains(
     """Groups the variables and fits a chain to each group.
 
     Columns of the covariate vector: the cycles' phases, the latent series' bins, the chains' dwell
-    bins, the chains' states.
+    bins, the chains' states, the chains' spell bins.
     """
     groups = chain_lib.group_variables(variables, limit, min_count)
     joint = []
@@ -397,8 +398,8 @@ def _fit_chains(
     for index, group in enumerate(groups):
         states, codes = joint[index]
         candidates = dict(common)
-        dwell = chain_lib.dwell_bins(codes, panel.segment)
-        candidates[offset + index] = (dwell[before], len(chain_lib.DWELL_EDGES))
+        dwell, spell = dwell_bins(codes, panel.segment), None
+        candidates[offset + index] = (dwell[before], len(DWELL_EDGES))
         for other, (other_states, other_codes) in enumerate(joint):
             if other != index and 2 <= len(other_states) <= 24:
                 candidates[offset + len(groups) + other] = (other_codes[before], len(other_states))
@@ -406,9 +407,16 @@ def _fit_chains(
         if any(variables[i].role == "hold" for i in group):
             for rows in frozen.values():
                 usable = usable[~rows[usable]]
+        if len(states) > 2:  # of two states the spells are the dwell times
+            normal = usable[(panel.kind[usable] == 0) & (panel.kind[usable - 1] == 0)]
+            found = chain_lib.find_spells(states, codes, panel.segment, normal)
+            if found:
+                spell = (offset + 2 * len(groups) + index, found)
+                candidates[spell[0]] = (found.ages[before], len(DWELL_EDGES))
+        kinds = len(panel.kinds)
         out.append(
             chain_lib.fit_chain(
-                group, states, codes, candidates, usable, panel.kind, len(panel.kinds), offset + index
+                group, states, codes, candidates, usable, panel.kind, kinds, offset + index, spell
             )
         )
     return tuple(out)

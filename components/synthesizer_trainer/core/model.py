@@ -69,6 +69,7 @@ class SynthesizerModule(tf.Module):
             "offset": rows(features),
             "state": rows(chains, dtype=tf.int32),
             "dwell": rows(chains, dtype=tf.int32),
+            "spell": rows(chains, dtype=tf.int32),
         }
         self.start = tf.function(
             self._start, input_signature=[seed, rows()], jit_compile=True, autograph=False
@@ -115,6 +116,7 @@ class SynthesizerModule(tf.Module):
             "offset": tf.zeros([sessions, features]),
             "state": state,
             "dwell": tf.ones([sessions, chains], tf.int32),
+            "spell": tf.ones([sessions, chains], tf.int32),
         }
 
     def _simulate(
@@ -156,16 +158,15 @@ class SynthesizerModule(tf.Module):
             latent: tf.Tensor,
             state: tf.Tensor,
             dwell: tf.Tensor,
+            spell: tf.Tensor,
             latents: tf.TensorArray,
             states: tf.TensorArray,
         ) -> tuple[Any, ...]:
             before = state
             levels, cell = self._levels(latent, carry["offset"], phase_steps[t])
-            stay = (
-                tf.reduce_sum(tf.cast(dwell[:, :, None] >= store["dwell_edges"][None, None], tf.int32), -1)
-                - 1
-            )
-            covariates = tf.concat([phase_steps[t], levels, stay, state, tf.zeros_like(state[:, :1])], 1)
+            stay, since = self._dwell_bin(dwell), self._dwell_bin(spell)
+            nothing = tf.zeros_like(state[:, :1])
+            covariates = tf.concat([phase_steps[t], levels, stay, state, since, nothing], 1)
             first = tf.gather(covariates, store["covariates"][:, 0], axis=1)
             second = tf.gather(covariates, store["covariates"][:, 1], axis=1)
             first = tf.minimum(first, store["sizes"][:, 0] - 1)
@@ -177,6 +178,7 @@ class SynthesizerModule(tf.Module):
             state = tf.reduce_sum(tf.cast(uniform[t] > probabilities, tf.int32), axis=-1)
             state = tf.minimum(state, store["last_state"])
             dwell = tf.where(state == before, dwell + 1, 1)
+            spell = tf.where(self._rests(state) == self._rests(before), spell + 1, 1)
             if features:
                 y = (
                     tf.matmul(history, store["lag_rows"])
@@ -189,12 +191,12 @@ class SynthesizerModule(tf.Module):
                 proposed = tf.clip_by_value(means[t] + y, -LATENT_LIMIT, LATENT_LIMIT)
                 latent = tf.where(self._holds(state), latent, proposed)
                 history = self._remember(history, latent - means[t])
-            return t + 1, history, latent, state, dwell, latents.write(t, latent), states.write(t, state)
+            written = latents.write(t, latent), states.write(t, state)
+            return t + 1, history, latent, state, dwell, spell, *written
 
-        _, history, latent, state, dwell, latents, states = tf.while_loop(
-            lambda t, *_: t < steps,
-            step,
-            (0, carry["history"], carry["latent"], carry["state"], carry["dwell"], latents, states),
+        begin = [carry[name] for name in ("history", "latent", "state", "dwell", "spell")]
+        _, history, latent, state, dwell, spell, latents, states = tf.while_loop(
+            lambda t, *_: t < steps, step, (0, *begin, latents, states)
         )
         scores = tf.transpose(latents.stack(), [1, 0, 2])
         after = {
@@ -203,10 +205,16 @@ class SynthesizerModule(tf.Module):
             "offset": carry["offset"],
             "state": state,
             "dwell": dwell,
+            "spell": spell,
         }
         if features:
             scores = self._lookup(self.calibration, scores)
         return scores, tf.transpose(states.stack(), [1, 0, 2]), after
+
+    def _dwell_bin(self, rows: tf.Tensor) -> tf.Tensor:
+        """Bin of a time in rows. Shapes [S, G]."""
+        reached = rows[:, :, None] >= self.store["dwell_edges"][None, None]
+        return tf.reduce_sum(tf.cast(reached, tf.int32), -1) - 1
 
     def _refine(self, scores: tf.Tensor, condition: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Adds the learned residual.
@@ -259,6 +267,10 @@ class SynthesizerModule(tf.Module):
     def _indicators(self, state: tf.Tensor) -> tf.Tensor:
         rows = tf.gather(self.store["indicator"], state + self.store["state_offset"])
         return tf.reduce_sum(rows, axis=1) - self.store["centre"]
+
+    def _rests(self, state: tf.Tensor) -> tf.Tensor:
+        """Whether each chain is at rest. Shapes [S, G]."""
+        return tf.gather(self.store["resting"], state + self.store["state_offset"])
 
     def _holds(self, state: tf.Tensor) -> tf.Tensor:
         rows = tf.gather(self.store["hold"], state + self.store["state_offset"])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from components.synthesizer_trainer.core.chains import DWELL_EDGES
 from components.synthesizer_trainer.core.columns import snap_cells
 from components.synthesizer_trainer.core.linear_core import LinearCore
+from components.synthesizer_trainer.core.transitions import DWELL_EDGES
 
 
 def tables(core: LinearCore) -> dict[str, np.ndarray]:
@@ -62,7 +62,7 @@ def _chain_tables(core: LinearCore) -> dict[str, np.ndarray]:
     widest = max([len(c.states) for c in chains], default=1)
     phases, features = len(core.calendar.periods_s), len(core.numeric)
     # The last column of the covariate vector is always 0: no covariate.
-    nothing = phases + 2 * features + 2 * count
+    nothing = phases + 2 * features + 3 * count
     out = {
         "covariates": np.full((count, 2), nothing, np.int32),
         "sizes": np.ones((count, 2), np.int32),
@@ -78,6 +78,7 @@ def _chain_tables(core: LinearCore) -> dict[str, np.ndarray]:
     state_codes = np.zeros((max(sum(len(c.states) for c in chains), 1), len(core.variables)), np.int32)
     indicator = np.zeros((max(sum(len(c.states) for c in chains), 1), len(core.indicators)), np.float32)
     hold = np.zeros((len(indicator), features), np.float32)
+    resting = np.zeros(len(indicator), bool)
     for index, chain in enumerate(chains):
         size = len(chain.states)
         for place, (column, bins) in enumerate(zip(chain.covariates, chain.sizes)):
@@ -100,7 +101,9 @@ def _chain_tables(core: LinearCore) -> dict[str, np.ndarray]:
             if core.variables[variable].role == "hold":
                 feature = core.numeric.index(core.variables[variable].feature)
                 hold[states : states + size, feature] = codes == 1
+        resting[states : states + size] = chain.resting
         offset, states = offset + len(flat), states + size
     out["cumulative"] = np.concatenate(rows) if rows else np.ones((1, 1), np.float32)
     out["indicator"], out["hold"], out["state_codes"] = indicator, hold, state_codes
+    out["resting"] = resting
     return out

@@ -93,10 +93,12 @@ def test_the_canary_finds_what_left_and_not_what_stayed(config):
     (root / "eu-west" / "artifacts" / "rows").write_text("zyxwold-pump-01")
     done = isthmus("canary", config, "--locale", "eu-west", "--text", "zyxwold-pump-01")
     assert done.exit_code == 0 and "0 finds" in done.output
-    (root / "central" / "logs" / "1.log").write_text("row of ZYXWOLD-pump-01: 93.71828")
+    log = root / "central" / "logs" / "1.log"
+    log.write_text("row of ZYXWOLD-pump-01: 93.71828")
     done = isthmus(
         "canary", config, "--locale", "eu-west", "--text", "zyxwold-pump-01", "--number", "93.71828", "--json"
     )
+    log.unlink()  # the deployment is shared with the tests beside this one
     assert isinstance(done.exception, VerdictError) and "zyxwold" not in str(done.exception)
     found = json.loads(done.output)
     assert {(leak["file"], leak["mark"]) for leak in found["leaks"]} == {

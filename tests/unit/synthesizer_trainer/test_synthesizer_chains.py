@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from components.synthesizer_trainer.core import chains
+from components.synthesizer_trainer.core import chains, transitions
 
 
 def _variable(codes: np.ndarray) -> chains.Variable:
@@ -50,13 +50,13 @@ def test_dwell_restarts_with_the_state_and_the_segment() -> None:
     codes = np.array([0, 0, 0, 1, 1, 1, 1])
     segment = np.array([0, 0, 0, 0, 0, 1, 1])
     # Bins 0, 1, 2 stand for 1, 2, 3 rows.
-    assert chains.dwell_bins(codes, segment).tolist() == [0, 1, 2, 0, 1, 0, 1]
+    assert transitions.dwell_bins(codes, segment).tolist() == [0, 1, 2, 0, 1, 0, 1]
 
 
 def test_transition_probabilities_are_shrunk_counts() -> None:
     before = np.array([0] * 90 + [1] * 10)
     after = np.array([0] * 80 + [1] * 10 + [0] * 10)
-    table = chains.transition_probabilities([], [], before, after, 2)
+    table = transitions.transition_probabilities([], [], before, after, 2)
     # The prior is a tenth of a row: 80 of 90 and 10 of 10 within 0.2 %.
     assert table[0, 0, 0] == pytest.approx(80 / 90, abs=2e-3)
     assert table[0, 1, 0] == pytest.approx(1.0, abs=1e-2)
@@ -105,17 +105,17 @@ def test_a_state_that_outlasts_all_seen_ends_as_the_longest_did() -> None:
     # State 0 stays in dwell bins 0 and 1 and leaves in bin 2; bins 3 and 4 were never reached.
     dwell, before = np.tile([0, 1, 2], 100), np.zeros(300, int)
     after = np.tile([0, 0, 1], 100)
-    table = chains.transition_probabilities([dwell], [5], before, after, 2, dwell=0)
+    table = transitions.transition_probabilities([dwell], [5], before, after, 2, dwell=(0,))
     assert table[1, 0, 1] < 0.05 and table[2, 0, 1] > 0.95
     assert table[3, 0, 1] == table[4, 0, 1] == table[2, 0, 1]
-    assert chains.transition_probabilities([dwell], [5], before, after, 2)[4, 0, 1] < 0.5
+    assert transitions.transition_probabilities([dwell], [5], before, after, 2)[4, 0, 1] < 0.5
 
 
 def test_a_state_whose_only_run_was_cut_off_does_not_absorb() -> None:
     # 1,000 rows of state 0, then one run of 38 rows of state 1 that a gap cuts off: no exit is seen.
     before = np.concatenate([np.zeros(1000, int), np.ones(37, int)])
     after = np.concatenate([np.zeros(999, int), np.ones(38, int)])
-    table = chains.transition_probabilities([], [], before, after, 2)[0]
+    table = transitions.transition_probabilities([], [], before, after, 2)[0]
     assert table[1, 0] > 1 / 60
     # Entered about once in 1,000 rows and left after about 38: its share is a few per cent, as seen.
     share = table[0, 1] / (table[0, 1] + table[1, 0])
@@ -125,5 +125,5 @@ def test_a_state_whose_only_run_was_cut_off_does_not_absorb() -> None:
 def test_a_state_that_was_never_entered_may_last() -> None:
     # Two devices, each in its own state for good: an attribute, not an episode.
     before = np.repeat([0, 1], 500)
-    table = chains.transition_probabilities([], [], before, before, 2)[0]
+    table = transitions.transition_probabilities([], [], before, before, 2)[0]
     assert table[1, 0] < 0.001

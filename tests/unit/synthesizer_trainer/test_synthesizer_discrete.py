@@ -134,3 +134,32 @@ def test_forward_fill_stops_at_a_segment() -> None:
         np.array([np.nan, 1.0, np.nan, np.nan, 2.0]), np.array([0, 0, 0, 1, 1]), 9.0
     )
     assert filled.tolist() == [9.0, 1.0, 1.0, 9.0, 2.0]
+
+
+def _noisy_pulses() -> np.ndarray:
+    """Pulses of 14 rows that flicker between two values, 34 or 83 rows apart. Shape [row]."""
+    generator = np.random.default_rng(4)
+    rows: list[float] = []
+    while len(rows) < ROWS:
+        rows += [-1.0] * int(generator.choice([34, 83]))
+        rows += [1.0 if draw else 0.99 for draw in generator.random(14) < 0.6]
+    return np.array(rows[:ROWS], np.float32)
+
+
+def _pulse_lengths(values: np.ndarray) -> np.ndarray:
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], values > 0, [0]]).astype(int)))
+    return np.diff(edges)[::2]
+
+
+def test_a_pulse_that_flickers_lasts_as_long_as_real_ones() -> None:
+    dataset = DatasetConfig(features=(FeatureConfig(name="pulse"),), targets=("pulse",), interval_s=60)
+    values = _noisy_pulses()
+    table = pa.table({"timestamp": np.arange(ROWS, dtype=np.int64) * 60_000_000, "pulse": values})
+    panel = build_panel(table, dataset, {}, (), "x")
+    quantiles = {"pulse": np.quantile(values, np.linspace(0, 1, 201), method="nearest")}
+    config = SynthesizerTrainerConfig.small(dataset, max_steps=0)
+    trained = train_synthesizer(panel, None, config, quantiles, {"pulse": (-1.0, 1.0)}, 3, "x")
+    sampled = _sample(trained, panel, 0.0)[0][:, 0]
+    lengths = _pulse_lengths(sampled)
+    assert len(lengths) > 40
+    assert np.mean(np.abs(lengths - 14) <= 1) > 0.9  # without spells 0.05: they end after any number of rows

@@ -99,6 +99,7 @@ def make_chain(place: int, table: np.ndarray, share: np.ndarray, kinds: int) -> 
         cumulative=cumulative[None],
         block=np.zeros(kinds + 1, np.int32),
         frequency=share,
+        resting=np.arange(states) == 0,
     )
 
 
