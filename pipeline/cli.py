@@ -20,6 +20,7 @@ from components.version import __version__
 from pipeline.commands import budget, people, releases, retention
 from pipeline.commands.canary import canary
 from pipeline.commands.egress import egress
+from pipeline.commands.predict import predict
 from pipeline.commands.run import run_and_report, write_report
 from pipeline.commands.shared import (
     ConfigArgument,
@@ -45,6 +46,7 @@ people.register(app)
 retention.register(app)
 app.command()(egress)
 app.command()(canary)
+app.command()(predict)
 
 RunOption = Annotated[
     Optional[str], typer.Option("--run", help="Run id; the latest run where none is given.")

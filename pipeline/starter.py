@@ -12,6 +12,7 @@ from components.executor_base import write_atomically
 from components.simulator.config import dataset_config
 from components.simulator.core.fleet import simulate_fleet
 from components.simulator.presets import Size, default_fleet
+from pipeline.config.model import slug
 
 CONFIG_NAME = "isthmus.yaml"
 
@@ -47,7 +48,7 @@ def write(folder: Path, *, seed: int = 7, size: Size = "demo") -> Path:
             config,
             text.render(
                 file_name=CONFIG_NAME,
-                name="-".join(folder.resolve().name.lower().split()) or "fleet",
+                name=slug(folder.resolve().name) or "fleet",
                 seed=seed,
                 interval_s=f"{dataset.interval_s:g}",
                 targets=dataset.targets,

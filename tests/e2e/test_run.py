@@ -16,6 +16,10 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -247,3 +251,73 @@ def test_an_altered_release_is_refused_by_name(finished, tmp_path):
     assert result.verdict == "quorum not met"
     assert {release.locale for release in result.accepted} == {"us-east", "ap-south"}
     assert not (tmp_path / "out" / "Split-eu-west").exists()
+
+
+@pytest.fixture(scope="module")
+def registry(finished, tmp_path_factory) -> Path:
+    """The finished run's deployment with its detector in the registry, whatever its blessing was."""
+    from components.pusher.config import ModelPusherConfig
+    from components.pusher.registry import ModelInputs, push_model
+
+    config, _ = finished
+    folder = config.parent
+    (model,) = folder.glob("runs/central/artifacts/ProphetEvaluator/model/*")
+    blessed = tmp_path_factory.mktemp("blessing")
+    (blessed / "BLESSED").touch()
+    copied = tmp_path_factory.mktemp("predict") / "isthmus.yaml"
+    data = yaml.safe_load(config.read_text())
+    shutil.copytree(folder, copied.parent, dirs_exist_ok=True, ignore=shutil.ignore_patterns("artifacts"))
+    push_model(
+        ModelPusherConfig(registry_uri=str(copied.parent / data["central"]["registry"])),
+        ModelInputs(model, blessed),
+    )
+    return copied
+
+
+def test_the_pushed_detector_judges_new_rows(registry, tmp_path):
+    rows = pacsv.read_csv(next((registry.parent / "data" / "test").rglob("*.csv")))
+    rows = rows.filter(pc.equal(rows["locale"], "eu-west")).drop(["locale"])
+    pacsv.write_csv(rows, tmp_path / "new.csv")
+    with (tmp_path / "new.csv").open("a") as file:
+        file.write("not a time" + "," * (rows.num_columns - 1) + "\n")
+    out = tmp_path / "scores.parquet"
+    done = isthmus("predict", registry, tmp_path / "new.csv", "--out", out, "--locale", "eu-west", "--json")
+    assert done.returncode == 0, done.stderr
+    found, scores = json.loads(done.stdout), pq.read_table(out)
+    assert (found["version"], found["rows"], found["quarantined"]) == (1, rows.num_rows, 1)
+    assert "not a time" in (Path(found["quarantine"]) / "quarantine.csv").read_text()
+    assert scores.num_rows == rows.num_rows
+    # Flagged rows are anomalous more often than others: the scores belong to the rows beside them.
+    key = ["timestamp", "asset"]
+    labels = rows.select([*key, "label"]).to_pandas()
+    labels["timestamp"] = pd.to_datetime(labels["timestamp"], utc=True)
+    joined = scores.to_pandas().merge(labels, on=key)
+    assert len(joined) == rows.num_rows
+    flagged = joined[joined["classifier_flag"] == 1]
+    assert 0 < len(flagged) < len(joined)
+    assert flagged["label"].mean() > 2 * joined["label"].mean()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("{rows}", "--out", "scores.txt"), "allowed: .parquet, .csv"),
+        (("{rows}", "--out", "scores.csv", "--version", "9"), "--version 9: not in"),
+        (("nowhere.csv", "--out", "scores.csv"), "nowhere.csv"),
+    ],
+)
+def test_predict_refuses_bad_input_in_a_line(registry, arguments, message):
+    rows = next((registry.parent / "data" / "test").rglob("*.csv"))
+    done = isthmus("predict", registry, *(text.format(rows=rows) for text in arguments), cwd=registry.parent)
+    assert done.returncode == 2 and message in done.stderr
+    assert done.stderr.count("\n") == 1 and not (registry.parent / "scores.csv").exists()
+
+
+def test_an_altered_detector_is_not_used(registry):
+    copied = registry.parent.with_name("altered")
+    shutil.copytree(registry.parent, copied)
+    model = next(copied.rglob("1/model/detector.json"))
+    model.write_text(model.read_text().replace('"threshold"', '"threshold" ', 1))
+    rows = next((copied / "data" / "test").rglob("*.csv"))
+    done = isthmus("predict", copied / "isthmus.yaml", rows, "--out", copied / "scores.csv")
+    assert done.returncode == 2 and "missing or altered" in done.stderr

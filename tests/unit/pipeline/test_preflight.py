@@ -52,3 +52,8 @@ def test_ideal_with_different_pii_rules_is_refused(config):
         load_deployment(config)
     edit(config, lambda d: d["central"].update(ideal=False))
     assert load_deployment(config).locale("eu-west").pii[0]["action"] == "redact"
+
+
+@pytest.mark.parametrize(("folder", "name"), [("7", "7"), ("yes", "yes"), ("Großer Hof: #1", "gro-er-hof-1")])
+def test_a_starter_is_valid_whatever_its_folder_is_called(tmp_path, folder, name):
+    assert load_deployment(starter.write(tmp_path / folder, size="small")).name == name
