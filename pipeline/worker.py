@@ -16,10 +16,16 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from components.errors import IsthmusError
+
+if TYPE_CHECKING:
+    from components.release.options import StorageOptions
+    from pipeline.config.model import Deployment
 
 #: Imported once by the fork server, so that a child starts without import cost. Modules only: a fork
 #: after any TensorFlow operation hangs.
@@ -106,7 +112,25 @@ def _run(job: Job, pipe: Connection) -> None:
     # The runner has checked all pipelines before; this one may have been built of other facts since.
     prove(deployment, {job.name: built})
     os.environ["ISTHMUS_WORK_DIR"] = str(Path(deployment.root) / job.name / "work")
-    ObservedDagRunner(on_node).run(built)
+    ObservedDagRunner(on_node, _judges(deployment)).run(built)
+
+
+def _judges(deployment: Deployment) -> dict[str, Callable[[dict[str, str]], str]]:
+    """Who looks at the Pushers' cached answers: exchange and registry change while inputs stay the same."""
+    from components.executor_base import read_json
+    from components.pusher import registry
+    from components.release import exchange
+
+    def look(outputs: dict[str, str], why: Callable[..., str], options: StorageOptions) -> str:
+        file = Path(outputs["pushed"]) / "push.json"
+        return why(read_json(file), options) if file.exists() else f"{file} is gone"
+
+    return {
+        "Pusher": lambda outputs: look(outputs, exchange.why_outdated, deployment.exchange.storage_options),
+        "ModelPusher": lambda outputs: look(
+            outputs, registry.why_outdated, deployment.central.registry_storage_options
+        ),
+    }
 
 
 def _outward_error(job: Job, error: IsthmusError) -> str:
