@@ -17,6 +17,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,6 +51,24 @@ class Job:
     stage: str
     log: str
     small: bool = False
+
+
+def start_fork_server(log: Path) -> None:
+    """Lets the fork server import the heavy modules while sources are looked at.
+
+    What TensorFlow prints at its start goes to a log: the server inherits the error stream that this
+    process has at that moment.
+    """
+    multiprocessing.get_context("forkserver").set_forkserver_preload(list(PRELOAD))
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with log.open("a") as file:
+            os.dup2(file.fileno(), 2)
+        forkserver.ensure_running()
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def work(job: Job, pipe: Connection) -> None:
