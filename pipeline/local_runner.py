@@ -20,7 +20,7 @@ from typing import Any
 
 from components.errors import ConfigError, InternalError, IsthmusError, nearest_name
 from components.executor_base import read_json, write_json
-from pipeline import outward
+from pipeline import outward, standing
 from pipeline.border import BorderError
 from pipeline.config.model import Deployment
 from pipeline.config.resolve import egress_config
@@ -139,6 +139,9 @@ def _run_pipelines(
     state.save(folder)
     jobs = [Job(str(config), name, state.stage, state.locales[name].log, small) for name in healthy]
     _run_all(jobs, state, folder, _parallelism(deployment, len(jobs)), tell)
+    for name in chosen:
+        state.locales[name].governance = standing.record_of(deployment, name, state.locales[name])
+    state.save(folder)
     if centre:
         _run_all([Job(str(config), CENTRAL, state.stage, state.central.log)], state, folder, 1, tell)
 

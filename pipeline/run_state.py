@@ -40,6 +40,7 @@ class PipelineState:
     error_kind: str = ""
     log: str = ""
     egress: dict[str, Any] = dataclasses.field(default_factory=dict)
+    governance: dict[str, Any] = dataclasses.field(default_factory=dict)
     seconds: float = 0.0
     components: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     running: str | None = None

@@ -50,10 +50,13 @@ def fleet(tmp_path_factory) -> Path:
     return config
 
 
-def last_push(fleet: Path) -> tuple[dict, dict]:
+def latest(fleet: Path) -> Path:
     root = fleet.parent / "runs" / "runs"
-    latest = json.loads((root / "latest.json").read_text())["run_id"]
-    components = json.loads((root / latest / "run.json").read_text())["locales"]["eu-west"]["components"]
+    return root / json.loads((root / "latest.json").read_text())["run_id"]
+
+
+def last_push(fleet: Path) -> tuple[dict, dict]:
+    components = json.loads((latest(fleet) / "run.json").read_text())["locales"]["eu-west"]["components"]
     (pusher,) = [component for component in components if component["id"] == "Pusher"]
     return pusher, json.loads((Path(pusher["outputs"]["pushed"]) / "push.json").read_text())
 
@@ -97,4 +100,7 @@ def test_two_models_fit_the_third_is_refused_and_nothing_is_paid_for_twice(fleet
     assert [name.split("-")[0] for name in releases] == ["1", "2", "3"]
     assert releases[0].split("-")[1] == releases[2].split("-")[1] == push["release_id"]
     assert json.loads(isthmus("budget", fleet, "--json").stdout)["eu-west"] == after
+    report = json.loads((latest(fleet) / "report.json").read_text())
+    (shown,) = [item["budget"]["content"] for item in report["locales"] if item["locale"] == "eu-west"]
+    assert shown == {key: after[key] for key in shown}
     assert isthmus("audit", fleet).returncode == 0
