@@ -6,7 +6,6 @@ restricted locales. No artifact of a region reaches it.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 from tfx.orchestration.pipeline import Pipeline
@@ -19,14 +18,12 @@ from components.merge_gen.component import MergeGen
 from components.merge_gen.resolution import Resolution, resolve_releases
 from components.prophet_evaluator.component import ProphetEvaluator
 from components.pusher.model_component import ModelPusher
-from components.release.exchange import push_fingerprint
 from components.schema_gen.component import SchemaGen
 from components.skew_validator.component import SkewValidator
 from components.statistics_gen.component import StatisticsGen
 from components.tfx_shim import BaseComponent
 from pipeline.config.model import Deployment
 from pipeline.config.resolve import CentralConfigs, central_configs, ideal_span
-from pipeline.history import previous_pushes
 from pipeline.regional import local_pipeline
 
 NAME = "central"
@@ -48,9 +45,6 @@ def build(deployment: Deployment) -> Pipeline:
         ideal_fingerprint=ideal,
         ideal_span=NEWEST_SPAN if pinned == "latest" else pinned,
         seed=deployment.seed,
-        push_fingerprint=push_fingerprint(
-            previous_pushes(Path(deployment.root), NAME), configs.pusher.storage
-        ),
     )
     return local_pipeline(deployment, NAME, built)
 
@@ -67,7 +61,6 @@ def nodes(
     ideal_fingerprint: str,
     ideal_span: int = NEWEST_SPAN,
     seed: int,
-    push_fingerprint: str = "",
 ) -> list[BaseComponent]:
     """The centre's components in topological order.
 
@@ -78,7 +71,6 @@ def nodes(
       ideal_fingerprint: Digest of the raw files behind *Ideal*, or "".
       ideal_span: Which span *Ideal* reads; a number or `NEWEST_SPAN`.
       seed: Seed of training and bootstrap.
-      push_fingerprint: Changes when an earlier detector has gone from the registry.
     """
     merge = MergeGen(configs.merge_gen, releases).with_id("MergeGen")
     merged = merge.outputs["examples"]
@@ -112,6 +104,5 @@ def nodes(
         blessing=evaluator.outputs["blessing"],
         evaluation=evaluator.outputs["evaluation"],
         merge_report=merge.outputs["merge_report"],
-        fingerprint=push_fingerprint,
     ).with_id("ModelPusher")
     return [*built, statistics, schema, skew, evaluator, pusher]

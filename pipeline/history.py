@@ -1,7 +1,7 @@
 """What earlier runs left behind that a new run's graph depends on.
 
-TFX's cache sees inputs and exec properties. What else matters, statistics of the span before and
-whether a pushed release is still there, is looked up here and becomes an exec property.
+TFX's cache sees inputs and exec properties. What else matters, statistics and release of the span
+before, is looked up here and becomes an exec property.
 """
 
 from __future__ import annotations
@@ -22,16 +22,6 @@ def sections(root: Path, name: str) -> list[dict[str, Any]]:
         if section:
             found.append(section)
     return found
-
-
-def previous_pushes(root: Path, name: str) -> list[dict[str, Any]]:
-    """`push.json` of a pipeline's latest push, if it is still there; at most one."""
-    for section in sections(root, name):
-        for component in section["components"]:
-            file = Path(component.get("outputs", {}).get("pushed", "")) / "push.json"
-            if component.get("outputs", {}).get("pushed") and file.exists():
-                return [dict(read_json(file))]
-    return []
 
 
 def previous_statistics(root: Path, locale: str, span: int) -> tuple[str, str]:

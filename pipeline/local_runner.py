@@ -11,24 +11,34 @@ from __future__ import annotations
 import multiprocessing
 import os
 import secrets
-import sys
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
 from components.errors import ConfigError, InternalError, IsthmusError, nearest_name
 from components.executor_base import read_json, write_json
-from pipeline import outward
+from pipeline import outward, standing
 from pipeline.border import BorderError
 from pipeline.config.model import Deployment
 from pipeline.config.resolve import egress_config
 from pipeline.root_lock import hold_root
-from pipeline.run_state import CENTRAL, PipelineState, RunState, fail, finish, now, section_of, take, versions
-from pipeline.worker import PRELOAD, Job, environment, examine_border, work
+from pipeline.run_state import (
+    CENTRAL,
+    NOT_STARTED,
+    SKIPPED,
+    PipelineState,
+    RunState,
+    fail,
+    finish,
+    now,
+    section_of,
+    take,
+    versions,
+)
+from pipeline.worker import Job, environment, examine_border, start_fork_server, work
 
 STAGES = ("onboard", "train", "generate", "merge")
 
@@ -78,13 +88,18 @@ def run(
             stage=stage,
             locales={
                 locale.name: PipelineState(
+                    status=NOT_STARTED if locale.name in chosen else SKIPPED,
                     sharing=locale.sharing,
                     log=_log(root, locale.name, run_id),
                     egress=_policy(deployment, locale.name),
                 )
                 for locale in deployment.locales
             },
-            central=PipelineState(sharing="central", log=_log(root, CENTRAL, run_id)),
+            central=PipelineState(
+                status=NOT_STARTED if has_centre(deployment, chosen, stage) else SKIPPED,
+                sharing="central",
+                log=_log(root, CENTRAL, run_id),
+            ),
             versions=versions(),
             words=tuple(sorted(outward.public_words(deployment))),
         )
@@ -92,7 +107,7 @@ def run(
         # Pointed to from the start: `status` then shows a run that goes on, or was killed, as what it is.
         write_json(root / "runs" / "latest.json", {"run_id": run_id})
         os.environ.update(environment())
-        _start_fork_server(folder / "startup.log")
+        start_fork_server(folder / "startup.log")
         try:
             _run_pipelines(deployment, config, chosen, state, folder, small, listener)
             finish(state, chosen)
@@ -124,6 +139,9 @@ def _run_pipelines(
     state.save(folder)
     jobs = [Job(str(config), name, state.stage, state.locales[name].log, small) for name in healthy]
     _run_all(jobs, state, folder, _parallelism(deployment, len(jobs)), tell)
+    for name in chosen:
+        state.locales[name].governance = standing.record_of(deployment, name, state.locales[name])
+    state.save(folder)
     if centre:
         _run_all([Job(str(config), CENTRAL, state.stage, state.central.log)], state, folder, 1, tell)
 
@@ -217,24 +235,6 @@ def _outward(error: IsthmusError, names: frozenset[str], log: str) -> IsthmusErr
 def _parallelism(deployment: Deployment, jobs: int) -> int:
     cores = len(os.sched_getaffinity(0))
     return max(1, min(deployment.run.parallel_locales or min(cores, 4), jobs))
-
-
-def _start_fork_server(log: Path) -> None:
-    """Lets the fork server import the heavy modules while sources are looked at.
-
-    What TensorFlow prints at its start goes to a log: the server inherits the error stream that this
-    process has at that moment.
-    """
-    multiprocessing.get_context("forkserver").set_forkserver_preload(list(PRELOAD))
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with log.open("a") as file:
-            os.dup2(file.fileno(), 2)
-        forkserver.ensure_running()
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def _run_all(jobs: list[Job], state: RunState, folder: Path, parallel: int, tell: Listener) -> None:

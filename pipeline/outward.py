@@ -87,7 +87,16 @@ def run_record(record: Mapping[str, Any]) -> dict[str, Any]:
         _known(section, lists.SECTION_FIELDS, "a section of run.json")
         for item in section.get("components", ()):
             _known(item, lists.COMPONENT_FIELDS, "a component of run.json")
+        _governance(section.get("governance") or {})
     return dict(record)
+
+
+def _governance(found: Mapping[str, Any]) -> None:
+    _known(found, lists.GOVERNANCE_FIELDS, "run.json (governance)")
+    _known(found.get("budget") or {}, lists.BUDGET_FIELDS, "run.json (budget)")
+    _known(found.get("approval") or {}, lists.APPROVAL_FIELDS, "run.json (approval)")
+    for item in (found.get("approval") or {}).get("decisions", ()):
+        _known(item, lists.DECISION_FIELDS, "run.json (decision)")
 
 
 def _known(item: Mapping[str, Any], known: frozenset[str], place: str) -> None:
@@ -112,8 +121,10 @@ def report_of(record: Any, names: Collection[str]) -> Any:
     return _judged(record, names, _numbers(record.get("quality")))
 
 
-#: Made by the runner or the Pusher, not of rows.
-_AS_IT_IS = frozenset({"locale", "sharing", "id", "component", "state", "log", "uri", "release_id", "digest"})
+#: Made by the runner, the Pusher or the policy (`who` decided `at` which time), not of rows.
+_AS_IT_IS = frozenset(
+    {"locale", "sharing", "id", "component", "state", "log", "uri", "release_id", "digest", "who", "at"}
+)
 
 
 def _judged(value: Any, names: Collection[str], numbers: Collection[str]) -> Any:

@@ -19,7 +19,6 @@ from components.example_gen.core.spans import resolve_sources
 from components.example_validator.component import ExampleValidator
 from components.governance.config import LedgerAccess
 from components.pusher.component import Pusher
-from components.release.exchange import push_fingerprint
 from components.release_evaluator.component import ReleaseEvaluator
 from components.schema_gen.component import SchemaGen
 from components.statistics_gen.component import StatisticsGen
@@ -29,7 +28,7 @@ from components.tfx_shim import BaseComponent
 from pipeline import governance
 from pipeline.config.model import Deployment, slug
 from pipeline.config.resolve import RegionalConfigs, ledger_access, regional_configs
-from pipeline.history import previous_pushes, previous_release, previous_statistics
+from pipeline.history import previous_release, previous_statistics
 
 
 def build(deployment: Deployment, locale: str, *, stage: str = "merge", small: bool = False) -> Pipeline:
@@ -66,8 +65,7 @@ def build(deployment: Deployment, locale: str, *, stage: str = "merge", small: b
         previous_statistics_fingerprint=statistics_fingerprint,
         previous_synthetic_uri=synthetic_uri,
         previous_synthetic_fingerprint=synthetic_fingerprint,
-        push_fingerprint=push_fingerprint(previous_pushes(root, locale), deployment.exchange.storage_options)
-        + governance.decisions_fingerprint(deployment, locale),
+        push_fingerprint=governance.decisions_fingerprint(deployment, locale),
         ledger=ledger_access(deployment, locale),
     )
     return local_pipeline(deployment, locale, built)
@@ -102,8 +100,7 @@ def nodes(
       previous_statistics_fingerprint: Their digest.
       previous_synthetic_uri: Examples that the span before released, or "" where it released none.
       previous_synthetic_fingerprint: Their digest.
-      push_fingerprint: Changes when an earlier release has gone from the exchange, and with every
-        decision about a release.
+      push_fingerprint: Changes with every decision about a release.
       ledger: Where the synthesizer's trainer reserves what it costs; None without a budget.
     """
     example_gen = ExampleGen(

@@ -19,17 +19,28 @@ from pipeline import outward
 CENTRAL = "central"
 
 
+#: Not part of this run: another locale was asked for, or the run ends before the centre.
+SKIPPED = "skipped"
+#: Part of this run, which has not come to it; it stays so where the run was killed.
+NOT_STARTED = "not started"
+
+
 @dataclasses.dataclass
 class PipelineState:
-    """What is known of one pipeline of a run; becomes a section of `run.json`."""
+    """What is known of one pipeline of a run; becomes a section of `run.json`.
 
-    status: str = "skipped"
+    `status` is `SKIPPED`, `NOT_STARTED`, `running`, `succeeded` or `failed`. A run that was killed leaves
+    the first three as they were.
+    """
+
+    status: str = SKIPPED
     sharing: str = ""
     error: str | None = None
     exit_status: int = 0
     error_kind: str = ""
     log: str = ""
     egress: dict[str, Any] = dataclasses.field(default_factory=dict)
+    governance: dict[str, Any] = dataclasses.field(default_factory=dict)
     seconds: float = 0.0
     components: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     running: str | None = None

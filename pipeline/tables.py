@@ -14,7 +14,7 @@ from rich.tree import Tree
 from components.executor_base import read_json
 from components.prophet_evaluator.config import SCENARIOS
 
-_STATUS_STYLE = {"succeeded": "green", "failed": "red", "skipped": "yellow"}
+_STATUS_STYLE = {"succeeded": "green", "failed": "red", "skipped": "yellow", "not started": "yellow"}
 _VERDICT_STYLE = {"BLESSED": "green", "NOT_BLESSED": "red", "NOT_EVALUATED": "yellow"}
 
 

@@ -16,10 +16,17 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from components.errors import IsthmusError
+
+if TYPE_CHECKING:
+    from components.release.options import StorageOptions
+    from pipeline.config.model import Deployment
 
 #: Imported once by the fork server, so that a child starts without import cost. Modules only: a fork
 #: after any TensorFlow operation hangs.
@@ -44,6 +51,24 @@ class Job:
     stage: str
     log: str
     small: bool = False
+
+
+def start_fork_server(log: Path) -> None:
+    """Lets the fork server import the heavy modules while sources are looked at.
+
+    What TensorFlow prints at its start goes to a log: the server inherits the error stream that this
+    process has at that moment.
+    """
+    multiprocessing.get_context("forkserver").set_forkserver_preload(list(PRELOAD))
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with log.open("a") as file:
+            os.dup2(file.fileno(), 2)
+        forkserver.ensure_running()
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def work(job: Job, pipe: Connection) -> None:
@@ -106,7 +131,25 @@ def _run(job: Job, pipe: Connection) -> None:
     # The runner has checked all pipelines before; this one may have been built of other facts since.
     prove(deployment, {job.name: built})
     os.environ["ISTHMUS_WORK_DIR"] = str(Path(deployment.root) / job.name / "work")
-    ObservedDagRunner(on_node).run(built)
+    ObservedDagRunner(on_node, _judges(deployment)).run(built)
+
+
+def _judges(deployment: Deployment) -> dict[str, Callable[[dict[str, str]], str]]:
+    """Who looks at the Pushers' cached answers: exchange and registry change while inputs stay the same."""
+    from components.executor_base import read_json
+    from components.pusher import registry
+    from components.release import exchange
+
+    def look(outputs: dict[str, str], why: Callable[..., str], options: StorageOptions) -> str:
+        file = Path(outputs["pushed"]) / "push.json"
+        return why(read_json(file), options) if file.exists() else f"{file} is gone"
+
+    return {
+        "Pusher": lambda outputs: look(outputs, exchange.why_outdated, deployment.exchange.storage_options),
+        "ModelPusher": lambda outputs: look(
+            outputs, registry.why_outdated, deployment.central.registry_storage_options
+        ),
+    }
 
 
 def _outward_error(job: Job, error: IsthmusError) -> str:

@@ -101,8 +101,17 @@ SECTION_FIELDS: Final = frozenset(
         "components",
         "running",
         "egress",
+        "governance",
     }
 )
+#: What a section's `governance` says: of the ledger its numbers, of the audit log who decided what and when.
+GOVERNANCE_FIELDS: Final = frozenset({"budget", "approval"})
+BUDGET_FIELDS: Final = frozenset(
+    {"state", "epsilon", "delta", "unit", "neighboring_relation", "spent", "counted", "left"}
+    | {"releases", "reserved", "refused"}
+)
+APPROVAL_FIELDS: Final = frozenset({"state", "required", "decisions"})
+DECISION_FIELDS: Final = frozenset({"who", "at", "decision"})
 #: One component of a section; `outputs` are addresses below the pipeline's own root.
 COMPONENT_FIELDS: Final = frozenset({"id", "component", "state", "seconds", "outputs"})
 #: `run.json` itself.
@@ -168,6 +177,8 @@ MODEL_PUSH_FIELDS: Final = frozenset({"name", "version", "verdict", "releases", 
 #: In words, for `isthmus egress`: what the run's own records and the report hold of a restricted locale.
 RECORDS: Final = {
     "run.json, status": "component names, states, seconds, addresses below the locale's root, exit status",
+    "run.json, report": "of the privacy budget epsilon, delta, unit, what is spent and left, and counts; of "
+    "an approval who decided, when, and what; no note that a person wrote",
     "errors": "our own fixed sentences, names from the deployment file, counts and row numbers; any other "
     "word or number is withheld and stands in the locale's own log",
     "report.html, report.json": "counts of rows, metrics and verdicts of the gate, distances of drift, "

@@ -65,7 +65,7 @@ class Pusher(BaseComponent):
         model: BaseChannel | None = None,
         fingerprint: str = "",
     ) -> None:
-        """Args are the configuration and channels above; `fingerprint` as `push_fingerprint` gives it."""
+        """Args are the configuration and channels above; another `fingerprint` means another execution."""
         super().__init__(
             PusherSpec(
                 config=config.to_exec_property(),

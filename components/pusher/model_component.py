@@ -55,7 +55,7 @@ class ModelPusher(BaseComponent):
         merge_report: BaseChannel | None = None,
         fingerprint: str = "",
     ) -> None:
-        """Args are the configuration and channels above; `fingerprint` as `push_fingerprint` gives it."""
+        """Args are the configuration and channels above; another `fingerprint` means another execution."""
         super().__init__(
             ModelPusherSpec(
                 config=config.to_exec_property(),

@@ -59,7 +59,9 @@ def publish_cleared(config: PusherConfig, draft: Draft, before_publish: BeforePu
     try:
         with before_publish(draft) as clearance:
             if clearance.refusal:
-                return {**NOTHING, "reason": clearance.refusal}
+                # The digest says which release people are asked about.
+                digest = draft.manifest.content_digest
+                return {**NOTHING, "reason": clearance.refusal, "content_digest": digest}
             published = publish_draft(store, key, draft, clearance.approver)
     except RevokedContentError as error:
         # Outside the clearance, so that whoever gave it sees that nothing was published.

@@ -1,6 +1,7 @@
 """The model registry: `<registry>/<name>/<version>/` with `model/`, `evaluation.json`, `manifest.json`.
 
-A version is published whole or not at all; the same content is never published twice.
+A version is published whole or not at all. The highest version is the detector that the centre blessed
+last: its content is not published again, older content that comes back gets the next version.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from components.errors import DataError, list_briefly
 from components.pusher.config import ModelPusherConfig
 from components.pusher.verdict import read_verdict
 from components.release.atomic import create_file, publish_directory
-from components.release.exchange import read_manifest_bytes
+from components.release.exchange import is_published, read_manifest_bytes
 from components.release.keys import PrivateKey, PublicKey, load_private_key
 from components.release.manifest import MANIFEST_NAME, FileEntry, utc_now
+from components.release.options import DEFAULT_OPTIONS, StorageOptions
 from components.release.storage import (
     Source,
     Store,
@@ -51,6 +53,8 @@ class ModelInputs:
 
 def push_model(config: ModelPusherConfig, inputs: ModelInputs) -> dict[str, Any]:
     """Publishes a blessed detector as the registry's next version, or says why not.
+
+    Where the newest version is the same, nothing is published.
 
     Returns:
       The content of `push.json`.
@@ -125,6 +129,28 @@ def list_versions(store: Store, name: str) -> dict[int, dict[str, Any]]:
     return dict(sorted(found.items()))
 
 
+def why_outdated(push: Mapping[str, Any], options: StorageOptions = DEFAULT_OPTIONS) -> str:
+    """Why what a ModelPusher answered earlier is no longer true, in words; empty while it is.
+
+    Whoever loads the highest version gets the detector of the latest run, also after a change of the
+    configuration was taken back.
+
+    Args:
+      push: The `push.json` of the answer.
+      options: How to reach the registry.
+    """
+    if not push.get("pushed"):
+        return ""
+    if not is_published(push, options):
+        return f"{push['uri']} is gone"
+    root = str(push["uri"]).removesuffix(f"/{push['name']}/{push['version']}")
+    try:
+        newest = max(list_versions(open_store(root, "registry", options), str(push["name"])), default=0)
+    except DataError:
+        return ""
+    return f"version {push['version']} is superseded by {newest}" if newest > push["version"] else ""
+
+
 def _publish(
     store: Store,
     name: str,
@@ -137,11 +163,11 @@ def _publish(
     taken: set[int] = set()
     for _ in range(_ATTEMPTS):
         versions = list_versions(store, name)
-        for version, present in versions.items():
-            if present.get("content_digest") == digest:
-                _check_intact(store, name, version, entries)
-                return version, "already published"
-        version = max([0, *versions, *taken]) + 1
+        newest = max(versions, default=0)
+        if newest and versions[newest].get("content_digest") == digest:
+            _check_intact(store, name, newest, entries)
+            return newest, "already published"
+        version = max([newest, *taken]) + 1
         if not store.is_local and not _claim(store, name, version, digest):
             taken.add(version)
             continue

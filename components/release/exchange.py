@@ -8,12 +8,12 @@ release, and nothing here lists it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from components.errors import DataError
-from components.release.manifest import MANIFEST_NAME, utc_now
+from components.release.manifest import MANIFEST_NAME
 from components.release.options import DEFAULT_OPTIONS, StorageOptions
 from components.release.storage import Store, child_names, open_store, read_bounded, storage_errors
 
@@ -140,31 +140,35 @@ def is_revoked(push: Mapping[str, Any], options: StorageOptions = DEFAULT_OPTION
     return any(other.startswith(f"{name}.revoked-") for other in names)
 
 
-def push_fingerprint(previous: Iterable[Mapping[str, Any]], options: StorageOptions = DEFAULT_OPTIONS) -> str:
-    """A Pusher's `fingerprint`: empty while what it pushed is still there and not revoked.
+def newer_release(push: Mapping[str, Any], options: StorageOptions = DEFAULT_OPTIONS) -> str:
+    """Name of the newest release of the span that a `push.json` was pushed to, if it is another; else ""."""
+    parent, _, name = str(push.get("uri", "")).rpartition("/")
+    if not push.get("pushed") or not RELEASE_FOLDER.fullmatch(name):
+        return ""
+    store = open_store(parent.removesuffix(f"/{push['locale']}/span-{push['span']}"), options=options)
+    try:
+        newest = latest_release(store, str(push["locale"]), int(push["span"]))
+    except DataError:
+        return ""
+    return newest.name if newest is not None and newest.name != name else ""
 
-    A cached Pusher would not notice that someone emptied the exchange or the registry. Give this
-    function the `push.json` of earlier runs; what is gone or revoked changes the result, so that it
-    runs again.
+
+def why_outdated(push: Mapping[str, Any], options: StorageOptions = DEFAULT_OPTIONS) -> str:
+    """Why what a Pusher answered earlier is no longer true, in words; empty while it is.
+
+    A cached Pusher looks at nothing. Where its answer is outdated it has to run again: what is gone is
+    published again, what was revoked is not, and content that comes back after other content of the
+    same span becomes the newest release again (decision 9). An answer that nothing was pushed stays.
 
     Args:
-      previous: The `push.json` of earlier runs.
-      options: How to reach what they were pushed to.
+      push: The `push.json` of the answer.
+      options: How to reach what it was pushed to.
     """
-    pushes = list(previous)
-    revoked = sorted(
-        str(push.get("release_id"))
-        for push in pushes
-        if push.get("outcome") == "revoked" or is_revoked(push, options)
-    )
-    if revoked:
-        # The same every time: the Pusher's answer, that this content was revoked, may be cached.
-        return f"revoked-{'-'.join(revoked)}"
-    gone = sorted(
-        str(push.get("release_id") or push.get("version"))
-        for push in pushes
-        if push.get("pushed") and not is_published(push, options)
-    )
-    # With the time: a release that goes, comes back and goes again must not meet its first return in
-    # the cache.
-    return "" if not gone else f"gone-{'-'.join(gone)}-{utc_now()}"
+    if not push.get("pushed"):
+        return ""
+    if is_revoked(push, options):
+        return f"release {push.get('release_id')} was revoked"
+    if not is_published(push, options):
+        return f"{push['uri']} is gone"
+    newer = newer_release(push, options)
+    return f"release {push.get('release_id')} is superseded by {newer}" if newer else ""

@@ -90,6 +90,9 @@ def _merge(files: PipelineFiles) -> Part[Merge]:
                 for item in refused
             ),
             missing=as_sentences(found.get("missing")),
+            warnings=Part[tuple[str, ...]](content=as_sentences(found["warnings"]))
+            if "warnings" in found
+            else Part[tuple[str, ...]](absent="merge.json does not say whether the merge had warnings."),
         )
     )
 

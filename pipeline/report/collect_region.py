@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.report.collect_governance import read_approval, read_budget
 from pipeline.report.curves import read_curves
 from pipeline.report.model import (
     Anomaly,
@@ -64,6 +65,8 @@ def collect_region(locale: str, entry: Any) -> LocaleReport:
         training=_training(files),
         quality=_quality(files),
         blessing=read_blessing(files, "ReleaseEvaluator"),
+        budget=read_budget(files),
+        approval=read_approval(files),
         curves=_curves(files),
         push=read_push(files, "Pusher"),
     )

@@ -35,8 +35,11 @@ from pipeline.report.model_parts import (
 )
 from pipeline.report.model_region import (
     Anomaly,
+    Approval,
+    Budget,
     Curve,
     CurveKind,
+    Decision,
     Drift,
     DriftRow,
     Evidence,
@@ -52,13 +55,16 @@ from pipeline.report.model_region import (
 __all__ = [
     "AcceptedRelease",
     "Anomaly",
+    "Approval",
     "Blessing",
     "Bounds",
+    "Budget",
     "CentralReport",
     "Comparison",
     "ComponentRun",
     "Curve",
     "CurveKind",
+    "Decision",
     "Detection",
     "Difference",
     "Drift",

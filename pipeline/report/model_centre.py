@@ -146,13 +146,14 @@ class RefusedRelease(ReportModel):
 
 
 class Merge(ReportModel):
-    """What MergeGen took."""
+    """What MergeGen took; `warnings` are of what is odd in the exchange and decided nothing."""
 
     verdict: str
     quorum: str = ""
     accepted: tuple[AcceptedRelease, ...] = ()
     refused: tuple[RefusedRelease, ...] = ()
     missing: tuple[str, ...] = ()
+    warnings: Part[tuple[str, ...]]
 
 
 class CentralReport(ReportModel):

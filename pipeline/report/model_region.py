@@ -154,6 +154,54 @@ class Training(ReportModel):
     curves: tuple[TrainingCurve, ...] = ()
 
 
+class Budget(ReportModel):
+    """A locale's privacy budget at the end of the run, from its ledger; epsilons at `delta`, dimensionless.
+
+    Attributes:
+      epsilon: The budget.
+      unit: Whose presence is protected: `record`, `window` or `series`.
+      neighboring_relation: What neighbouring data sets are.
+      spent: By what was published; None where no bound is finite.
+      counted: With what is reserved, which counts as spent.
+      left: `epsilon` less `counted`.
+      releases: Models that were paid for.
+      reserved: Reservations that are open.
+      refused: Reservations that the budget did not allow.
+    """
+
+    epsilon: float
+    delta: float
+    unit: str
+    neighboring_relation: str = ""
+    spent: float | None = None
+    counted: float | None = None
+    left: float | None = None
+    releases: int | None = None
+    reserved: int | None = None
+    refused: int | None = None
+
+
+class Decision(ReportModel):
+    """One person's decision; `at` is ISO 8601 in UTC."""
+
+    who: str
+    at: str
+    decision: str
+
+
+class Approval(ReportModel):
+    """What people decided about the release of this run.
+
+    Attributes:
+      state: `approved`, `rejected` or `waiting for approval`.
+      required: Approvals that a release needs.
+    """
+
+    state: str
+    required: int | None = None
+    decisions: tuple[Decision, ...] = ()
+
+
 class LocaleReport(ReportModel):
     """One region."""
 
@@ -165,5 +213,7 @@ class LocaleReport(ReportModel):
     training: Part[Training]
     quality: Part[ReleaseQuality]
     blessing: Part[Blessing]
+    budget: Part[Budget]
+    approval: Part[Approval]
     curves: Part[tuple[Curve, ...]]
     push: Part[Push]

@@ -136,6 +136,8 @@ class PipelineFiles:
         status = self.entry.get("status")
         if found is None and status == "skipped":
             return f"{self.name} was skipped in this run, so there is no {subject}."
+        if found is None and status == "not started":
+            return f"The run ended before {self.name} was started, so there is no {subject}."
         if found is None and status == "running":
             return f"{component} has not ended: {self.name} is still running, or was killed."
         if found is None and status == "failed":

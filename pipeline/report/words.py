@@ -33,7 +33,11 @@ def verdict_of(run: RunHeader, locales: tuple[LocaleReport, ...], central: Centr
         f"and {_detector_words(central)}; {_exit_words(run.exit_status)}."
     )
     details = [f"{item.locale} failed: {item.run.error}" for item in locales if item.run.status == "failed"]
-    details += [f"{item.locale} was skipped." for item in locales if item.run.status == "skipped"]
+    details += [
+        f"{item.locale} was {item.run.status}."
+        for item in locales
+        if item.run.status in ("skipped", "not started")
+    ]
     for item in locales:
         blessing = item.blessing.content
         if blessing is not None and blessing.verdict != "BLESSED":

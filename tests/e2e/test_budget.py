@@ -50,6 +50,17 @@ def fleet(tmp_path_factory) -> Path:
     return config
 
 
+def latest(fleet: Path) -> Path:
+    root = fleet.parent / "runs" / "runs"
+    return root / json.loads((root / "latest.json").read_text())["run_id"]
+
+
+def last_push(fleet: Path) -> tuple[dict, dict]:
+    components = json.loads((latest(fleet) / "run.json").read_text())["locales"]["eu-west"]["components"]
+    (pusher,) = [component for component in components if component["id"] == "Pusher"]
+    return pusher, json.loads((Path(pusher["outputs"]["pushed"]) / "push.json").read_text())
+
+
 def test_two_models_fit_the_third_is_refused_and_nothing_is_paid_for_twice(fleet: Path) -> None:
     first = isthmus("run", fleet, *WHERE)
     assert first.returncode == 0, first.stdout + first.stderr
@@ -76,4 +87,20 @@ def test_two_models_fit_the_third_is_refused_and_nothing_is_paid_for_twice(fleet
     manifests = list((fleet.parent / "exchange" / "eu-west").rglob("manifest.json"))
     assert len(manifests) == 2
     assert {json.loads(path.read_text())["privacy"]["epsilon"] for path in manifests} == {2}
+
+    # The first settings again: their release, cached long ago, has to become the newest, at no cost.
+    del locale["synthesizer"]["dp"]["harmonics"]
+    fleet.write_text(yaml.safe_dump(data, sort_keys=False))
+    for state in ("executed", "cached"):
+        back = isthmus("run", fleet, *WHERE)
+        assert back.returncode == 0, back.stdout + back.stderr
+        pusher, push = last_push(fleet)
+        assert (pusher["state"], push["sequence"], push["outcome"]) == (state, 3, "published")
+    releases = sorted(path.parent.name for path in (fleet.parent / "exchange").rglob("manifest.json"))
+    assert [name.split("-")[0] for name in releases] == ["1", "2", "3"]
+    assert releases[0].split("-")[1] == releases[2].split("-")[1] == push["release_id"]
+    assert json.loads(isthmus("budget", fleet, "--json").stdout)["eu-west"] == after
+    report = json.loads((latest(fleet) / "report.json").read_text())
+    (shown,) = [item["budget"]["content"] for item in report["locales"] if item["locale"] == "eu-west"]
+    assert shown == {key: after[key] for key in shown}
     assert isthmus("audit", fleet).returncode == 0

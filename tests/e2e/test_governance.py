@@ -41,11 +41,13 @@ def fleet(tmp_path_factory) -> Path:
     return config
 
 
-def push_of(fleet: Path) -> dict:
+def latest(fleet: Path) -> Path:
     root = fleet.parent / "runs" / "runs"
-    run = json.loads(
-        (root / json.loads((root / "latest.json").read_text())["run_id"] / "run.json").read_text()
-    )
+    return root / json.loads((root / "latest.json").read_text())["run_id"]
+
+
+def push_of(fleet: Path) -> dict:
+    run = json.loads((latest(fleet) / "run.json").read_text())
     (pusher,) = [c for c in run["locales"]["us-east"]["components"] if c["id"] == "Pusher"]
     push = json.loads((Path(pusher["outputs"]["pushed"]) / "push.json").read_text())
     return {**push, "state": pusher["state"], "exit_reason": run["exit_reason"]}
@@ -81,5 +83,9 @@ def test_a_release_waits_is_approved_and_exactly_it_is_published(fleet: Path) ->
 
     assert isthmus("run", fleet, *WHERE).returncode == 0
     assert push_of(fleet)["state"] == "cached"
+    report = json.loads((latest(fleet) / "report.json").read_text())
+    (shown,) = [item for item in report["locales"] if item["locale"] == "us-east"]
+    (decision,) = shown["approval"]["content"]["decisions"]
+    assert (decision["who"], decision["decision"]) == ("cleo", "approved")
     audit = isthmus("audit", fleet, *WHERE)
     assert audit.returncode == 0 and "audit log: verified, 5 entries" in audit.stdout

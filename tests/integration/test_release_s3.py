@@ -18,7 +18,7 @@ from components.merge_gen.resolution import resolve_releases
 from components.pusher.config import ModelPusherConfig, PusherConfig
 from components.pusher.core import RegionInputs, push_region
 from components.pusher.registry import ModelInputs, list_versions, push_model
-from components.release.exchange import ReleaseLocation, list_releases, push_fingerprint
+from components.release.exchange import ReleaseLocation, list_releases, why_outdated
 from components.release.keys import ensure_key_pair, new_private_key
 from components.release.publish import publish_release
 from components.release.revoke import revoke_release
@@ -52,10 +52,12 @@ def test_a_release_on_s3_is_published_once_and_verifies(s3):
     assert (first.outcome, again.outcome) == ("published", "already published")
     assert len(verify_all(store)) == 1
     assert verify_copy(first.uri, [KEY.public], options=s3.options()).manifest == first.manifest
-    push = {"pushed": True, "uri": first.uri, "release_id": first.manifest.release_id}
-    assert push_fingerprint([push], s3.options()) == ""
+    push = {"pushed": True, "uri": first.uri, "locale": "eu-west", "span": 1}
+    assert why_outdated(push, s3.options()) == ""
+    publish_release(store, KEY, FILES, **fields(gates={}))
+    assert "superseded by 2-" in why_outdated(push, s3.options())
     store.fs.rm(store.path("eu-west"), recursive=True)
-    assert push_fingerprint([push], s3.options()).startswith("gone-")
+    assert why_outdated(push, s3.options()) == f"{first.uri} is gone"
 
 
 def test_a_large_file_goes_up_and_comes_back(s3, tmp_path):
@@ -111,7 +113,7 @@ def test_a_revocation_on_s3(s3):
     with pytest.raises(RevokedReleaseError, match="leak"):
         verify_all(store)
     push = {"pushed": True, "uri": done.uri, "release_id": done.manifest.release_id}
-    assert push_fingerprint([push], s3.options()) == f"revoked-{done.manifest.release_id}"
+    assert why_outdated(push, s3.options()) == f"release {done.manifest.release_id} was revoked"
 
 
 def region(root, s3, **change):

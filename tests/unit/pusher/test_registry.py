@@ -13,7 +13,7 @@ import pytest
 from components.errors import DataError
 from components.pusher import registry
 from components.pusher.config import ModelPusherConfig
-from components.pusher.registry import ModelInputs, list_versions, push_model, signed_by
+from components.pusher.registry import ModelInputs, list_versions, push_model, signed_by, why_outdated
 from components.release import atomic
 from components.release.keys import ensure_key_pair
 from components.release.storage import open_store
@@ -51,13 +51,30 @@ def test_a_version_holds_the_model_and_what_it_was_built_on(uri, tmp_path):
     assert store.fs.cat_file(store.path("detector/1/model/detector.json")) == b"one"
 
 
-def test_the_same_content_keeps_its_version_other_content_gets_the_next(uri, tmp_path):
+def test_the_newest_content_keeps_its_version_content_that_comes_back_gets_the_next(uri, tmp_path):
+    """Whoever loads the highest version gets the detector that was blessed last."""
     config = ModelPusherConfig(registry_uri=uri)
-    assert push_model(config, inputs(tmp_path, "one"))["version"] == 1
-    assert push_model(config, inputs(tmp_path, "two"))["version"] == 2
+    reports = [push_model(config, inputs(tmp_path, text)) for text in ("one", "one", "two", "one", "one")]
+    assert [report["version"] for report in reports] == [1, 1, 2, 3, 3]
+    assert [report["outcome"] for report in reports[2:]] == ["published", "published", "already published"]
+    versions = list_versions(open_store(uri), "detector")
+    assert list(versions) == [1, 2, 3]
+    assert versions[1]["content_digest"] == versions[3]["content_digest"] != versions[2]["content_digest"]
+
+
+def test_an_answer_is_outdated_when_its_version_is_gone_or_no_longer_the_highest(uri, tmp_path):
+    config = ModelPusherConfig(registry_uri=uri)
+    first = push_model(config, inputs(tmp_path, "one"))
+    refused = push_model(config, inputs(tmp_path, verdict="NOT_BLESSED"))
+    assert why_outdated(first) == why_outdated(refused) == ""
+    second = push_model(config, inputs(tmp_path, "two"))
+    assert why_outdated(first) == "version 1 is superseded by 2"
     again = push_model(config, inputs(tmp_path, "one"))
-    assert (again["version"], again["outcome"]) == (1, "already published")
-    assert list(list_versions(open_store(uri), "detector")) == [1, 2]
+    assert why_outdated(again) == ""  # it settles
+    assert why_outdated(second) == "version 2 is superseded by 3"
+    store = open_store(uri)
+    store.fs.rm(store.path("detector"), recursive=True)
+    assert why_outdated(again) == f"{again['uri']} is gone"
 
 
 def test_a_version_is_signed_where_the_centre_has_a_key(uri, tmp_path):

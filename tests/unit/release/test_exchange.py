@@ -19,8 +19,9 @@ from components.release.exchange import (
     is_published,
     latest_release,
     list_releases,
-    push_fingerprint,
+    newer_release,
     read_manifest_bytes,
+    why_outdated,
 )
 from components.release.keys import new_private_key
 from components.release.publish import publish_release
@@ -161,16 +162,35 @@ def test_a_damaged_newest_release_does_not_bring_an_older_one_back(store, key):
     assert latest_release(store, "eu-west") == place
 
 
-def test_push_fingerprint_changes_only_when_a_release_is_gone(store, key):
-    done = publish_release(store, key, FILES, **fields())
-    push = {"pushed": True, "uri": done.uri, "release_id": done.manifest.release_id}
+def pushed(done):
+    manifest = done.manifest
+    named = {"locale": manifest.locale, "span": manifest.span, "release_id": manifest.release_id}
+    return {"pushed": True, "uri": done.uri, **named}
+
+
+def test_an_answer_is_outdated_when_its_release_is_gone(store, key):
+    push = pushed(publish_release(store, key, FILES, **fields()))
     assert is_published(push)
-    assert push_fingerprint([]) == push_fingerprint([push]) == push_fingerprint([{"pushed": False}]) == ""
+    assert why_outdated(push) == why_outdated({"pushed": False}) == ""
     store.fs.rm(store.path("eu-west"), recursive=True)
     assert not is_published(push)
-    assert push_fingerprint([push]).startswith(f"gone-{done.manifest.release_id}-20")
-    model = {"pushed": True, "uri": store.address("detector/3"), "version": 3}
-    assert push_fingerprint([model]).startswith("gone-3-20")
+    assert why_outdated(push) == f"{push['uri']} is gone"
+
+
+def test_an_answer_is_outdated_when_another_release_of_its_span_is_newer(store, key):
+    """A configuration, another, and the first again: the first answer names a release nobody merges."""
+    first = pushed(publish_release(store, key, FILES, **fields()))
+    publish_release(store, key, FILES, **fields(span=2, gates={}))  # another span takes nothing from it
+    assert (newer_release(first), why_outdated(first)) == ("", "")
+    second = pushed(publish_release(store, key, FILES, **fields(gates={})))
+    newer = second["uri"].rsplit("/", 1)[1]
+    assert newer_release(first) == newer and newer.startswith("2-")
+    assert why_outdated(first) == f"release {first['release_id']} is superseded by {newer}"
+    again = publish_release(store, key, FILES, **fields())
+    assert again.manifest.sequence == 3
+    # It settles: the new answer holds, and both others do not.
+    assert why_outdated(pushed(again)) == ""
+    assert why_outdated(first) and why_outdated(second)
 
 
 def test_disk_full_while_copying_leaves_nothing(tmp_path, key, monkeypatch):

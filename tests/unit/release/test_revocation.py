@@ -11,7 +11,7 @@ import pytest
 from components.errors import ReleaseError
 from components.pusher.config import PusherConfig
 from components.pusher.core import RegionInputs, push_region
-from components.release.exchange import is_revoked, list_releases, push_fingerprint
+from components.release.exchange import is_revoked, list_releases, why_outdated
 from components.release.keys import PrivateKey, ensure_key_pair
 from components.release.revocation import find_revocations, parse_revocation
 from components.release.revoke import revoke_release
@@ -55,12 +55,12 @@ def test_revoked_content_is_not_published_again(tmp_path, exchange, key):
 
 def test_a_push_that_was_revoked_is_looked_at_again_and_then_cached(tmp_path, exchange, key):
     first = push(tmp_path, exchange)
-    assert (push_fingerprint([first]), is_revoked(first)) == ("", False)
+    assert (why_outdated(first), is_revoked(first)) == ("", False)
     revoke_release(open_store(first["uri"]), key, "leak")
-    changed = push_fingerprint([first])
-    assert changed == f"revoked-{first['release_id']}" and is_revoked(first)
+    assert why_outdated(first) == f"release {first['release_id']} was revoked" and is_revoked(first)
     again = push(tmp_path, exchange)
-    assert push_fingerprint([again]) == changed  # the answer is the same until something else changes
+    assert again["outcome"] == "revoked"
+    assert why_outdated(again) == ""  # nothing was pushed, and that answer may be cached
 
 
 def test_one_revocation_holds_for_one_span_and_content(tmp_path, exchange, key):

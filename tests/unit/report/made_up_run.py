@@ -60,6 +60,10 @@ class MadeUpRun:
             self.state["locales"][locale] = self._pipeline("restricted", REGION_IDS, locale)
         self.state["locales"]["us-east"] = self._pipeline("open", OPEN_IDS, "us-east")
         self.state["central"] = self._pipeline("central", CENTRAL_IDS, "central")
+        self.state["locales"][restricted[0]]["governance"] = governance()
+        for locale in (*restricted[1:], "us-east"):
+            unlimited = {"budget": {"state": "not configured"}, "approval": {"state": "not required"}}
+            self.state["locales"][locale]["governance"] = unlimited
         for locale in self.state["locales"]:
             self._write_region(locale, open_=locale == "us-east")
         self._write_centre()
@@ -253,6 +257,7 @@ class MadeUpRun:
                 ],
                 "refused": [],
                 "missing": [],
+                "warnings": ["locale us-east: the release was made before the one merged last, by its clock"],
                 "verdict": "merged",
             },
         )
@@ -424,6 +429,28 @@ def detection(locales: list[str]) -> dict[str, Any]:
         "test": {"rows": 5000, "anomalies": 330, "events": 11},
         "confidence": 0.95,
     }
+
+
+def governance() -> dict[str, Any]:
+    """A budget of which two models took a part, and a release that two people approved."""
+    budget = {
+        "state": "recorded",
+        "epsilon": 3.0,
+        "delta": 1e-6,
+        "unit": "record",
+        "neighboring_relation": "add_or_remove_one",
+        "spent": 1.9342,
+        "counted": 2.4871,
+        "left": 0.5129,
+        "releases": 2,
+        "reserved": 1,
+        "refused": 1,
+    }
+    decisions = [
+        {"who": "Cleo Winterbottom", "at": "2026-11-20T16:04:11Z", "decision": "approved"},
+        {"who": "Dilnaz", "at": "2026-11-21T02:30:59Z", "decision": "approved"},
+    ]
+    return {"budget": budget, "approval": {"state": "approved", "required": 2, "decisions": decisions}}
 
 
 def _digest(word: str) -> str:

@@ -16,6 +16,7 @@ from pipeline.report.collect_region import training_curves
 from pipeline.report.forecasts import MAX_POINTS, thin
 from pipeline.report.model import RunReport
 from pipeline.report.reading import as_bounds, as_count, as_number
+from pipeline.report.render import render_html
 
 MakeRun = Callable[..., Any]
 
@@ -175,6 +176,17 @@ def test_a_run_that_was_killed_says_what_has_not_ended(make_run: MakeRun) -> Non
     why = "Pusher has not ended: eu-west is still running, or was killed."
     assert region(report, "eu-west").push.absent == why
     assert report.verdict.tone == "unknown"
+
+
+def test_a_locale_that_a_killed_run_did_not_come_to_was_not_started(make_run: MakeRun) -> None:
+    run = make_run()
+    run.state["locales"]["eu-west"] |= {"status": "not started", "components": []}
+    run.state["exit_status"] = None
+    report = collect(run.save())
+    why = "The run ended before eu-west was started, so there is no record of what was pushed."
+    assert region(report, "eu-west").push.absent == why
+    assert "eu-west was not started." in report.verdict.details
+    assert "The run ended before eu-west was started." in render_html(report)
 
 
 def test_a_run_that_stopped_before_the_centre(make_run: MakeRun) -> None:
