@@ -284,7 +284,8 @@ def test_the_pushed_detector_judges_new_rows(registry, tmp_path):
     done = isthmus("predict", registry, tmp_path / "new.csv", "--out", out, "--locale", "eu-west", "--json")
     assert done.returncode == 0, done.stderr
     found, scores = json.loads(done.stdout), pq.read_table(out)
-    assert (found["version"], found["rows"], found["quarantined"]) == (1, rows.num_rows, 1)
+    assert found["uri"].endswith(f"/detector/{found['version']}")
+    assert (found["rows"], found["quarantined"]) == (rows.num_rows, 1)
     assert "not a time" in (Path(found["quarantine"]) / "quarantine.csv").read_text()
     assert scores.num_rows == rows.num_rows
     # Flagged rows are anomalous more often than others: the scores belong to the rows beside them.
@@ -316,8 +317,8 @@ def test_predict_refuses_bad_input_in_a_line(registry, arguments, message):
 def test_an_altered_detector_is_not_used(registry):
     copied = registry.parent.with_name("altered")
     shutil.copytree(registry.parent, copied)
-    model = next(copied.rglob("1/model/detector.json"))
-    model.write_text(model.read_text().replace('"threshold"', '"threshold" ', 1))
+    for model in (copied / "registry").rglob("model/detector.json"):
+        model.write_text(model.read_text().replace('"threshold"', '"threshold" ', 1))
     rows = next((copied / "data" / "test").rglob("*.csv"))
     done = isthmus("predict", copied / "isthmus.yaml", rows, "--out", copied / "scores.csv")
     assert done.returncode == 2 and "missing or altered" in done.stderr
