@@ -286,7 +286,8 @@ def test_the_pushed_detector_judges_new_rows(registry, tmp_path):
     found, scores = json.loads(done.stdout), pq.read_table(out)
     assert found["uri"].endswith(f"/detector/{found['version']}")
     assert (found["rows"], found["quarantined"]) == (rows.num_rows, 1)
-    assert "not a time" in (Path(found["quarantine"]) / "quarantine.csv").read_text()
+    reasons = (Path(found["quarantine"]) / "quarantine.csv").read_text()
+    assert f'{rows.num_rows + 1},"timestamp","timestamp does not parse"' in reasons
     assert scores.num_rows == rows.num_rows
     # Flagged rows are anomalous more often than others: the scores belong to the rows beside them.
     key = ["timestamp", "asset"]
