@@ -51,8 +51,8 @@ def _outcome(evidence: Evidence, state: RunState) -> Retraining:
         why=missing or _not_replaced(evidence, release),
         run_id=state.run_id,
         exit_status=state.exit_status,
-        releases=(_chosen(release, "uri", "release_id", "span", "content_digest"),) if release else (),
-        detectors=(_chosen(detector, "name", "version", "uri", "content_digest"),) if detector else (),
+        releases=_chosen(release, "uri", "release_id", "span", "content_digest"),
+        detectors=_chosen(detector, "name", "version", "uri", "content_digest"),
     )
 
 
@@ -60,12 +60,12 @@ def _missing(state: RunState, release: dict[str, Any], detector: dict[str, Any],
     """Why the run has not made everything again; empty where it has."""
     if state.exit_status:
         return state.exit_reason or f"the run ended with exit status {state.exit_status}"
-    if not release:
-        return "the run released nothing"
+    if not release.get("pushed"):
+        return f"the run released nothing: {release.get('reason') or 'its Pusher did not run'}"
     if release["content_digest"] in revoked:
         return "the run released what was revoked"
-    if not detector:
-        return "the run pushed no detector"
+    if not detector.get("pushed"):
+        return f"the run pushed no detector: {detector.get('reason') or 'the centre did not get so far'}"
     used = {found.get("digest") for found in detector.get("releases", ())}
     if used & revoked or release["content_digest"] not in used:
         return "the detector does not stand on the new release"
@@ -80,14 +80,14 @@ def _not_replaced(evidence: Evidence, release: dict[str, Any]) -> str:
 
 
 def _push(section: PipelineState) -> dict[str, Any]:
-    """The `push.json` of a pipeline of the run; empty where it pushed nothing."""
+    """The `push.json` of a pipeline of the run; empty where its Pusher did not run."""
     for component in section.components:
         uri = (component.get("outputs") or {}).get("pushed")
         if uri and (Path(uri) / "push.json").exists():
-            push = dict(read_json(Path(uri) / "push.json"))
-            return push if push.get("pushed") else {}
+            return dict(read_json(Path(uri) / "push.json"))
     return {}
 
 
-def _chosen(push: dict[str, Any], *names: str) -> dict[str, str]:
-    return {name: str(push[name]) for name in names}
+def _chosen(push: dict[str, Any], *names: str) -> tuple[dict[str, str], ...]:
+    """These fields of what was pushed; nothing where nothing was."""
+    return ({name: str(push[name]) for name in names},) if push.get("pushed") else ()

@@ -248,11 +248,7 @@ class Locale:
 
     def _record(self, made: dict[str, Path], log: str) -> None:
         components = [
-            {
-                "id": name,
-                "state": "executed",
-                "outputs": {channel: str(made[channel]) for channel in channels},
-            }
+            {"id": name, "state": "executed", "outputs": {x: str(made[x]) for x in channels}}
             for name, (channels, _) in COMPONENTS.items()
         ]
         folder = self.root / "runs" / f"2026010{self.runs}"
@@ -263,16 +259,13 @@ class Locale:
     def _execute(self, made: dict[str, Path], span: int, before: dict[str, Path]) -> None:
         """What the metadata store would say of the run; `test_erasure` reads a real one too."""
         (self.root / "eu-west" / "metadata.sqlite").touch()
-        against = {
-            "ExampleValidator": before.get("statistics"),
-            "ReleaseEvaluator": before.get("synthetic"),
-        }
+        against = {"ExampleValidator": "statistics", "ReleaseEvaluator": "synthetic"}
         for name, (writes, reads) in COMPONENTS.items():
             self.executions.append(
                 Step(
                     component=name,
                     reads=frozenset(str(made[channel]) for channel in reads),
-                    compares=frozenset(str(uri) for uri in (against.get(name),) if uri),
+                    compares=frozenset(str(before[x]) for x in (against.get(name),) if x in before),
                     writes=frozenset(str(made[channel]) for channel in writes),
                     span=span,
                 )
