@@ -55,6 +55,8 @@ def test_killed_at_any_step_a_rerun_of_the_same_erasure_finishes(locale, isthmus
             patch.setattr(module, name, counted(getattr(module, name)))
         with pytest.raises(Killed):
             isthmus("erase", *SUBJECT, "--apply")
+    if 4 <= step <= 17:  # while it deletes, the pack on disk says what was revoked
+        assert [release["outcome"] for release in packs(locale)[0].releases] == ["revoked"]
     status, text = isthmus("erase", *SUBJECT, "--apply")
     assert status == 0, text
     made = ("examples", "quarantine", "statistics", "anomalies", "drift", "model", "synthetic", "pushed")
@@ -66,6 +68,8 @@ def test_killed_at_any_step_a_rerun_of_the_same_erasure_finishes(locale, isthmus
         verify_release(open_store(str(hers["release"])), "", {"eu-west": [key]})
     # One pack, with everything in it, whichever attempt found it.
     (evidence,) = packs(locale)
+    (note,) = hers["release"].parent.glob("*.revoked-*.json")
+    assert json.loads(note.read_text())["reason"] == f"erasure {evidence.erasure_id}"
     assert key.verifies(evidence) and evidence.applied and evidence.examples
     assert set(evidence.deleted) >= {str(hers[kind]) for kind in made} | {str(his["drift"])}
     assert evidence.retrain == (str(hers["model"]),)
@@ -213,6 +217,18 @@ def test_a_run_that_does_not_replace_it_leaves_it_to_be_done(locale, isthmus, ru
     runner.exit_status, runner.pushes, runner.stale = 0, True, False
     assert isthmus("erase", *SUBJECT, *RETRAIN)[0] == 0
     assert [evidence.retraining.state for evidence in packs(locale)] == ["done"]
+
+
+def test_what_was_made_again_stays_so_when_only_a_source_was_left_open(locale, isthmus, runner):
+    locale.source("bob", span=1)
+    locale.run("zoe", span=1)
+    locale.region.push(rows=40, span=2)
+    assert isthmus("erase", *SUBJECT, *RETRAIN)[0] == 1  # the source of span 2 is not there
+    (before,) = packs(locale)
+    assert before.retraining.state == "done" and not before.complete
+    assert isthmus("erase", *SUBJECT, "--apply", "--gone", "2")[0] == 0
+    (after,) = packs(locale)
+    assert after.retraining == before.retraining and after.complete and len(runner.calls) == 1
 
 
 def test_killed_after_the_run_and_before_its_evidence_a_rerun_finishes(locale, isthmus, runner):
