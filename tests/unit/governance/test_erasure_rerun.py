@@ -219,6 +219,25 @@ def test_a_run_that_does_not_replace_it_leaves_it_to_be_done(locale, isthmus, ru
     assert [evidence.retraining.state for evidence in packs(locale)] == ["done"]
 
 
+def test_a_run_that_cannot_start_is_bad_input_and_the_evidence_says_what_is_left(
+    locale, isthmus, monkeypatch
+):
+    from components.errors import DataError
+    from pipeline.commands import erasure
+
+    def refuse(*arguments, **options):
+        raise DataError("source 'eu-{SPAN}.csv': no file matches.")
+
+    locale.source("bob")
+    hers = locale.run("zoe")
+    monkeypatch.setattr(erasure, "run_once", refuse)
+    status, text = isthmus("erase", *SUBJECT, *RETRAIN)
+    assert status == 2 and "no file matches" in text
+    (evidence,) = packs(locale)
+    assert evidence.applied and evidence.retraining.state == "left to be done" and evidence.open
+    assert not hers["model"].exists()
+
+
 def test_what_was_made_again_stays_so_when_only_a_source_was_left_open(locale, isthmus, runner):
     locale.source("bob", span=1)
     locale.run("zoe", span=1)
