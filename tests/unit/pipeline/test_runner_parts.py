@@ -238,6 +238,7 @@ def test_the_centre_runs_after_all_locales_or_where_it_is_asked_for(
     monkeypatch.setattr(local_runner, "_preflight", lambda deployment, chosen, *rest: list(chosen))
     monkeypatch.setattr(local_runner, "_examine_border", lambda config, names, *rest: {"names": names})
     monkeypatch.setattr(local_runner, "_parallelism", lambda *given: 1)
+    monkeypatch.setattr(local_runner.standing, "record_of", lambda *given: {})
     monkeypatch.setattr(local_runner, "_run_all", lambda jobs, *rest: ended.extend(job.name for job in jobs))
     monkeypatch.setattr(RunState, "save", lambda self, folder: None)
     locales = [SimpleNamespace(name=name, sharing="open") for name in ("a", "b")]
