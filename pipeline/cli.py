@@ -20,6 +20,7 @@ from components.version import __version__
 from pipeline.commands import budget, people, releases, retention
 from pipeline.commands.canary import canary
 from pipeline.commands.egress import egress
+from pipeline.commands.erasure import erase
 from pipeline.commands.predict import predict
 from pipeline.commands.run import run_and_report, write_report
 from pipeline.commands.shared import (
@@ -44,6 +45,7 @@ releases.register(app)
 budget.register(app)
 people.register(app)
 retention.register(app)
+app.command()(erase)
 app.command()(egress)
 app.command()(canary)
 app.command()(predict)

@@ -53,6 +53,7 @@ def run(
     locales: Iterable[str] = (),
     stage: str = "merge",
     small: bool = False,
+    centre: bool = False,
     listener: Listener | None = None,
 ) -> tuple[RunState, Path]:
     """Runs regions and centre up to a stage.
@@ -63,6 +64,7 @@ def run(
       locales: Names to run; none means all. The centre runs only when all were asked for.
       stage: `onboard`, `train`, `generate` or `merge`; all that comes before is run (or reused) too.
       small: The synthesizer's small preset.
+      centre: Whether the centre runs after a merge stage though not all locales were asked for.
       listener: Hears of everything that happens.
 
     Returns:
@@ -109,7 +111,7 @@ def run(
         os.environ.update(environment())
         start_fork_server(folder / "startup.log")
         try:
-            _run_pipelines(deployment, config, chosen, state, folder, small, listener)
+            _run_pipelines(deployment, config, chosen, state, folder, small, centre, listener)
             finish(state, chosen)
         except IsthmusError as error:
             state.exit_status, state.exit_reason = error.exit_status, str(error)
@@ -130,19 +132,20 @@ def _run_pipelines(
     state: RunState,
     folder: Path,
     small: bool,
+    centre: bool,
     listener: Listener | None,
 ) -> None:
     tell = listener or (lambda name, event, payload: None)
     healthy = _preflight(deployment, chosen, state.stage, state, tell)
-    centre = [CENTRAL] if has_centre(deployment, chosen, state.stage) else []
-    state.border = _examine_border(config, [*healthy, *centre], state.stage, small)
+    last = [CENTRAL] if centre or has_centre(deployment, chosen, state.stage) else []
+    state.border = _examine_border(config, [*healthy, *last], state.stage, small)
     state.save(folder)
     jobs = [Job(str(config), name, state.stage, state.locales[name].log, small) for name in healthy]
     _run_all(jobs, state, folder, _parallelism(deployment, len(jobs)), tell)
     for name in chosen:
         state.locales[name].governance = standing.record_of(deployment, name, state.locales[name])
     state.save(folder)
-    if centre:
+    if last:
         _run_all([Job(str(config), CENTRAL, state.stage, state.central.log)], state, folder, 1, tell)
 
 

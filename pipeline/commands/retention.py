@@ -1,4 +1,4 @@
-"""`isthmus retain` and `isthmus erase`: what a locale deletes, because of its age or on request."""
+"""`isthmus retain`: what a locale deletes because of its age."""
 
 from __future__ import annotations
 
@@ -8,16 +8,12 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from components.errors import ConfigError
-from pipeline.commands.shared import ConfigArgument, JsonOption, load, print_json
-
-ApplyOption = Annotated[bool, typer.Option("--apply", help="Do it; without this, nothing is changed.")]
+from pipeline.commands.shared import ApplyOption, ConfigArgument, JsonOption, load, print_json
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands to the command line."""
+    """Adds the command to the command line."""
     app.command()(retain)
-    app.command()(erase)
 
 
 def retain(
@@ -68,55 +64,3 @@ def _record(deployment: Any, locale: str, uris: list[str]) -> None:
     if log is not None:
         key = load_private_key(deployment.locale(locale).signing_key)
         log.record(key, "retention", {"deleted": uris})
-
-
-def erase(
-    config: ConfigArgument,
-    locale: Annotated[str, typer.Option(help="The locale.", show_default=False)],
-    series: Annotated[
-        Optional[str], typer.Option(help="The subject: its value at the source.", show_default=False)
-    ] = None,
-    series_file: Annotated[
-        Optional[Path], typer.Option(help="The same from a file, so that no process list shows it.")
-    ] = None,
-    column: Annotated[
-        Optional[str], typer.Option(help="Series column; needed where there are several.")
-    ] = None,
-    apply: ApplyOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Find what a subject's rows went into; with --apply revoke and delete it, and write the evidence."""
-    import contextlib
-
-    from pipeline import erasing, governance
-    from pipeline.evidence import words
-    from pipeline.root_lock import hold_root
-
-    deployment = load(config)
-    governance.chosen(deployment, locale)
-    subject = _subject(series, series_file)
-    columns = deployment.dataset.series
-    if column is None:
-        if len(columns) != 1:
-            raise ConfigError(
-                f"--column: missing; allowed: {', '.join(columns) or 'none: there is no series'}"
-            )
-        column = columns[0]
-    with hold_root(Path(deployment.root)) if apply else contextlib.nullcontext():
-        evidence, folder = erasing.erase(deployment, locale, column, subject, apply=apply)
-    if as_json:
-        print_json({**evidence.model_dump(mode="json"), "folder": str(folder) if folder else None})
-    else:
-        print("\n".join(words(evidence)))
-        if folder:
-            print(f"evidence: {folder}")
-    if apply and not evidence.complete:
-        raise typer.Exit(1)
-
-
-def _subject(series: str | None, file: Path | None) -> str:
-    from components.secrets import SecretRef
-
-    if (series is None) == (file is None):
-        raise ConfigError("--series: found neither or both; allowed: one of --series and --series-file")
-    return series if series is not None else SecretRef(file=str(file)).read().decode()

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from pipeline.commands.shared import load
 
+if TYPE_CHECKING:
+    from pipeline.run_state import RunState
+
 
 def run_and_report(config: Path, locales: list[str], stage: str, small: bool, as_json: bool) -> int:
     """Runs a deployment, writes its report, prints the outcome; returns the exit status."""
-    from pipeline import local_runner, tables
-    from pipeline.progress_view import RunView
+    from pipeline import tables
 
-    deployment = load(config)
-    with RunView(_node_counts(deployment, locales, stage)) as view:
-        state, folder = local_runner.run(
-            deployment, config.resolve(), locales=locales, stage=stage, small=small, listener=view.listen
-        )
-    page = write_report(folder)
+    state, folder, page = run_once(load(config), config, locales, stage, small)
     if as_json:
         print((folder / "run.json").read_text())
     else:
@@ -29,7 +26,30 @@ def run_and_report(config: Path, locales: list[str], stage: str, small: bool, as
     return int(state.exit_status or 0)
 
 
-def _node_counts(deployment: Any, locales: list[str], stage: str) -> dict[str, int]:
+def run_once(
+    deployment: Any, config: Path, locales: list[str], stage: str, small: bool, centre: bool = False
+) -> tuple[RunState, Path, Path]:
+    """Runs a deployment and writes its report; returns the state, the run's folder and the page.
+
+    `centre`: whether the centre runs though not all locales were asked for.
+    """
+    from pipeline import local_runner
+    from pipeline.progress_view import RunView
+
+    with RunView(_node_counts(deployment, locales, stage, centre)) as view:
+        state, folder = local_runner.run(
+            deployment,
+            config.resolve(),
+            locales=locales,
+            stage=stage,
+            small=small,
+            centre=centre,
+            listener=view.listen,
+        )
+    return state, folder, write_report(folder)
+
+
+def _node_counts(deployment: Any, locales: list[str], stage: str, centre: bool) -> dict[str, int]:
     """How many nodes each pipeline of a run has: the length of its bar."""
     from pipeline import local_runner
 
@@ -37,7 +57,7 @@ def _node_counts(deployment: Any, locales: list[str], stage: str) -> dict[str, i
     opened = 4 if stage in ("onboard", "train") else 5
     chosen = [locale for locale in deployment.locales if not locales or locale.name in locales]
     counts = {locale.name: restricted if locale.sharing == "restricted" else opened for locale in chosen}
-    if local_runner.has_centre(deployment, counts, stage):
+    if centre or local_runner.has_centre(deployment, counts, stage):
         counts[local_runner.CENTRAL] = 8 if deployment.central.ideal else 7
     return counts
 

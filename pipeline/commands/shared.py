@@ -13,6 +13,7 @@ from components.errors import ConfigError
 
 ConfigArgument = Annotated[Path, typer.Argument(help="Deployment file (YAML).", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+ApplyOption = Annotated[bool, typer.Option("--apply", help="Do it; without this, nothing is changed.")]
 
 
 def load(config: Path) -> Any:

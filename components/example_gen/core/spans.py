@@ -136,6 +136,20 @@ def list_spans(pattern: str, filesystem: Any = None) -> list[int]:
     return sorted({key[0] for key in _list(pattern, filesystem)[1]})
 
 
+def list_files(pattern: str, filesystem: Any = None) -> tuple[Any, dict[tuple[int, int], list[SourceFile]]]:
+    """Every file that matches, also of versions that a newer one has replaced.
+
+    Returns:
+      The file system, and the files by span (0 where the pattern has none) and version (-1 for none).
+
+    Raises:
+      ConfigError: the pattern is malformed.
+      DataError: it cannot be listed.
+    """
+    filesystem, found = _list(pattern, filesystem)
+    return filesystem, {key: sorted(found[key], key=lambda file: file.path) for key in sorted(found)}
+
+
 def fingerprint(files: Sequence[SourceFile], filesystem: Any) -> str:
     """SHA-256 (hex) over the files' names, sizes and contents.
 

@@ -8,7 +8,7 @@ import fsspec
 import pytest
 
 from components.errors import ConfigError, DataError
-from components.example_gen.core.spans import list_spans, resolve_sources, resolve_span
+from components.example_gen.core.spans import list_files, list_spans, resolve_sources, resolve_span
 
 
 def touch(root: Path, *names: str) -> None:
@@ -30,6 +30,12 @@ def test_spans_and_versions(tmp_path: Path) -> None:
     assert names(latest) == ["s-2/v-10/a.csv", "s-2/v-10/b.csv"]
     assert resolve_span(pattern, 1).version == 1
     assert list_spans(pattern) == [1, 2]
+    found = {key: [file.name for file in files] for key, files in list_files(pattern)[1].items()}
+    assert found == {
+        (1, 1): ["s-1/v-1/a.csv"],
+        (2, 9): ["s-2/v-9/a.csv"],
+        (2, 10): ["s-2/v-10/a.csv", "s-2/v-10/b.csv"],
+    }
     with pytest.raises(DataError, match=r"span 7 does not exist. Spans there, newest first: 2, 1\."):
         resolve_span(pattern, 7)
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +27,11 @@ from components.release.storage import open_store
 from components.release.verify import verify_release
 from components.secrets import SecretRef
 from components.split_io import write_split
+from pipeline import cli
+from pipeline.config.load import load_deployment
+from pipeline.erasure import steps
+from pipeline.erasure.forms import stored_forms
+from pipeline.erasure.steps import Step
 
 PEOPLE = SimpleNamespace(owner=new_private_key(), scientist=new_private_key(), approver=new_private_key())
 
@@ -105,7 +113,9 @@ class Region:
             write_cost(folder, cost)
         return folder
 
-    def push(self, model: Path | None = None, verdict: str = "BLESSED", rows: int = 20) -> dict:
+    def push(
+        self, model: Path | None = None, verdict: str = "BLESSED", rows: int = 20, span: int = 1
+    ) -> dict:
         folder = self.root / f"inputs-{rows}-{verdict}"
         if not folder.exists():
             write_split(
@@ -131,7 +141,7 @@ class Region:
             signing_key=SecretRef(file=str(self.root / "key")),
             governance=self.governance,
         )
-        return push_governed(config, "eu-west", 1, inputs, model)
+        return push_governed(config, "eu-west", span, inputs, model)
 
     @property
     def published(self) -> list[Path]:
@@ -151,3 +161,136 @@ def people() -> SimpleNamespace:
 @pytest.fixture
 def make_region(tmp_path: Path) -> Callable[..., Region]:
     return lambda root=tmp_path, **options: Region(root, **options)
+
+
+DEPLOYMENT = """
+version: 1
+name: fleet
+root: .
+dataset: {series: [asset], label: label, interval_s: 60, features: [{name: temp_c}], targets: [temp_c]}
+locales:
+  - name: eu-west
+    sharing: restricted
+    source: {pattern: "eu-{SPAN}.csv"}
+    privacy: {gate: {}}
+    governance: {policy: policy.yaml, required_approvals: 0}
+    retention: {examples_days: 30, models_days: 90, releases_days: 365, logs_days: 7}
+    pii: [{column: asset, action: pseudonymise, key: {file: salt}}]
+    signing_key: {file: key}
+    trusted_key: key.pub
+  - name: us-east
+    sharing: open
+    source: {pattern: us.csv}
+    signing_key: {file: us}
+    trusted_key: us.pub
+exchange: {uri: exchange}
+central: {quorum: 2, test_set: {pattern: test.csv}}
+"""
+DAY_S = 86_400.0
+#: Per component its outputs, and what it reads.
+COMPONENTS = {
+    "ExampleGen": (("examples", "quarantine"), ()),
+    "StatisticsGen": (("statistics",), ("examples",)),
+    "ExampleValidator": (("anomalies", "drift"), ("statistics",)),
+    "SynthesizerTrainer": (("model",), ("examples", "statistics")),
+    "SyntheticGen": (("synthetic",), ("model",)),
+    "ReleaseEvaluator": (("evaluation", "blessing"), ("examples", "synthetic")),
+    "Pusher": (("pushed",), ("synthetic", "evaluation", "blessing")),
+}
+
+
+class Locale:
+    """The folder of `eu-west` after some runs, with their records."""
+
+    def __init__(self, root: Path, region) -> None:
+        self.root, self.region, self.runs = root, region, 0
+        self.executions: list[Step] = []
+        (root / "isthmus.yaml").write_text(DEPLOYMENT)
+        (root / "salt").write_text("a secret that stays in the locale")
+
+    @property
+    def deployment(self):
+        return load_deployment(self.root / "isthmus.yaml")
+
+    def source(self, *assets: str, span: int = 1) -> None:
+        rows = [f"2026-01-01T00:0{n}:00Z,{asset},1.5,0" for n, asset in enumerate(assets)]
+        text = "timestamp,asset,temp_c,label\n" + "\n".join(rows) + "\n"
+        (self.root / f"eu-{span}.csv").write_text(text)
+
+    def run(
+        self, *assets: str, rows: int = 20, age_days: float = 0, span: int = 1, before: dict | None = None
+    ) -> dict[str, Path]:
+        """One run on rows of these assets; returns its artifacts. `before`: those of the span before."""
+        self.runs += 1
+        made = {}
+        for component, (channels, _) in COMPONENTS.items():
+            for channel in channels:
+                folder = self.root / "eu-west" / "artifacts" / component / channel / str(self.runs)
+                folder.mkdir(parents=True)
+                (folder / "content").write_text(component)
+                made[channel] = folder
+        stored = [stored_forms(self.deployment, "eu-west", "asset", asset)[0][0] for asset in assets]
+        write_split(made["examples"], "train", pa.table({"asset": stored, "temp_c": [1.0] * len(stored)}))
+        (made["quarantine"] / "ingest.json").write_text(json.dumps({"span": span}))
+        push = self.region.push(rows=rows, span=span)
+        (made["pushed"] / "push.json").write_text(json.dumps(push))
+        log = self.root / "eu-west" / "logs" / f"{self.runs}.log"
+        log.parent.mkdir(exist_ok=True)
+        log.write_text("a run")
+        self._record(made, str(log))
+        self._execute(made, span, before or {})
+        then = time.time() - age_days * DAY_S
+        for path in [*(p for folder in made.values() for p in (folder, *folder.rglob("*"))), log]:
+            os.utime(path, (then, then))
+        for path in Path(push["uri"]).rglob("*"):
+            os.utime(path, (then, then))
+        return {**made, "release": Path(push["uri"]), "log": log}
+
+    def _record(self, made: dict[str, Path], log: str) -> None:
+        components = [
+            {"id": name, "state": "executed", "outputs": {x: str(made[x]) for x in channels}}
+            for name, (channels, _) in COMPONENTS.items()
+        ]
+        folder = self.root / "runs" / f"2026010{self.runs}"
+        folder.mkdir(parents=True)
+        state = {"locales": {"eu-west": {"components": components, "log": log}}, "central": None}
+        (folder / "run.json").write_text(json.dumps(state))
+
+    def _execute(self, made: dict[str, Path], span: int, before: dict[str, Path]) -> None:
+        """What the metadata store would say of the run; `test_erasure` reads a real one too."""
+        (self.root / "eu-west" / "metadata.sqlite").touch()
+        against = {"ExampleValidator": "statistics", "ReleaseEvaluator": "synthetic"}
+        for name, (writes, reads) in COMPONENTS.items():
+            self.executions.append(
+                Step(
+                    component=name,
+                    reads=frozenset(str(made[channel]) for channel in reads),
+                    compares=frozenset(str(before[x]) for x in (against.get(name),) if x in before),
+                    writes=frozenset(str(made[channel]) for channel in writes),
+                    span=span,
+                )
+            )
+
+
+@pytest.fixture
+def locale(make_region, tmp_path, monkeypatch) -> Locale:
+    (tmp_path / "eu-west").mkdir()
+    region = make_region(approvals=0, folder=str(tmp_path / "eu-west" / "governance"))
+    made = Locale(tmp_path, region)
+    # A store of its own per test would take most of the tests' time: it waits for the disk at each write.
+    monkeypatch.setattr(steps, "of_store", lambda file: made.executions if file.exists() else [])
+    return made
+
+
+@pytest.fixture
+def isthmus(locale, monkeypatch, capsys):
+    """Runs the command line on the locale's deployment; gives exit status and all output."""
+
+    def run(command: str, *arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["isthmus", command, str(locale.root / "isthmus.yaml"), *arguments])
+        capsys.readouterr()
+        status = cli._run_app()
+        captured = capsys.readouterr()
+        return status, captured.out + captured.err
+
+    return run

@@ -215,3 +215,36 @@ def is_running(process_id):
         return False
     state = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0]
     return state != "Z"  # ended, and nobody has asked yet
+
+
+@pytest.mark.parametrize(
+    ("asked", "stage", "centre", "ran"),
+    [
+        (["a"], "merge", False, ["a"]),
+        (["a"], "merge", True, ["a", "central"]),
+        (["a", "b"], "merge", False, ["a", "b", "central"]),
+        (["a", "b"], "train", False, ["a", "b"]),
+    ],
+)
+def test_the_centre_runs_after_all_locales_or_where_it_is_asked_for(
+    tmp_path, monkeypatch, asked, stage, centre, ran
+):
+    from types import SimpleNamespace
+
+    from pipeline import local_runner
+    from pipeline.commands.run import _node_counts
+
+    ended: list[str] = []
+    monkeypatch.setattr(local_runner, "_preflight", lambda deployment, chosen, *rest: list(chosen))
+    monkeypatch.setattr(local_runner, "_examine_border", lambda config, names, *rest: {"names": names})
+    monkeypatch.setattr(local_runner, "_parallelism", lambda *given: 1)
+    monkeypatch.setattr(local_runner.standing, "record_of", lambda *given: {})
+    monkeypatch.setattr(local_runner, "_run_all", lambda jobs, *rest: ended.extend(job.name for job in jobs))
+    monkeypatch.setattr(RunState, "save", lambda self, folder: None)
+    locales = [SimpleNamespace(name=name, sharing="open") for name in ("a", "b")]
+    deployment = SimpleNamespace(locales=locales, central=SimpleNamespace(ideal=False))
+    state = make_state(a=PipelineState(), b=PipelineState())
+    state.stage = stage
+    local_runner._run_pipelines(deployment, Path("f"), asked, state, tmp_path, False, centre, None)
+    assert ended == ran and state.border == {"names": ran}
+    assert list(_node_counts(deployment, asked, stage, centre)) == ran
