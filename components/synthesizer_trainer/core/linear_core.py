@@ -10,8 +10,10 @@ from components.dataset import DatasetConfig
 from components.synthesizer_trainer.core import chains as chain_lib
 from components.synthesizer_trainer.core import events as event_lib
 from components.synthesizer_trainer.core import selection
-from components.synthesizer_trainer.core.calendar import PHASE_BINS, Calendar, fit_calendar, ridge
+from components.synthesizer_trainer.core.calendar import PHASE_BINS, Calendar, fit_calendar
+from components.synthesizer_trainer.core.chain_covariates import fit_chains, frozen_rows
 from components.synthesizer_trainer.core.columns import (
+    GRID_SIZE,
     ColumnTable,
     build_table,
     lattice_step,
@@ -20,7 +22,7 @@ from components.synthesizer_trainer.core.columns import (
 from components.synthesizer_trainer.core.dynamics import Dynamics, fit_dynamics
 from components.synthesizer_trainer.core.event_fit import fit_events
 from components.synthesizer_trainer.core.panel import Panel
-from components.synthesizer_trainer.core.transitions import DWELL_EDGES, dwell_bins
+from components.synthesizer_trainer.core.styles import cluster_styles, fit_styles, main_cycle, style_offsets
 
 #: A numeric feature with at most this many values is a chain's level rather than a latent series.
 MAX_LEVELS = 12
@@ -29,10 +31,6 @@ MAX_JUMP_LEVELS = 40
 MIN_JUMP = 0.8
 #: A numeric feature that repeats its value in more than this share of its steps gets a hold chain.
 MIN_HOLD = 0.4
-#: Series whose own calendar is kept; more are averaged into this many.
-MAX_STYLES = 64
-#: A series' own calendar is shrunk to the locale's as if it had this share of its rows more.
-STYLE_SHRINKAGE = 0.02
 #: Indicators of one categorical variable in the recurrence.
 MAX_INDICATORS = 8
 
@@ -86,7 +84,7 @@ class LinearCore:
     @property
     def table(self) -> np.ndarray:
         """The inverse transform of all latent series. Shape [F, GRID_SIZE]."""
-        return np.stack([t.table for t in self.tables]) if self.tables else np.zeros((0, 2001))
+        return np.stack([t.table for t in self.tables]) if self.tables else np.zeros((0, GRID_SIZE))
 
 
 def forward_fill(values: np.ndarray, segment: np.ndarray, default: float) -> np.ndarray:
@@ -185,19 +183,19 @@ def fit_linear_core(
         else fit_calendar(panel, np.zeros((len(panel), 0)), interval_s, 0)
     )
     design = calendar.design(panel.time_us)
-    own_styles = _fit_styles(design, calm, panel.series, panel.n_series)
+    own_styles = fit_styles(design, calm, panel.series, panel.n_series)
     mean = np.einsum("nc,nfc->nf", design, own_styles[panel.series])
     y = latent - mean
 
-    offsets = _offsets(mean, panel.series, panel.n_series)
+    offsets = style_offsets(mean, panel.series, panel.n_series)
     both = np.concatenate([latent, latent - offsets[panel.series]], axis=1)
     share = np.arange(1, chain_lib.LEVEL_BINS) / chain_lib.LEVEL_BINS
     edges = np.quantile(both[normal], share, axis=0).T if numeric else np.zeros((0, len(share)))
     level_bins = np.zeros(both.shape, np.int64)
     for index, own in enumerate(edges):
         level_bins[:, index] = np.searchsorted(own, both[:, index], side="left")
-    frozen = _frozen_rows(panel, held, holds, pairs)
-    chains = _fit_chains(panel, variables, frozen, calendar, level_bins, pairs, chain_states, min_state_count)
+    frozen = frozen_rows(panel, held, holds, pairs)
+    chains = fit_chains(panel, variables, frozen, calendar, level_bins, pairs, chain_states, min_state_count)
 
     indicators = tuple(
         (index, code)
@@ -210,7 +208,7 @@ def fit_linear_core(
         inputs[:, column] = variables[index].codes == code
     free = known.copy()
     free[:, holds] &= ~held[:, holds]
-    phase = _main_cycle(calendar, own_styles)
+    phase = main_cycle(calendar, own_styles)
     dynamics = fit_dynamics(
         y,
         free,
@@ -229,7 +227,7 @@ def fit_linear_core(
     still = hold_mask(latent, panel.segment)
     events = fit_events(panel, variables, tables, latent, y, mean, values, inputs, dynamics, still, generator)
     counts = np.bincount(events.kind, minlength=len(panel.kinds) + 1)[1:]
-    styles, offsets_of_styles = _cluster(own_styles, offsets, generator)
+    styles, offsets_of_styles = cluster_styles(own_styles, offsets, generator)
     return LinearCore(
         numeric=tuple(numeric),
         tables=tuple(tables),
@@ -306,117 +304,3 @@ def _null_variables(panel: Panel, features: list[int]) -> list[chain_lib.Variabl
         if missing.any():
             found.append(chain_lib.Variable(index, "null", np.array([0.0, 1.0]), missing.astype(np.int32)))
     return found
-
-
-def _fit_styles(design: np.ndarray, calm: np.ndarray, series: np.ndarray, count: int) -> np.ndarray:
-    """Calendar coefficients of every series, shrunk to the locale's. Shape [series, F, C]."""
-    common = ridge(design, calm, 1e-4)
-    out = np.repeat(common[None], count, axis=0)
-    for index in range(count):
-        rows = series == index
-        rest = calm[rows] - design[rows] @ common.T
-        out[index] += ridge(design[rows], rest, STYLE_SHRINKAGE)
-    return out
-
-
-def _offsets(mean: np.ndarray, series: np.ndarray, count: int) -> np.ndarray:
-    """Mean of each series' calendar part less the locale's. Shape [series, F]."""
-    rows = np.maximum(np.bincount(series, minlength=count), 1)[:, None]
-    total = np.zeros((count, mean.shape[1]))
-    np.add.at(total, series, mean)
-    return total / rows - mean.mean(0)
-
-
-def _main_cycle(calendar: Calendar, styles: np.ndarray) -> int:
-    """The cycle with the largest amplitude over all features, or -1 where there is none."""
-    strength, column = [], 1
-    for count in calendar.harmonics:
-        strength.append(float((styles[..., column : column + 2 * count] ** 2).sum()))
-        column += 2 * count
-    return int(np.argmax(strength)) if strength and styles.size else -1
-
-
-def _cluster(
-    styles: np.ndarray, offsets: np.ndarray, generator: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """At most `MAX_STYLES` styles: series are averaged in groups of similar ones."""
-    if len(styles) <= MAX_STYLES or not styles.size:
-        return styles, offsets
-    from sklearn.cluster import KMeans
-
-    flat = np.concatenate([styles.reshape(len(styles), -1), offsets], axis=1)
-    seed = int(generator.integers(2**31))
-    centres = KMeans(MAX_STYLES, n_init=1, random_state=seed).fit(flat).cluster_centers_
-    width = offsets.shape[1]
-    return centres[:, :-width].reshape(-1, *styles.shape[1:]), centres[:, -width:]
-
-
-def _frozen_rows(
-    panel: Panel, held: np.ndarray, holds: list[int], pairs: np.ndarray
-) -> dict[int, np.ndarray]:
-    """Rows of events in which a held feature never moves: the event's doing, not its hold chain's."""
-    out = {}
-    found = event_lib.find_events(panel.kind, panel.segment)
-    for index in holds:
-        rows = np.zeros(len(panel), bool)
-        for _, begin, end in found:
-            if end - begin >= 4 and held[begin + 1 : end, index].mean() >= 0.95:
-                rows[begin:end] = True
-        out[index] = rows
-    return out
-
-
-def _fit_chains(
-    panel: Panel,
-    variables: list[chain_lib.Variable],
-    frozen: dict[int, np.ndarray],
-    calendar: Calendar,
-    level_bins: np.ndarray,
-    pairs: np.ndarray,
-    limit: int,
-    min_count: int,
-) -> tuple[chain_lib.Chain, ...]:
-    """Groups the variables and fits a chain to each group.
-
-    Columns of the covariate vector: the cycles' phases, the latent series' bins, the chains' dwell
-    bins, the chains' states, the chains' spell bins.
-    """
-    groups = chain_lib.group_variables(variables, limit, min_count)
-    joint = []
-    for group in groups:
-        codes = np.stack([variables[i].codes for i in group], axis=1)
-        widest = max(len(variables[i].levels) for i in group)
-        joint.append(chain_lib.joint_states(codes, min_count, max(limit, widest)))
-    phases = calendar.phase_bins(panel.time_us)
-    before = np.maximum(np.arange(len(panel)) - 1, 0)
-    common = chain_lib.phase_candidates(phases)
-    offset = phases.shape[1]
-    for column in range(level_bins.shape[1]):
-        common[offset + column] = (level_bins[before, column], chain_lib.LEVEL_BINS)
-    offset += level_bins.shape[1]
-    out = []
-    for index, group in enumerate(groups):
-        states, codes = joint[index]
-        candidates = dict(common)
-        dwell, spell = dwell_bins(codes, panel.segment), None
-        candidates[offset + index] = (dwell[before], len(DWELL_EDGES))
-        for other, (other_states, other_codes) in enumerate(joint):
-            if other != index and 2 <= len(other_states) <= 24:
-                candidates[offset + len(groups) + other] = (other_codes[before], len(other_states))
-        usable = pairs
-        if any(variables[i].role == "hold" for i in group):
-            for rows in frozen.values():
-                usable = usable[~rows[usable]]
-        if len(states) > 2:  # of two states the spells are the dwell times
-            normal = usable[(panel.kind[usable] == 0) & (panel.kind[usable - 1] == 0)]
-            found = chain_lib.find_spells(states, codes, panel.segment, normal)
-            if found:
-                spell = (offset + 2 * len(groups) + index, found)
-                candidates[spell[0]] = (found.ages[before], len(DWELL_EDGES))
-        kinds = len(panel.kinds)
-        out.append(
-            chain_lib.fit_chain(
-                group, states, codes, candidates, usable, panel.kind, kinds, offset + index, spell
-            )
-        )
-    return tuple(out)

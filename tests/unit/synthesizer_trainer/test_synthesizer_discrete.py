@@ -9,6 +9,7 @@ import pytest
 from components.dataset import DatasetConfig, FeatureConfig
 from components.synthesizer_trainer.config import SynthesizerTrainerConfig
 from components.synthesizer_trainer.core import linear_core
+from components.synthesizer_trainer.core import styles as styles_lib
 from components.synthesizer_trainer.core.fidelity import compare
 from components.synthesizer_trainer.core.panel import Panel, build_panel
 from components.synthesizer_trainer.core.sampling import Synthesizer, real_grid
@@ -124,8 +125,8 @@ def test_a_reading_that_jumps_is_a_chain_and_one_that_runs_is_not() -> None:
 def test_many_series_become_few_styles() -> None:
     generator = np.random.default_rng(2)
     styles, offsets = generator.normal(size=(100, 2, 3)), generator.normal(size=(100, 2))
-    few, few_offsets = linear_core._cluster(styles, offsets, generator)
-    assert few.shape == (linear_core.MAX_STYLES, 2, 3) and few_offsets.shape == (linear_core.MAX_STYLES, 2)
+    few, few_offsets = styles_lib.cluster_styles(styles, offsets, generator)
+    assert few.shape == (styles_lib.MAX_STYLES, 2, 3) and few_offsets.shape == (styles_lib.MAX_STYLES, 2)
     assert few.mean() == pytest.approx(styles.mean(), abs=0.15)
 
 
