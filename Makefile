@@ -16,6 +16,8 @@ export PYTHONDONTWRITEBYTECODE :=
 # The core tests need no TFX; collecting the other folders would import it all the same. Two processes;
 # the one that is done first takes over from the other.
 BOTH := -n 2 --dist worksteal
+# Files, folders and options of `make sabotage`.
+SABOTAGE ?= tests/unit
 CORE := tests/unit tests/integration -m "not tfx and not e2e and not browser and not slow" $(BOTH)
 
 .PHONY: help setup demo test test-core sabotage lint type lock clean benchmark
@@ -56,7 +58,7 @@ test-core: $(STAMP)
 
 # Breaks the code that each core test runs until the test fails (tests/README.md); about half an hour.
 sabotage: $(STAMP)
-	$(BIN)/python -m pytest -q tests/unit tests/integration -m "not tfx and not e2e and not browser" $(BOTH) -p tests.sabotage.plugin $(SABOTAGE)
+	$(BIN)/python -m pytest -q -m "not tfx and not e2e and not browser" $(BOTH) -p tests.sabotage.plugin $(SABOTAGE)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
