@@ -1,0 +1,80 @@
+"""What each chain of a panel may depend on, and the chains that come of it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from components.synthesizer_trainer.core import chains as chain_lib
+from components.synthesizer_trainer.core import events as event_lib
+from components.synthesizer_trainer.core.calendar import Calendar
+from components.synthesizer_trainer.core.panel import Panel
+from components.synthesizer_trainer.core.transitions import DWELL_EDGES, dwell_bins
+
+
+def frozen_rows(panel: Panel, held: np.ndarray, holds: list[int], pairs: np.ndarray) -> dict[int, np.ndarray]:
+    """Rows of events in which a held feature never moves: the event's doing, not its hold chain's."""
+    out = {}
+    found = event_lib.find_events(panel.kind, panel.segment)
+    for index in holds:
+        rows = np.zeros(len(panel), bool)
+        for _, begin, end in found:
+            if end - begin >= 4 and held[begin + 1 : end, index].mean() >= 0.95:
+                rows[begin:end] = True
+        out[index] = rows
+    return out
+
+
+def fit_chains(
+    panel: Panel,
+    variables: list[chain_lib.Variable],
+    frozen: dict[int, np.ndarray],
+    calendar: Calendar,
+    level_bins: np.ndarray,
+    pairs: np.ndarray,
+    limit: int,
+    min_count: int,
+) -> tuple[chain_lib.Chain, ...]:
+    """Groups the variables and fits a chain to each group.
+
+    Columns of the covariate vector: the cycles' phases, the latent series' bins, the chains' dwell
+    bins, the chains' states, the chains' spell bins.
+    """
+    groups = chain_lib.group_variables(variables, limit, min_count)
+    joint = []
+    for group in groups:
+        codes = np.stack([variables[i].codes for i in group], axis=1)
+        widest = max(len(variables[i].levels) for i in group)
+        joint.append(chain_lib.joint_states(codes, min_count, max(limit, widest)))
+    phases = calendar.phase_bins(panel.time_us)
+    before = np.maximum(np.arange(len(panel)) - 1, 0)
+    common = chain_lib.phase_candidates(phases)
+    offset = phases.shape[1]
+    for column in range(level_bins.shape[1]):
+        common[offset + column] = (level_bins[before, column], chain_lib.LEVEL_BINS)
+    offset += level_bins.shape[1]
+    out = []
+    for index, group in enumerate(groups):
+        states, codes = joint[index]
+        candidates = dict(common)
+        dwell, spell = dwell_bins(codes, panel.segment), None
+        candidates[offset + index] = (dwell[before], len(DWELL_EDGES))
+        for other, (other_states, other_codes) in enumerate(joint):
+            if other != index and 2 <= len(other_states) <= 24:
+                candidates[offset + len(groups) + other] = (other_codes[before], len(other_states))
+        usable = pairs
+        if any(variables[i].role == "hold" for i in group):
+            for rows in frozen.values():
+                usable = usable[~rows[usable]]
+        if len(states) > 2:  # of two states the spells are the dwell times
+            normal = usable[(panel.kind[usable] == 0) & (panel.kind[usable - 1] == 0)]
+            found = chain_lib.find_spells(states, codes, panel.segment, normal)
+            if found:
+                spell = (offset + 2 * len(groups) + index, found)
+                candidates[spell[0]] = (found.ages[before], len(DWELL_EDGES))
+        kinds = len(panel.kinds)
+        out.append(
+            chain_lib.fit_chain(
+                group, states, codes, candidates, usable, panel.kind, kinds, offset + index, spell
+            )
+        )
+    return tuple(out)
