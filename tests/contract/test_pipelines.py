@@ -98,6 +98,24 @@ def test_the_projects_own_pipelines_keep_to_the_border(deployment, built):
         prove(strict, built)
 
 
+def test_a_restricted_locale_may_have_an_exchange_with_endpoint_and_token_file(deployment):
+    from components.release import keys
+    from components.release.options import StorageOptions
+    from pipeline import regional
+    from pipeline.border import BorderError
+    from pipeline.border_view import prove
+
+    # A file exchange takes no options, so they are put in behind the validation: no store is opened here.
+    options = StorageOptions(endpoint_url="https://minio.example:9000", token_file="/run/secrets/gs.json")
+    exchange = deployment.exchange.model_copy(update={"storage_options": options})
+    keys.ensure_key_pair(deployment.locale("eu-west").signing_key.file)
+    changed = deployment.model_copy(update={"exchange": exchange})
+    built = {"eu-west": regional.build(changed, "eu-west")}
+    assert prove(changed, built).nodes == 9
+    with pytest.raises(BorderError, match="by other options than the deployment"):
+        prove(deployment, built)
+
+
 def _direct_channel(deployment, built):
     from components.statistics_gen.component import StatisticsGen
     from components.statistics_gen.config import StatisticsGenConfig
