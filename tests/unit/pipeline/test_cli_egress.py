@@ -157,7 +157,7 @@ def test_the_canary_says_so_where_it_cannot_search(elsewhere, monkeypatch, tmp_p
     monkeypatch.setattr(type(memory), "find", refused)
     with pytest.raises(DataError, match="cannot search memory://canary/exchange: permission denied"):
         raise isthmus("canary", file, *wanted).exception
-    with pytest.raises(ConfigError, match="--also: found .*absent, which is not there"):
+    with pytest.raises(ConfigError, match=r"--also: found .*absent, which is not there"):
         raise isthmus("canary", file, *wanted, "--also", tmp_path / "absent").exception
 
 

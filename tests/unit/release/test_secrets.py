@@ -45,9 +45,9 @@ def test_round_trip_of_the_reference():
 
 def test_a_secret_in_the_place_of_its_name_is_not_shown():
     for secret in ("hO8s/1Vn+q3sYxkzC0ZkS2u1bq5lqz4d6h1h7m3o9tE=", "-----BEGIN PRIVATE KEY-----\nMC4CAQ"):
-        with pytest.raises(ConfigError, match="^secret: environment variable is not set") as caught:
+        with pytest.raises(ConfigError, match=r"^secret: environment variable is not set") as caught:
             SecretRef(env=secret).read()
         assert secret[:20] not in str(caught.value)
-    with pytest.raises(ConfigError, match="^secret: file cannot be read") as caught:
+    with pytest.raises(ConfigError, match=r"^secret: file cannot be read") as caught:
         SecretRef(file="/etc/-----BEGIN PRIVATE KEY-----\nMC4CAQ").read()
     assert "MC4CAQ" not in str(caught.value)
