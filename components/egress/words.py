@@ -47,8 +47,8 @@ _PLACE = re.compile(r"\b(?:rows?|lines?|spans?|shards?|versions?|splits?)[ =-]$"
 _ROWS = "rows?|values?|bytes|records?|examples|labelled"
 _THINGS = (
     "columns?|files?|series|windows?|fields?|more|splits?|events?|releases?|locales?|rounds?|blocks?|"
-    "time blocks|distinct|different|distinctive|are distinctive|verdicts|categories|characters|entries|artifacts|"
-    "times"
+    "time blocks|distinct|different|distinctive|are distinctive|verdicts|categories|characters|entries|"
+    "artifacts|times"
 )
 _MANY = re.compile(rf"\s(?:of\s\d{{1,8}}\s)?(?:{_ROWS})\b")
 _NOUN = re.compile(rf"\s(?:of\s\d{{1,6}}\s)?(?:{_THINGS})\b")
