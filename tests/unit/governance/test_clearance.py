@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.local import LocalFileOpener
 
+from components.egress.config import EgressConfig
 from components.errors import ConfigError, DataError, PrivacyBudgetExceededError
 from components.governance import clearance
 from components.governance.core.entries import ChainError
@@ -13,6 +15,9 @@ from components.governance.core.events import Gaussian, PrivacyCost
 from components.governance.core.policy import load_policy
 from components.governance.core.spending import read_cost, write_cost
 from components.pusher import publishing
+from components.pusher.clearing import push_governed
+from components.pusher.config import PusherConfig
+from components.pusher.core import RegionInputs
 from components.release.keys import load_private_key, new_private_key
 from components.secrets import SecretRef
 
@@ -287,3 +292,45 @@ def test_logs_that_were_put_back_publish_nothing_more(make_region, people):
         for path, content in now.items():
             path.write_bytes(content)
     assert region.push(model, rows=30)["outcome"] == "waiting for approval"
+
+
+def test_an_approver_is_shown_what_leaves_and_not_what_stays(make_region, tmp_path):
+    region = make_region(approvals=1)
+    region.push()
+    config = PusherConfig(
+        kind="synthetic",
+        exchange_uri=str(tmp_path / "exchange"),
+        signing_key=SecretRef(file=str(tmp_path / "key")),
+        governance=region.governance,
+        egress=EgressConfig(evaluation="withheld"),
+    )
+    folder = tmp_path / "inputs-20-BLESSED"
+    inputs = RegionInputs(folder / "examples", evaluation=folder / "evaluation", blessing=folder / "blessing")
+    assert push_governed(config, "eu-west", 1, inputs)["outcome"] == "waiting for approval"
+    shown = [
+        clearance.read_summary(Path(region.governance.folder), found)["evaluation"]
+        for found in region.audit.state().releases.values()
+    ]
+    assert [[metric["name"] for metric in evaluation["metrics"]] for evaluation in shown] == [["dcr"], []]
+    assert shown[1]["gate"]["checks"] == [{"metric": "dcr", "passed": True}]
+
+
+def test_no_more_is_read_of_the_last_evaluation_than_its_manifest_says(make_region, people, monkeypatch):
+    region = make_region(approvals=1)
+    region.push()
+    (digest,) = region.audit.state().releases
+    region.audit.request(people.scientist, digest)
+    region.audit.decide(people.approver, digest, "approve")
+    published = Path(region.push()["uri"]) / "evaluation.json"
+    size = published.stat().st_size
+    published.write_bytes(b" " * 50_000_000)
+    read = []
+    real = LocalFileOpener.read
+    monkeypatch.setattr(
+        LocalFileOpener, "read", lambda file, *a: read.append((file.path, real(file, *a))) or read[-1][1]
+    )
+    assert region.push(rows=21)["outcome"] == "waiting for approval"
+    found = next(r for r in region.audit.state().releases.values() if r.content_digest != digest)
+    note = clearance.read_summary(Path(region.governance.folder), found)["last_note"]
+    assert note == "the last release in the exchange does not verify"
+    assert [len(data) for path, data in read if path == str(published)] == [size + 1]
