@@ -14,6 +14,7 @@ from components.governance.core.entries import ChainError
 from components.governance.core.events import Gaussian, PrivacyCost
 from components.governance.core.policy import load_policy
 from components.governance.core.spending import read_cost, write_cost
+from components.governance.core.summary import standing
 from components.pusher import publishing
 from components.pusher.clearing import push_governed
 from components.pusher.config import PusherConfig
@@ -75,17 +76,34 @@ def test_a_second_model_beyond_the_budget_is_neither_trained_nor_published(tmp_p
     stray = tmp_path / "stray"
     stray.mkdir()
     write_cost(stray, COST.model_copy(update={"work_id": "work-3"}))
-    with pytest.raises(PrivacyBudgetExceededError):
+    with pytest.raises(PrivacyBudgetExceededError, match=r"Nothing was published; `isthmus budget`"):
         region.push(stray, rows=30)
     assert len(region.published) == 1
 
 
-def test_what_fails_or_is_refused_gives_its_reservation_back_and_names_no_value(tmp_path: Path, make_region):
-    region = make_region(budget=0.2)
+def test_a_training_that_fails_is_paid_for_and_so_is_the_next(make_region):
+    region = make_region(budget=0.3)
     with pytest.raises(ValueError, match="row 17"):
         region.train(fail=True)
-    assert region.ledger.state().epsilon() == 0
+    state = region.ledger.state()
+    (failed,) = state.reservations.values()
+    assert failed.status == "failed" and state.epsilon() == pytest.approx(0.1892, abs=1e-3)
     assert "ada@" not in region.ledger.chain.path.read_text()
+    with pytest.raises(DataError, match="was spent on a training that failed"):
+        region.ledger.release(region.key, failed.identifier, "it was nothing")
+    # The same work again draws its noise anew: it is reserved for beside the first.
+    assert region.push(region.train())["pushed"]
+    state = region.ledger.state()
+    assert [r.status for r in state.reservations.values()] == ["failed", "committed"]
+    assert state.epsilon() == pytest.approx(0.2740, abs=1e-3)  # two Gaussians of multiplier 20, closed form
+    shown = standing(state)
+    assert (shown["spent"], shown["failed"], shown["releases"]) == (shown["counted"], 1, 1)
+    with pytest.raises(PrivacyBudgetExceededError, match=r"Nothing was trained; `isthmus budget`"):
+        region.train("third", "work-1")
+
+
+def test_what_the_gate_refuses_gives_its_reservation_back(make_region):
+    region = make_region(budget=0.2)
     model = region.train()
     assert not region.push(model, verdict="NOT_BLESSED")["pushed"]
     assert region.ledger.state().epsilon() == 0
