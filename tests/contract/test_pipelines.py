@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 pytestmark = pytest.mark.tfx
@@ -65,6 +67,42 @@ def test_an_open_locale_waits_for_its_verdict_before_it_pushes(deployment):
 
     (pusher,) = [c for c in regional.build(deployment, "us-east").components if c.id == "Pusher"]
     assert "ExampleValidator" in {node.id for node in pusher.upstream_nodes}
+
+
+def test_a_graph_is_built_without_writing_a_ledger_and_the_worker_opens_it_before_it_runs(
+    deployment, tmp_path, monkeypatch
+):
+    import yaml
+
+    from components.release import keys
+    from pipeline import dag_runner, governance, regional, worker
+    from pipeline.config.load import load_deployment
+
+    source = next(x for x in deployment.locales if x.name == "eu-west").source.pattern
+    file = Path(source).parents[3] / "budget.yaml"
+    data = yaml.safe_load(file.with_name("isthmus.yaml").read_text())
+    data["root"], data["central"]["ideal"] = str(tmp_path), False
+    (locale,) = [x for x in data["locales"] if x["name"] == "eu-west"]
+    budget = {"epsilon": 3, "delta": 1e-6, "unit": "record"}
+    locale["privacy"] = {"gate": {}, "target_epsilon": 2, "target_delta": 1e-6, "budget": budget}
+    period = {"start": "2024-03-01T00:00:00Z", "end": "2024-03-07T00:00:00Z"}
+    locale["synthesizer"] = {"method": "dp_linear", "dp": {"period": period, "kinds": ["spike"]}}
+    data.pop("synthesizer")
+    file.write_text(yaml.safe_dump(data))
+    changed = load_deployment(file)
+    keys.ensure_key_pair(changed.locale("eu-west").signing_key.file)
+    regional.build(changed, "eu-west")
+    assert governance.ledger_of(changed, "eu-west").state().budget is None
+    seen = []
+
+    def run(runner, pipeline):
+        seen.append(governance.ledger_of(changed, "eu-west").state().budget.epsilon)
+
+    monkeypatch.setattr(dag_runner.ObservedDagRunner, "run", run)
+    monkeypatch.setenv("ISTHMUS_WORK_DIR", "")
+    job = worker.Job(str(file), "eu-west", "train", str(tmp_path / "log"))
+    worker._run(job, pipe=None)
+    assert seen == [3.0]
 
 
 # --- the border in the graph -------------------------------------------------------------------------
