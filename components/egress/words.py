@@ -48,7 +48,7 @@ _ROWS = "rows?|values?|bytes|records?|examples|labelled"
 _THINGS = (
     "columns?|files?|series|windows?|fields?|more|splits?|events?|releases?|locales?|rounds?|blocks?|"
     "time blocks|distinct|different|distinctive|are distinctive|verdicts|categories|characters|entries|"
-    "artifacts|times"
+    "artifacts|times|of train|of eval|of holdout|of synthetic"
 )
 _MANY = re.compile(rf"\s(?:of\s\d{{1,8}}\s)?(?:{_ROWS})\b")
 _NOUN = re.compile(rf"\s(?:of\s\d{{1,6}}\s)?(?:{_THINGS})\b")
@@ -56,6 +56,8 @@ _NOUN = re.compile(rf"\s(?:of\s\d{{1,6}}\s)?(?:{_THINGS})\b")
 _LIMIT = re.compile(r"\b(?:least|most|allowed|exactly|below|than)\s$", re.IGNORECASE)
 _SETTING = re.compile(r"(?:\s\([a-z]+(?:_[a-z]+)+\))")
 _STATUS = re.compile(r"\bcode[ =]-?$")
+#: `about 1.1 times as many`: of two counts.
+_FACTOR = re.compile(r"\d{1,3}\.\d")
 _SHARE = re.compile(r"\d{1,3}(?:\.\d{1,2})?")
 #: Most digits of a number of rows, of other counts, of a limit, and of an exit status.
 _ROW_DIGITS, _COUNT_DIGITS, _LIMIT_DIGITS, _STATUS_DIGITS = 8, 6, 4, 3
@@ -136,6 +138,8 @@ def outward(text: str, names: Collection[str] = (), numbers: Collection[str] = (
             return token
         before, after = flat[: match.start()], flat[match.end() :]
         if token.isdigit() and token.isascii() and _counts(token, before, after):
+            return token
+        if _FACTOR.fullmatch(token) and after.startswith(" times as many"):
             return token
         return token if after.startswith("%") and _SHARE.fullmatch(token) else WITHHELD
 
