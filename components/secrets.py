@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pydantic
@@ -12,6 +13,28 @@ from components.errors import ConfigError
 
 #: A key or a salt fits easily; anything larger is a wrong path (a data file, a device).
 MAX_SECRET_BYTES = 64 * 1024
+
+
+#: What a name of an environment variable looks like; base64 of 32 bytes ends in `=` and is none.
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+
+
+def path_in_words(text: str) -> str:
+    """` '<path>'` for a message; empty where the text need not be a path, since it may be a secret itself.
+
+    A file that exists is one, and so is a name with an extension: neither base64 nor hexadecimal has a dot.
+    """
+    if not _is_one_line(text):
+        return ""
+    try:
+        known = Path(text).expanduser().is_file()
+    except (OSError, RuntimeError):
+        known = False
+    return f" '{text}'" if known or "." in text.rsplit("/", 1)[-1] else ""
+
+
+def _is_one_line(text: str) -> bool:
+    return text.isprintable() and len(text) <= 200 and "-----BEGIN" not in text
 
 
 class SecretRef(ComponentConfig):
@@ -33,7 +56,10 @@ class SecretRef(ComponentConfig):
         return self
 
     def __str__(self) -> str:
-        return f"environment variable {self.env}" if self.env else f"file {self.file}"
+        # A secret put where its name belongs is not shown.
+        if self.env:
+            return "environment variable" + (f" {self.env}" if _NAME.fullmatch(self.env) else "")
+        return "file" + (f" {self.file}" if _is_one_line(str(self.file)) else "")
 
     def read(self) -> bytes:
         """The secret, without surrounding white space. Never log or print what this returns.

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from components.errors import ConfigError
+from components.errors import ConfigError, list_briefly
 from pipeline.addresses import is_address, may_meet, within
 
 Sharing = Literal["restricted", "open", "central"]
@@ -115,12 +115,16 @@ class Proof:
         return {"nodes": self.nodes, "channels": self.channels, "exceptions": list(self.exceptions)}
 
 
-def check(zones: Sequence[Zone], exchange: str, *, ideal: bool = False) -> Proof:
+def check(
+    zones: Sequence[Zone], exchange: str, *, storage: Mapping[str, Any] | None = None, ideal: bool = False
+) -> Proof:
     """Refuses pipelines that carry something of a restricted zone out of it in any other way.
 
     Args:
       zones: All zones of the deployment, also those that do not run.
       exchange: The only place where they meet.
+      storage: How the deployment reaches it (`StorageOptions` as JSON); a Pusher that reaches it in
+        another way is refused: the endpoint and the account say whose place a bucket is.
       ideal: Whether the operator holds the raw rows, and lets one node of the centre read them.
 
     Returns:
@@ -136,7 +140,7 @@ def check(zones: Sequence[Zone], exchange: str, *, ideal: bool = False) -> Proof
             _check_apart(zone, zones, exchange)
             _check_kinds(zone)
             _check_pushers(zone)
-            _check_writes(zone, exchange)
+            _check_writes(zone, exchange, dict(storage or {}))
     for zone in zones:
         for node in zone.nodes:
             _check_inputs(zone, node, by_name)
@@ -275,10 +279,13 @@ def _check_pushers(zone: Zone) -> None:
 # --- addresses among the exec properties -----------------------------------------------------------
 
 
-def _check_writes(zone: Zone, exchange: str) -> None:
+def _check_writes(zone: Zone, exchange: str, storage: dict[str, Any]) -> None:
     """No node of a restricted zone names a place outside it but its sources and, a Pusher, the exchange."""
     for node in zone.nodes:
-        for key, address in addresses(node.properties):
+        properties = node.properties
+        if node.kind == PUSHER:
+            properties = _without_storage(zone, node, storage)
+        for key, address in addresses(properties):
             if within(address, zone.root) or any(may_meet(address, pattern) for pattern in zone.sources):
                 continue
             if node.kind == PUSHER and address == exchange:
@@ -287,6 +294,28 @@ def _check_writes(zone: Zone, exchange: str) -> None:
                 f"border: {zone.name}/{node.id} → {key} → {address}: a node of a restricted locale names a "
                 f"place outside the locale's root; allowed: below {zone.root}, or its own source"
             )
+
+
+def _without_storage(zone: Zone, node: Node, storage: dict[str, Any]) -> dict[str, Any]:
+    """A Pusher's properties less what says how the exchange is reached: its endpoint, its credentials' file.
+
+    Neither is a place that rows are written to: the one is a part of the exchange's address, the other a
+    secret that is read. That holds for the deployment's own options alone.
+    """
+    config = _parsed(node.properties.get("config"))
+    if not isinstance(config, dict):
+        return dict(node.properties)
+    found = config.get("storage") or {}
+    if found != storage:
+        names = sorted(key for key in {*found, *storage} if found.get(key) != storage.get(key))
+        where = found.get("endpoint_url") if "endpoint_url" in names else None
+        raise BorderError(
+            f"border: {zone.name}/{node.id} → config.storage.{names[0]} → {where or 'exchange'}: the Pusher "
+            f"reaches the exchange by other options than the deployment ({list_briefly(names)}); allowed: "
+            "exchange.storage_options as they stand"
+        )
+    rest = {key: value for key, value in config.items() if key != "storage"}
+    return {**node.properties, "config": rest}
 
 
 def _check_reads(zone: Zone, node: Node, zones: Sequence[Zone], ideal: bool) -> Iterator[str]:

@@ -72,7 +72,9 @@ def prove(deployment: Deployment, pipelines: dict[str, Pipeline]) -> Proof:
       BorderError: one of them would carry something across the border.
     """
     zones = describe(pipelines, bare_zones(deployment))
-    return check(zones, deployment.exchange.uri, ideal=deployment.central.ideal)
+    exchange = deployment.exchange
+    storage = exchange.storage_options.model_dump(mode="json")
+    return check(zones, exchange.uri, storage=storage, ideal=deployment.central.ideal)
 
 
 def _node(zone: str, node: Any, owner: dict[int, str], names: dict[str, str], workers: list[str]) -> Node:

@@ -30,6 +30,7 @@ from pipeline.commands.shared import (
     print_error,
     print_json,
     print_usage_error,
+    simulation_warning,
 )
 
 app = typer.Typer(
@@ -135,6 +136,9 @@ def init(
         print_json({"config": str(config)})
     else:
         print(f"wrote {config}\nnext:  isthmus run {config}")
+        print(
+            "A simulation, whose centre reads all raw rows; what to change for real data stands on its top."
+        )
 
 
 @app.command()
@@ -174,8 +178,11 @@ def validate(
             "restricted": sum(locale.sharing == "restricted" for locale in deployment.locales),
             "quorum": deployment.central.quorum,
             "config_digest": deployment.file_digest,
+            "warning": simulation_warning(deployment, config),
         }
         valid.append(found)
+        if found["warning"]:
+            print(found["warning"], file=sys.stderr)
         if not as_json:
             print(
                 f"{config}: valid; {found['locales']} locales ({found['restricted']} restricted), "

@@ -51,7 +51,6 @@ def build(deployment: Deployment, locale: str, *, stage: str = "merge", small: b
     patterns = [source.pattern for source in configs.example_gen.sources]
     span, _, fingerprint = resolve_sources(patterns, section.span)
     root = Path(deployment.root)
-    governance.open_budget(deployment, locale)
     statistics_uri, statistics_fingerprint = previous_statistics(root, locale, span)
     synthetic_uri, synthetic_fingerprint = previous_release(root, locale, span)
     built = nodes(

@@ -1,7 +1,10 @@
 """What a locale keeps and for how long: finds what is past its time, and what is needed all the same.
 
 Needed is what the current lineage stands on: the artifacts of the locale's latest run, the statistics
-that the next span is compared with, the newest release, and releases that the latest merge accepted.
+and the synthetic rows that the next span is compared with, the newest release, and releases that the
+latest merge accepted.
+
+Whatever a locale's root holds falls under a policy, but for what `KEPT` names.
 """
 
 from __future__ import annotations
@@ -18,12 +21,15 @@ from components.release.exchange import latest_release, list_releases
 from components.release.manifest import MANIFEST_NAME
 from components.release.storage import Store, open_store, storage_errors
 from pipeline.config.model import Deployment
-from pipeline.history import previous_statistics, sections
+from pipeline.history import previous_release, previous_statistics, sections
 
 Kind = Literal["examples", "models", "releases", "logs"]
-#: Components whose outputs hold real rows, or describe them exactly.
-EXAMPLES_FROM = ("ExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "ReleaseEvaluator")
 MODELS_FROM = ("SynthesizerTrainer",)
+#: Components whose outputs neither hold real rows nor describe them: the record of a push, and statistics
+#: of synthetic rows. Those of any other hold rows or exact counts (SyntheticGen's `categories.json` too).
+HARMLESS_FROM = ("Pusher", "SyntheticStatisticsGen")
+#: What stays for ever below a locale's root, as patterns: records without rows, and what proves them.
+KEPT = ("metadata.sqlite*", "governance/**", *(f"artifacts/{name}/**" for name in HARMLESS_FROM))
 _DELETED = ".deleted-"
 _DAY_S = 86_400.0
 
@@ -60,24 +66,22 @@ def overdue(deployment: Deployment, locale: str, now_s: float) -> list[Item]:
     root = Path(deployment.root) / locale
     needed = _needed_artifacts(deployment, locale)
     found: list[Item] = []
-    for kind, days, components in (
-        ("examples", limits.examples_days, EXAMPLES_FROM),
-        ("models", limits.models_days, MODELS_FROM),
-    ):
-        if days is None:
-            continue
-        for folder in artifact_folders(root, components):
-            age = (now_s - _changed_s(folder)) / _DAY_S
-            if age > days:
-                why = "the current lineage" if str(folder) in needed else ""
-                found.append(Item(kind, str(folder), age, why))  # type: ignore[arg-type]
-    if limits.logs_days is not None:
-        latest = {section["log"] for section in sections(Path(deployment.root), locale)[:1]}
-        for file in sorted((root / "logs").glob("*.log")):
-            age = (now_s - file.stat().st_mtime) / _DAY_S
-            if age > limits.logs_days:
-                why = "the latest run" if str(file) in latest else ""
-                found.append(Item("logs", str(file), age, why))
+    # A run's log and its report go by its id.
+    latest = {Path(section["log"]).stem for section in sections(Path(deployment.root), locale)[:1]}
+    kinds: tuple[tuple[Kind, float | None, Iterator[Path]], ...] = (
+        ("examples", limits.examples_days, _examples(root)),
+        ("models", limits.models_days, _models(root)),
+        ("logs", limits.logs_days, iter(sorted((root / "logs").glob("*")))),
+    )
+    for kind, days, paths in kinds:
+        for path in paths if days is not None else ():
+            age = (now_s - _changed_s(path)) / _DAY_S
+            if age <= (days or 0):
+                continue
+            why = "the current lineage" if str(path) in needed else ""
+            if path.parent.parent == root and path.stem in latest:
+                why = "the latest run"
+            found.append(Item(kind, str(path), age, why))
     if limits.releases_days is not None:
         found += _overdue_releases(deployment, locale, now_s, limits.releases_days)
     return found
@@ -112,7 +116,7 @@ def delete_folder(folder: Path) -> None:
 
 def sweep(root: Path) -> int:
     """Deletes what a killed `delete_folder` left below a locale's artifacts; returns how many."""
-    left = sorted(root.glob(f"artifacts/*/*/{_DELETED}*"))
+    left = sorted(path for place in ("artifacts/*/*", "work/*") for path in root.glob(f"{place}/{_DELETED}*"))
     for folder in left:
         shutil.rmtree(folder)
     return len(left)
@@ -124,6 +128,28 @@ def artifact_folders(root: Path, components: tuple[str, ...] | None = None) -> I
         numbered = folder.is_dir() and folder.name.isdigit()
         if numbered and (components is None or folder.parts[-3] in components):
             yield folder
+
+
+def _examples(root: Path) -> Iterator[Path]:
+    """What holds rows or describes them: artifacts, reports with curves of them, what refused runs left."""
+    others = {folder.name for folder in root.glob("artifacts/*")} - {*MODELS_FROM, *HARMLESS_FROM}
+    yield from artifact_folders(root, tuple(others))
+    yield from sorted(root.glob("reports/*"))
+    yield from sorted(root.glob("work/*/*"))
+    # TFX's own folders for executors hold files only after a kill.
+    for folder in sorted(root.glob("artifacts/*/.system/*/*")):
+        if any(path.is_file() for path in folder.rglob("*")):
+            yield folder
+
+
+def _models(root: Path) -> Iterator[Path]:
+    """Models, and checkpoints of trainings that did not end."""
+    yield from artifact_folders(root, MODELS_FROM)
+    for name in MODELS_FROM:
+        for folder in sorted(root.glob(f"artifacts/{name}/*/*")):
+            ours = folder.parent.name != ".system" and not folder.name.startswith(_DELETED)
+            if ours and not folder.name.isdigit():
+                yield folder
 
 
 def _needed_artifacts(deployment: Deployment, locale: str) -> set[str]:
@@ -140,6 +166,7 @@ def _needed_artifacts(deployment: Deployment, locale: str) -> set[str]:
     for ingest in filter(Path.exists, ingests):
         span = int(read_json(ingest)["span"])
         needed.add(previous_statistics(Path(deployment.root), locale, span)[0])
+        needed.add(previous_release(Path(deployment.root), locale, span)[0])
     return needed
 
 

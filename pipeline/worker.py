@@ -107,7 +107,7 @@ def work(job: Job, pipe: Connection) -> None:
 
 def _run(job: Job, pipe: Connection) -> None:
     from components import progress
-    from pipeline import central, outward, regional
+    from pipeline import central, governance, outward, regional
     from pipeline.border_view import prove
     from pipeline.config.load import load_deployment
     from pipeline.dag_runner import NodeResult, ObservedDagRunner
@@ -130,6 +130,8 @@ def _run(job: Job, pipe: Connection) -> None:
         built = regional.build(deployment, job.name, stage=job.stage, small=job.small)
     # The runner has checked all pipelines before; this one may have been built of other facts since.
     prove(deployment, {job.name: built})
+    if job.name != central.NAME:
+        governance.open_budget(deployment, job.name)  # building a graph writes no ledger
     os.environ["ISTHMUS_WORK_DIR"] = str(Path(deployment.root) / job.name / "work")
     ObservedDagRunner(on_node, _judges(deployment)).run(built)
 

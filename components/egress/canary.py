@@ -164,12 +164,17 @@ def search(files: Iterable[Path], wanted: Needles, root: Path) -> list[Leak]:
     leaks: set[Leak] = set()
     for path in files:
         name = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-        leaks |= set(search_bytes(name.encode(), wanted, f"{name} (its name)"))
-        if path.is_symlink() or not path.is_file():
-            continue
+        leaks |= search_file(path, name, wanted)
+    return sorted(leaks, key=lambda leak: (leak.file, leak.mark, leak.form))
+
+
+def search_file(path: Path, name: str, wanted: Needles) -> set[Leak]:
+    """Leaks in a file and in the name that it goes by."""
+    leaks = set(search_bytes(name.encode(), wanted, f"{name} (its name)"))
+    if path.is_file() and not path.is_symlink():
         for inside, data in contents(path):
             leaks |= set(search_bytes(data, wanted, f"{name}{inside}"))
-    return sorted(leaks, key=lambda leak: (leak.file, leak.mark, leak.form))
+    return leaks
 
 
 def search_bytes(data: bytes, wanted: Needles, name: str) -> Iterator[Leak]:

@@ -15,11 +15,14 @@ import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from components.pii.kinds import KINDS, NAMES
+
 WITHHELD = "…"
 #: Packages whose string literals are the fixed text.
 _OURS = ("components", "pipeline", "schemas")
 #: Simulated people and places are literals of ours, but values of a data set.
-_NOT_TEXT = ("components/simulator",)
+#: Telling names of columns (`driver`, `patient`) are the values of others.
+_NOT_TEXT = ("components/simulator", "components/pii/kinds.py")
 #: Short descriptions of TFDV's schema anomalies, which its library makes without values.
 TFDV_TEXTS = (
     "Column dropped. New column. Multiple errors. Unexpected data type. Invalid domain type. Invalid UTF8 "
@@ -37,34 +40,69 @@ SYSTEM_TEXTS = (
 )
 
 _TOKEN = re.compile(r"[^\W\d_]\w*|_\w+|\d\w*(?:[.,:]\d\w*)*|…")
-#: A whole number that follows one of these, or is followed by one of those, counts or places something.
-_BEFORE = re.compile(
-    r"(?:\b(?:row|rows|span|shard|line|version|split|of|least|most|allowed|exactly|expected|code|least)"
-    r"[ =:#]{0,2}|\band )$",
-    re.IGNORECASE,
+#: A whole number that stands beside one of these counts or places something. Nothing else about a number
+#: tells a count from a serial number or a reading, so the words are few and the digits are bounded: a bare
+#: `of`, `and` or `code` says nothing. Rows are counted in millions, all else in thousands.
+_PLACE = re.compile(r"\b(?:rows?|lines?|spans?|shards?|versions?|splits?)[ =-]$", re.IGNORECASE)
+_ROWS = "rows?|values?|bytes|records?|examples|labelled"
+_THINGS = (
+    "columns?|files?|series|windows?|fields?|more|splits?|events?|releases?|locales?|rounds?|blocks?|"
+    "time blocks|distinct|different|distinctive|are distinctive|verdicts|categories|characters|entries|"
+    "artifacts|times|of train|of eval|of holdout|of synthetic"
 )
-_AFTER = re.compile(
-    r"\s(?:of|rows?|values?|columns?|files?|bytes|series|windows?|records?|fields?|more|splits?|events?|"
-    r"releases?|locales?|rounds?|examples|blocks?|distinct|different|verdicts|data|labelled)\b|%"
-)
-_COUNT = re.compile(r"\d{1,9}")
+_MANY = re.compile(rf"\s(?:of\s\d{{1,8}}\s)?(?:{_ROWS})\b")
+_NOUN = re.compile(rf"\s(?:of\s\d{{1,6}}\s)?(?:{_THINGS})\b")
+#: A limit of ours: an integer of this program, or what a setting that is named says.
+_LIMIT = re.compile(r"\b(?:least|most|allowed|exactly|below|than)\s$", re.IGNORECASE)
+_SETTING = re.compile(r"(?:\s\([a-z]+(?:_[a-z]+)+\))")
+_STATUS = re.compile(r"\bcode[ =]-?$")
+#: `about 1.1 times as many`: of two counts.
+_FACTOR = re.compile(r"\d{1,3}\.\d")
 _SHARE = re.compile(r"\d{1,3}(?:\.\d{1,2})?")
+#: Most digits of a number of rows, of other counts, of a limit, and of an exit status.
+_ROW_DIGITS, _COUNT_DIGITS, _LIMIT_DIGITS, _STATUS_DIGITS = 8, 6, 4, 3
 
 
 @functools.cache
-def fixed_words() -> frozenset[str]:
-    """Every word and number of the string literals of this program, read from its source."""
-    found: set[str] = set()
+def _literals() -> tuple[frozenset[str], frozenset[str]]:
+    """Words of this program's string literals and of its records' fields, and its integers of few digits.
+
+    They are read from its source. Docstrings and other texts that stand alone are left out: they go into
+    no message, and name examples.
+    """
+    words: set[str] = set()
+    numbers: set[str] = set()
     for package in _OURS:
         spec = importlib.util.find_spec(package)
         for root in spec.submodule_search_locations or () if spec else ():
             for path in sorted(Path(root).rglob("*.py")):
                 if any(part in path.as_posix() for part in _NOT_TEXT):
                     continue
-                for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                        found |= set(_TOKEN.findall(node.value))
-    for text in (*TFDV_TEXTS, *SYSTEM_TEXTS):
+                tree = ast.parse(path.read_text(encoding="utf-8"))
+                alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+                for node in ast.walk(tree):
+                    if isinstance(node, ast.ClassDef):
+                        words |= _fields(node)
+                    if not isinstance(node, ast.Constant) or id(node) in alone:
+                        continue
+                    if isinstance(node.value, str):
+                        words |= set(_TOKEN.findall(node.value))
+                    elif type(node.value) is int and len(str(node.value)) <= _LIMIT_DIGITS:
+                        numbers.add(str(node.value))
+    return frozenset(words), frozenset(numbers)
+
+
+def _fields(record: ast.ClassDef) -> set[str]:
+    """Names of a record's fields: they are keys of the report."""
+    found = [item.target for item in record.body if isinstance(item, ast.AnnAssign)]
+    return {target.id for target in found if isinstance(target, ast.Name)}
+
+
+@functools.cache
+def fixed_words() -> frozenset[str]:
+    """Every word and short number of this program's messages."""
+    found = set(_literals()[0])
+    for text in (*TFDV_TEXTS, *SYSTEM_TEXTS, *(kind.name for kind in KINDS), *NAMES):
         found |= set(_TOKEN.findall(text))
     # The names of exception types say what went wrong; they are no data.
     found |= {
@@ -99,13 +137,27 @@ def outward(text: str, names: Collection[str] = (), numbers: Collection[str] = (
         if _is_ours(token, fixed) or token in names or token in numbers:
             return token
         before, after = flat[: match.start()], flat[match.end() :]
-        if _COUNT.fullmatch(token) and (_BEFORE.search(before) or _AFTER.match(after)):
+        if token.isdigit() and token.isascii() and _counts(token, before, after):
+            return token
+        if _FACTOR.fullmatch(token) and after.startswith(" times as many"):
             return token
         return token if after.startswith("%") and _SHARE.fullmatch(token) else WITHHELD
 
     judged = _TOKEN.sub(judge, flat)
     # `…-…-…` says no more than `…`, and its length would tell that of the name.
     return re.sub(rf"{WITHHELD}(?:[^\w\s{WITHHELD}]*{WITHHELD}|[ ]{WITHHELD})+", WITHHELD, judged)
+
+
+def _counts(token: str, before: str, after: str) -> bool:
+    """Whether a whole number counts, places or limits something, by the words beside it."""
+    digits = len(token)
+    if digits <= _ROW_DIGITS and (_PLACE.search(before) or _MANY.match(after)):
+        return True
+    if digits <= _COUNT_DIGITS and (_NOUN.match(after) or _SETTING.match(after)):
+        return True
+    if digits <= _STATUS_DIGITS and (_STATUS.search(before) or after.startswith("%")):
+        return True
+    return token in _literals()[1] and bool(_LIMIT.search(before))
 
 
 def is_fixed(text: str) -> bool:

@@ -1,6 +1,6 @@
 """What a Pusher asks before it publishes: is there consent, and does the budget allow it?
 
-    desk = ClearanceDesk(config, key, store, model=..., evaluation=...)
+    desk = ClearanceDesk(config, key, store, model=...)
     report = push_region(..., before_publish=desk.before_publish)   # consent first, then the budget
     report = desk.close(report)               # what was refused gives its reservation back
 
@@ -48,7 +48,9 @@ from components.release.exchange import (
 from components.release.keys import PrivateKey
 from components.release.manifest import Approver, Manifest, parse_manifest
 from components.release.publish import Clearance, Draft
-from components.release.storage import Store, storage_errors
+from components.release.storage import Source, Store, read_bounded
+
+EVALUATION_NAME = "evaluation.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +77,6 @@ class ClearanceDesk:
         key: PrivateKey | None,
         store: Store | None,
         model: Path | None = None,
-        evaluation: Path | None = None,
     ) -> None:
         """Reads nothing yet.
 
@@ -84,18 +85,18 @@ class ClearanceDesk:
           key: The locale's signing key.
           store: The exchange, for the comparison with the last release.
           model: The Model artifact that the release was drawn from.
-          evaluation: The ModelEvaluation artifact.
         """
         self._config, self._key, self._store = config, key, store
-        self._model, self._evaluation = model, evaluation
+        self._model = model
         self._answer: Answer | None = None
 
     @contextlib.contextmanager
-    def cleared(self, manifest: Manifest) -> Iterator[Answer]:
+    def cleared(self, manifest: Manifest, evaluation: Source | None = None) -> Iterator[Answer]:
         """Gives the answer for a release; leaving without an exception means that it was published.
 
         Args:
           manifest: Unsigned, its content settled.
+          evaluation: The release's `evaluation.json`: approvers are shown what leaves, and no more.
 
         Raises:
           PrivacyBudgetExceededError: the budget does not allow it.
@@ -109,7 +110,7 @@ class ClearanceDesk:
         audit = open_audit_log(self._config) if self._config.policy else None
         self._check_against_published(self._config, audit)
         if audit is not None:
-            self._answer = self._ask_people(self._config, audit, manifest)
+            self._answer = self._ask_people(self._config, audit, manifest, evaluation)
         if not self._answer.refusal:
             self._commit(self._config, manifest)
         yield self._answer
@@ -128,7 +129,7 @@ class ClearanceDesk:
     @contextlib.contextmanager
     def before_publish(self, draft: Draft) -> Iterator[Clearance]:
         """`cleared`, as `components.release.publish.BeforePublish` has it."""
-        with self.cleared(draft.manifest) as answer:
+        with self.cleared(draft.manifest, draft.files.get(EVALUATION_NAME)) as answer:
             yield Clearance(answer.refusal, approver_of(answer.approvals))
 
     def close(self, report: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,7 +147,9 @@ class ClearanceDesk:
             self._give_back(str(report.get("reason", "refused")))
         return closed
 
-    def _ask_people(self, config: GovernanceConfig, audit: AuditLog, manifest: Manifest) -> Answer:
+    def _ask_people(
+        self, config: GovernanceConfig, audit: AuditLog, manifest: Manifest, evaluation: Source | None
+    ) -> Answer:
         state = audit.state()
         policy = policy_in_force(config, state)
         required = max(config.required_approvals, policy.required_approvals)
@@ -160,7 +163,7 @@ class ClearanceDesk:
         if found is not None and found.status == "rejected" and found.rejected_by:
             return Answer(f"{REJECTED} by {found.rejected_by.name}", REJECTED)
         if found is None or found.status in ("pending", "published"):
-            found = self._present(config, audit, manifest)
+            found = self._present(config, audit, manifest, evaluation)
         count = f"{len(approvals)} of {required}"
         next_step = "isthmus request" if found.status == "pending" else "isthmus approve"
         return Answer(f"{WAITING} ({count}); next: `{next_step}` in locale {config.locale}", WAITING)
@@ -177,15 +180,17 @@ class ClearanceDesk:
         if audit is not None:
             anchors.check_audit(releases, audit.chain.read(), audit.place)
 
-    def _present(self, config: GovernanceConfig, audit: AuditLog, manifest: Manifest) -> ReleaseState:
+    def _present(
+        self, config: GovernanceConfig, audit: AuditLog, manifest: Manifest, evaluation: Source | None
+    ) -> ReleaseState:
         """Writes what approvers are shown, and notes that the release waits."""
         assert self._key is not None  # `cleared` returned otherwise
         last, last_evaluation, note = self._last_release(config, manifest)
         ledger = open_ledger(config)
         standing = summaries.standing(ledger.state()) if ledger is not None else None
-        raw = summaries.to_bytes(
-            summaries.summarise(manifest, self._read_evaluation(), standing, last, last_evaluation, note)
-        )
+        leaves = evaluation.read_bytes() if isinstance(evaluation, Path) else evaluation
+        shown = dict(json.loads(leaves)) if leaves is not None else None
+        raw = summaries.to_bytes(summaries.summarise(manifest, shown, standing, last, last_evaluation, note))
         digest = summaries.digest(raw)
         write_atomically(summary_path(Path(config.folder), manifest.content_digest, digest), raw)
         return audit.record_pending(
@@ -218,12 +223,6 @@ class ClearanceDesk:
         if found is not None:
             ledger.release(self._key, found.identifier, f"not published: {reason[:200]}")
 
-    def _read_evaluation(self) -> dict[str, Any] | None:
-        if self._evaluation is None:
-            return None
-        found = json.loads((self._evaluation / "evaluation.json").read_text())
-        return {key: found[key] for key in ("metrics", "gate", "verdict") if key in found}
-
     def _last_release(
         self, config: GovernanceConfig, manifest: Manifest
     ) -> tuple[Manifest | None, dict[str, Any] | None, str]:
@@ -241,13 +240,12 @@ class ClearanceDesk:
         keys = trusted_keys(config)
         if last is None or not any(key.verifies(last) for key in keys):
             return None, None, "the last release in the exchange does not verify"
-        entry = last.files.get("evaluation.json")
+        entry = last.files.get(EVALUATION_NAME)
         if entry is None:
             return last, None, ""
-        path = self._store.path(location.folder, "evaluation.json")
-        with storage_errors("cannot read", self._store.address(location.folder)):
-            content = bytes(self._store.fs.cat_file(path))
-        if summaries.digest(content) != entry.sha256:
+        # Others write there too: no more is read than the signed manifest says that there is.
+        content = read_bounded(self._store, f"{location.folder}/{EVALUATION_NAME}", entry.size_bytes)
+        if content is None or summaries.digest(content) != entry.sha256:
             return None, None, "the last release in the exchange does not verify"
         return last, dict(json.loads(content)), ""
 

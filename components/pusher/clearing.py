@@ -35,12 +35,12 @@ def push_governed(
       PrivacyBudgetExceededError: the budget does not allow it.
       DataError, ConfigError: as `push_region`, and where a log, a policy or a cost is not in order.
     """
-    desk = open_desk(config, model, inputs.evaluation)
+    desk = open_desk(config, model)
     report = push_region(with_privacy_loss(config, model), locale, span, inputs, desk.before_publish)
     return desk.close(report)
 
 
-def open_desk(config: PusherConfig, model: Path | None, evaluation: Path | None) -> ClearanceDesk:
+def open_desk(config: PusherConfig, model: Path | None) -> ClearanceDesk:
     """The desk that this Pusher asks; it clears everything where the locale has no governance.
 
     Raises:
@@ -49,7 +49,7 @@ def open_desk(config: PusherConfig, model: Path | None, evaluation: Path | None)
     if config.governance is None:
         return ClearanceDesk(None, None, None)
     store = open_store(config.exchange_uri, options=config.storage)
-    return ClearanceDesk(config.governance, load_private_key(config.signing_key), store, model, evaluation)
+    return ClearanceDesk(config.governance, load_private_key(config.signing_key), store, model)
 
 
 def with_privacy_loss(config: PusherConfig, model: Path | None) -> PusherConfig:

@@ -22,13 +22,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from components.errors import ConfigError, DataError
 from components.release.signature import Signature, Signed
-from components.secrets import SecretRef
+from components.secrets import SecretRef, path_in_words
 
 #: A raw Ed25519 key, private or public, is 32 bytes (RFC 8032, section 5.1.5).
 RAW_KEY_BYTES = 32
 KEY_ID_DIGITS = 16
 #: Tells a key in a configuration file from the path of one.
 TEXT_PREFIX = "ed25519:"
+#: In the first line of every private key in PEM (RFC 7468, section 10).
+_PRIVATE = "PRIVATE KEY"
 
 
 S = TypeVar("S", bound=Signed)
@@ -142,25 +144,29 @@ def load_public_key(text: str) -> PublicKey:
     """A public key: PEM text, `ed25519:` (or not) and base64, or the path of a file with either.
 
     Raises:
-      ConfigError: it is none of these.
+      ConfigError: it is none of these. The message quotes nothing but the path of a file: what stands
+        where a public key belongs may be a private one.
     """
     content = text.strip()
-    if not content.startswith("-----BEGIN") and _decode_raw(content) is None:
+    place = f"public key{path_in_words(content) or ' (text not shown)'}"
+    if _PRIVATE not in content and not content.startswith("-----BEGIN") and _decode_raw(content) is None:
         try:
             content = Path(content).expanduser().read_text(encoding="ascii").strip()
         except (OSError, ValueError):
-            raise ConfigError(
-                f"public key '{text.strip()[:80]}': neither PEM, nor base64 of 32 bytes, nor a readable file."
-            ) from None
+            raise ConfigError(f"{place}: neither PEM, nor base64 of 32 bytes, nor a readable file.") from None
     raw = _decode_raw(content)
     if raw is not None:
         return PublicKey(raw)
+    if _PRIVATE in content:
+        raise ConfigError(
+            f"{place}: found a private key; allowed: the public one (the `.pub` file beside it)."
+        )
     try:
         key = serialization.load_pem_public_key(content.encode("ascii", "replace"))
     except (ValueError, TypeError):
         key = None
     if not isinstance(key, Ed25519PublicKey):
-        raise ConfigError(f"public key '{text.strip()[:80]}' is not an Ed25519 public key.")
+        raise ConfigError(f"{place} is not an Ed25519 public key.")
     return PublicKey(key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw))
 
 

@@ -125,8 +125,9 @@ def _train_private(
     work = hashlib.sha256(f"{config.digest()} {seed} {__version__} {data}".encode()).hexdigest()[:16]
     span = examples.get_int_custom_property("span") or 0
     cost = planned_cost(config, config.dp.unit)
+    # Read before anything is reserved: a training that fails is paid for, a file that cannot be read is not.
+    table = split_io.read_table(examples.uri, "train", dataset=config.dataset)
     with reserved(_ledger_access(exec_properties), work, span, cost) as cost:
-        table = split_io.read_table(examples.uri, "train", dataset=config.dataset)
         trained = train_dp_synthesizer(table, config, domains, seed, f"{place} split=train")
         facts = {"locale": exec_properties["locale"], "seed": seed, "config": config}
         _save(trained, Path(output.uri), facts)

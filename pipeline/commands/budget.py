@@ -133,6 +133,10 @@ def words(name: str, standing: dict[str, Any] | None) -> list[str]:
         f"epsilon {item['epsilon']:.4g}"
         for item in standing["reservations"]
     ]
+    if standing["failed"]:
+        lines.append(
+            f"  {standing['failed']} trainings failed after they had looked at the data; they are paid for"
+        )
     if standing["refused"]:
         lines.append(f"  {standing['refused']} refused, because they would have exceeded the budget")
     return lines

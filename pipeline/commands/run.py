@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from pipeline.commands.shared import load
+from pipeline.commands.shared import load, simulation_warning
 
 if TYPE_CHECKING:
     from pipeline.run_state import RunState
@@ -17,7 +18,10 @@ def run_and_report(config: Path, locales: list[str], stage: str, small: bool, as
     """Runs a deployment, writes its report, prints the outcome; returns the exit status."""
     from pipeline import tables
 
-    state, folder, page = run_once(load(config), config, locales, stage, small)
+    deployment = load(config)
+    if warning := simulation_warning(deployment, config):
+        print(warning, file=sys.stderr)
+    state, folder, page = run_once(deployment, config, locales, stage, small)
     if as_json:
         print((folder / "run.json").read_text())
     else:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from components.errors import ConfigError
+from components.errors import ConfigError, list_briefly
 
 ConfigArgument = Annotated[Path, typer.Argument(help="Deployment file (YAML).", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
@@ -29,6 +29,17 @@ def load(config: Path) -> Any:
             f"{config}: a folder; allowed: a deployment file, such as {config / 'isthmus.yaml'}"
         )
     return load_deployment(config)
+
+
+def simulation_warning(deployment: Any, config: Path) -> str:
+    """One line where the centre reads raw rows of restricted locales; empty where there is a border."""
+    if not deployment.central.ideal:
+        return ""
+    read = list_briefly(locale.name for locale in deployment.locales if locale.sharing == "restricted")
+    return (
+        f"WARNING: {config}: a simulation, no border: the centre reads the raw rows of {read}. "
+        "Set central.ideal: false before real data come in."
+    )
 
 
 def print_json(value: Any) -> None:

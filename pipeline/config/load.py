@@ -108,7 +108,10 @@ def describe(
         rule = str(context.get("error", first["msg"]))
     else:
         allowed = first["msg"].replace("Input should be ", "").replace("Input should ", "")
-        rule = f"found {_show(found)}; allowed: {allowed}"
+        if context.get("class_name") == "SecretRef":  # most likely the secret itself
+            allowed = "{env: NAME} or {file: PATH}, never the secret itself"
+        secret = "SecretRef" in str(context.get("class_name")) or where[-1:] in (("env",), ("file",))
+        rule = f"found {_kind(found) if secret else _show(found)}; allowed: {allowed}"
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     place = f"{file}:{line}" if line else str(file)
     return ConfigError(f"{place}: {key + ': ' if key else ''}{rule}{more}")

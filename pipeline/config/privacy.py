@@ -123,7 +123,7 @@ def check_fits(cost: PrivacyCost, budget: BudgetConfig, locale: str) -> None:
         )
     from components.governance.core.accounting import spent_epsilon
 
-    first = spent_epsilon([cost], budget.delta)
+    first = spent_epsilon([cost], budget.delta, budget.neighboring_relation)
     if first > budget.epsilon:
         raise ConfigError(
             f"locale {locale}: privacy.budget.epsilon: found {budget.epsilon:g}, but a single release costs "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 pytestmark = pytest.mark.tfx
@@ -67,6 +69,42 @@ def test_an_open_locale_waits_for_its_verdict_before_it_pushes(deployment):
     assert "ExampleValidator" in {node.id for node in pusher.upstream_nodes}
 
 
+def test_a_graph_is_built_without_writing_a_ledger_and_the_worker_opens_it_before_it_runs(
+    deployment, tmp_path, monkeypatch
+):
+    import yaml
+
+    from components.release import keys
+    from pipeline import dag_runner, governance, regional, worker
+    from pipeline.config.load import load_deployment
+
+    source = next(x for x in deployment.locales if x.name == "eu-west").source.pattern
+    file = Path(source).parents[3] / "budget.yaml"
+    data = yaml.safe_load(file.with_name("isthmus.yaml").read_text())
+    data["root"], data["central"]["ideal"] = str(tmp_path), False
+    (locale,) = [x for x in data["locales"] if x["name"] == "eu-west"]
+    budget = {"epsilon": 3, "delta": 1e-6, "unit": "record"}
+    locale["privacy"] = {"gate": {}, "target_epsilon": 2, "target_delta": 1e-6, "budget": budget}
+    period = {"start": "2024-03-01T00:00:00Z", "end": "2024-03-07T00:00:00Z"}
+    locale["synthesizer"] = {"method": "dp_linear", "dp": {"period": period, "kinds": ["spike"]}}
+    data.pop("synthesizer")
+    file.write_text(yaml.safe_dump(data))
+    changed = load_deployment(file)
+    keys.ensure_key_pair(changed.locale("eu-west").signing_key.file)
+    regional.build(changed, "eu-west")
+    assert governance.ledger_of(changed, "eu-west").state().budget is None
+    seen = []
+
+    def run(runner, pipeline):
+        seen.append(governance.ledger_of(changed, "eu-west").state().budget.epsilon)
+
+    monkeypatch.setattr(dag_runner.ObservedDagRunner, "run", run)
+    monkeypatch.setenv("ISTHMUS_WORK_DIR", "")
+    job = worker.Job(str(file), "eu-west", "train", str(tmp_path / "log"))
+    worker._run(job, pipe=None)
+    assert seen == [3.0]
+
+
 # --- the border in the graph -------------------------------------------------------------------------
 
 
@@ -96,6 +134,24 @@ def test_the_projects_own_pipelines_keep_to_the_border(deployment, built):
     strict = deployment.model_copy(update={"central": deployment.central.model_copy(update={"ideal": False})})
     with pytest.raises(Exception, match=r"eu-west → source .* → central/IdealExampleGen"):
         prove(strict, built)
+
+
+def test_a_restricted_locale_may_have_an_exchange_with_endpoint_and_token_file(deployment):
+    from components.release import keys
+    from components.release.options import StorageOptions
+    from pipeline import regional
+    from pipeline.border import BorderError
+    from pipeline.border_view import prove
+
+    # A file exchange takes no options, so they are put in behind the validation: no store is opened here.
+    options = StorageOptions(endpoint_url="https://minio.example:9000", token_file="/run/secrets/gs.json")
+    exchange = deployment.exchange.model_copy(update={"storage_options": options})
+    keys.ensure_key_pair(deployment.locale("eu-west").signing_key.file)
+    changed = deployment.model_copy(update={"exchange": exchange})
+    built = {"eu-west": regional.build(changed, "eu-west")}
+    assert prove(changed, built).nodes == 9
+    with pytest.raises(BorderError, match="by other options than the deployment"):
+        prove(deployment, built)
 
 
 def _direct_channel(deployment, built):

@@ -111,7 +111,7 @@ def test_a_model_is_reserved_for_says_what_it_cost_and_a_second_one_is_refused(b
     assert not (budgeted.root / "SynthesizerTrainer" / "model" / "3").exists()
 
 
-def test_a_training_that_fails_gives_its_reservation_back(budgeted: Budgeted, monkeypatch) -> None:
+def test_a_training_that_fails_has_spent_its_reservation(budgeted: Budgeted, monkeypatch) -> None:
     from components.synthesizer_trainer.core import training
 
     def fail(*arguments: Any, **options: Any) -> None:
@@ -121,7 +121,8 @@ def test_a_training_that_fails_gives_its_reservation_back(budgeted: Budgeted, mo
     monkeypatch.setattr(training, "train_synthesizer", fail)
     with pytest.raises(RuntimeError, match="out of memory"):
         budgeted.train()
-    assert budgeted.state.epsilon() == 0
+    assert [found.status for found in budgeted.state.reservations.values()] == ["failed"]
+    assert budgeted.state.epsilon() > 0
 
 
 def test_a_synthesizer_without_bound_is_refused_before_it_trains(budgeted: Budgeted, monkeypatch) -> None:

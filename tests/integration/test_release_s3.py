@@ -358,3 +358,21 @@ def test_killed_at_every_write_of_publishing(s3, tmp_path):
     assert points == 8  # three files and the manifest, each before and after
     # Nothing is visible until the last request, which writes the manifest, has been done.
     assert visible == [0] * 7 + [1, 1]
+
+
+def test_the_canary_searches_an_exchange_on_s3(s3, tmp_path):
+    from components.egress.canary import needles
+    from pipeline.commands.canary import search_store
+
+    store = s3.open()
+    wanted = needles({"name": "zyxwold-pump-01"}, {})
+    release = publish_release(store, KEY, FILES, **fields())
+    count, leaks = search_store(store, wanted)
+    assert (count, leaks) == (len(FILES) + 1, [])
+    (tmp_path / "a").write_bytes(b"x" * 6_000_000 + b"zyxwold-pump-01")
+    store.fs.put_file(str(tmp_path / "a"), store.path("eu-west", "a"))
+    count, (leak,) = search_store(store, wanted)
+    assert count == len(FILES) + 2 and leak.file == f"{store.uri}/eu-west/a"
+    assert release.uri.startswith(store.uri)
+    with pytest.raises(DataError, match="cannot search s3://no-such-bucket-at-all/x"):
+        search_store(open_store("s3://no-such-bucket-at-all/x", options=s3.options()), wanted)

@@ -116,7 +116,7 @@ class Quarantine:
         allowed = self._config.max_bad_fraction
         if not self.rows or (self.rows <= allowed * rows_read and self.rows < rows_read):
             return
-        reasons = list_briefly(f"{count} {reason}" for reason, count in self.by_reason.most_common())
+        reasons = list_briefly(f"{count} times {reason}" for reason, count in self.by_reason.most_common())
         raise DataError(
             f"{place}: {self.rows} of {rows_read} rows ({self.rows / rows_read:.1%}) are bad, "
             f"allowed {allowed:.1%} (max_bad_fraction): {reasons}. "

@@ -7,7 +7,9 @@ entries and the digest of the last.
 What is detected: a changed, swapped, inserted, doubled or removed entry anywhere (digests and
 sequence), an entry by a key that may not write it (signature), and missing last entries (head).
 What is not: whoever may write the folder and has kept an older state of *both* files can put both
-back. Only a count kept elsewhere shows that: a published release's manifest carries one (`Anchor`).
+back. What was published in the meantime shows that: `anchors` looks up each release in the logs, for
+`isthmus audit`, `isthmus budget`, every run and every Pusher. A put-back state with nothing published
+since is not found.
 
 A crash in mid-append leaves a last line without an end, which was never acknowledged and is cut off
 by the next append, or an entry that the head does not know yet, which counts. Clocks are not trusted:
@@ -28,7 +30,7 @@ import pydantic
 
 from components.errors import BusyError, DataError, list_briefly
 from components.executor_base import write_atomically
-from components.governance.core.entries import GENESIS, Anchor, ChainError, Entry, Head, Purpose
+from components.governance.core.entries import GENESIS, ChainError, Entry, Head, Purpose
 from components.release.keys import PrivateKey, PublicKey
 from components.release.manifest import utc_now
 from components.release.signature import Signature
@@ -162,23 +164,6 @@ class Chain:
             self._write_head(entry, key)
         entries.append(entry)
         return entry
-
-    def anchor(self, entries: Sequence[Entry]) -> Anchor | None:
-        """The log's length and last digest; None while it is empty."""
-        return Anchor(entries=len(entries), last_digest=entries[-1].line_digest) if entries else None
-
-    def check_anchor(self, entries: Sequence[Entry], anchor: Anchor, where: str) -> None:
-        """Checks that the log still holds what it held when an anchor was taken.
-
-        Raises:
-          ChainError: it was put back to an older state, or rewritten, since then.
-        """
-        if len(entries) < anchor.entries or entries[anchor.entries - 1].line_digest != anchor.last_digest:
-            found = "another entry there" if len(entries) >= anchor.entries else f"{len(entries)}"
-            raise ChainError(
-                f"{self.place}: {where} was made when the log had {anchor.entries} entries, found {found}; "
-                "the log was put back or rewritten. Restore it from a copy."
-            )
 
     def _lines(self) -> tuple[list[bytes], int]:
         """Complete lines, and how many bytes they take; a torn last line is left out."""

@@ -71,7 +71,7 @@ class Head(ComponentConfig):
 
 
 class Anchor(ComponentConfig):
-    """A log's length and digest at some moment, kept outside it."""
+    """A log's length and the digest of its last entry, at some moment."""
 
     entries: int = pydantic.Field(ge=1)
     last_digest: Sha256

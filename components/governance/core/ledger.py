@@ -24,6 +24,7 @@ from components.governance.core.entries import Entry
 from components.governance.core.events import PrivacyCost, PrivacyUnit
 from components.governance.core.ledger_state import (
     CommitBody,
+    FailBody,
     LedgerState,
     OpenBody,
     RefuseBody,
@@ -103,7 +104,7 @@ class Ledger:
             resumed = state.of_work(work_id)
             if resumed is not None and resumed.cost == cost:
                 return resumed
-            return self._reserve(entries, state, key, work_id, span, cost)
+            return self._reserve(entries, state, key, work_id, span, cost, "trained")
 
     def commit(
         self,
@@ -139,7 +140,7 @@ class Ledger:
             if found is None:
                 found = state.of_work(work_id)
                 if found is None:
-                    found = self._reserve(entries, state, key, work_id, span, cost)
+                    found = self._reserve(entries, state, key, work_id, span, cost, "published")
             if found.cost != cost:
                 raise DataError(
                     f"{self.place}: the model says that it cost something else than reservation "
@@ -155,7 +156,7 @@ class Ledger:
         """Gives a reservation back; one that is given back already stays so.
 
         Raises:
-          DataError: there is no such reservation, or something was published with it.
+          DataError: there is no such reservation, or it is spent: on a release, or a training that failed.
         """
         with self.chain.locked() as entries:
             found = self._replay(entries).reservations.get(identifier)
@@ -166,10 +167,29 @@ class Ledger:
                     f"{self.place}: reservation {identifier} was spent on a release; what is published "
                     "cannot be called back, so neither can what it cost."
                 )
+            if found.status == "failed":
+                raise DataError(
+                    f"{self.place}: reservation {identifier} was spent on a training that failed after it "
+                    "had looked at the data. The next attempt pays for itself."
+                )
             if found.status == "reserved":
                 body = ReleaseBody(reservation=identifier, reason=reason)
                 self.chain.append(entries, "release", body.model_dump(mode="json"), key)
             return self._replay(entries).reservations[identifier]
+
+    def fail(self, key: PrivateKey, identifier: ReservationId, reason: str) -> None:
+        """Spends a reservation on a training that failed after it had looked at the data.
+
+        Args:
+          key: The locale's signing key.
+          identifier: The reservation, which nothing was published with.
+          reason: Without anything from the data.
+        """
+        with self.chain.locked() as entries:
+            found = self._replay(entries).reservations.get(identifier)
+            if found is not None and found.status == "reserved":
+                body = FailBody(reservation=identifier, reason=reason)
+                self.chain.append(entries, "fail", body.model_dump(mode="json"), key)
 
     def _reserve(
         self,
@@ -179,6 +199,7 @@ class Ledger:
         work_id: str,
         span: int,
         cost: PrivacyCost,
+        undone: str,
     ) -> Reservation:
         budget = state.budget
         if budget is None:
@@ -197,7 +218,7 @@ class Ledger:
             raise PrivacyBudgetExceededError(
                 f"locale={self.locale} span={span}: the release would bring epsilon per {budget.unit} from "
                 f"{state.epsilon():.4g} to {after:.4g} at delta {budget.delta:g}, the budget is "
-                f"{budget.epsilon:g}. Nothing was trained or published; `isthmus budget` shows more."
+                f"{budget.epsilon:g}. Nothing was {undone}; `isthmus budget` shows more."
             )
         name = f"{self.locale} {self.unit} {work_id} {len(entries) + 1}"
         identifier = hashlib.sha256(name.encode()).hexdigest()[:RESERVATION_DIGITS]

@@ -50,6 +50,16 @@ class ReleaseBody(ComponentConfig):
     reason: str
 
 
+class FailBody(ComponentConfig):
+    """A training failed after it had looked at the data: that it failed is an answer, and is paid for.
+
+    A further attempt draws its noise anew, and pays for itself.
+    """
+
+    reservation: ReservationId
+    reason: str
+
+
 class RefuseBody(ComponentConfig):
     """A reservation was refused; None stands for an infinite epsilon."""
 
@@ -64,6 +74,7 @@ _BODIES: dict[str, type[ComponentConfig]] = {
     "reserve": ReserveBody,
     "commit": CommitBody,
     "release": ReleaseBody,
+    "fail": FailBody,
     "refuse": RefuseBody,
 }
 
@@ -78,7 +89,7 @@ class Reservation:
       work_id: The work it was made for.
       span: The span.
       cost: What it costs.
-      status: `reserved`, `committed` or `released`.
+      status: `reserved`, `committed` or `released`; `failed`, spent on a training that failed.
       model_digest: The model that was published with it; empty until then.
       content_digests: The releases made from that model.
     """
@@ -88,7 +99,7 @@ class Reservation:
     work_id: str
     span: int
     cost: PrivacyCost
-    status: Literal["reserved", "committed", "released"] = "reserved"
+    status: Literal["reserved", "committed", "released", "failed"] = "reserved"
     model_digest: str = ""
     content_digests: list[str] = dataclasses.field(default_factory=list)
 
@@ -111,7 +122,7 @@ class LedgerState:
 
     def costs(self, *statuses: str) -> list[PrivacyCost]:
         """Costs of the reservations in these states; of all that count where none is named."""
-        wanted = statuses or ("reserved", "committed")
+        wanted = statuses or ("reserved", "committed", "failed")
         return [found.cost for found in self.reservations.values() if found.status in wanted]
 
     def epsilon(self, *statuses: str, plus: Sequence[PrivacyCost] = ()) -> float:
@@ -162,16 +173,16 @@ def replay(entries: Sequence[Entry], locale: str, unit: PrivacyUnit, place: str)
 
 
 def _settle(state: LedgerState, body: ComponentConfig) -> bool:
-    """Takes a commit or a release; False where it does not follow."""
+    """Takes a commit, a release or a failure; False where it does not follow."""
     found = state.reservations.get(str(getattr(body, "reservation", "")))
-    if found is None or found.status == "released":
+    if found is None or found.status in ("released", "failed"):
         return False
     if isinstance(body, CommitBody) and found.model_digest in ("", body.model_digest):
         found.status, found.model_digest = "committed", body.model_digest
         found.content_digests.append(body.content_digest)
         return True
-    if isinstance(body, ReleaseBody) and found.status == "reserved":
-        found.status = "released"
+    if isinstance(body, (ReleaseBody, FailBody)) and found.status == "reserved":
+        found.status = "released" if isinstance(body, ReleaseBody) else "failed"
         return True
     return False
 

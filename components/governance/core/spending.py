@@ -46,8 +46,9 @@ def reserved(
 ) -> Iterator[PrivacyCost]:
     """Holds a reservation while a model is trained; gives the cost as it belongs beside the model.
 
-    A training that fails gives its reservation back. One that is killed or interrupted leaves it, and
-    the same work resumes it. What succeeds keeps it until the Pusher commits it.
+    A training that fails has spent its reservation: the data decided that it did, and the next attempt
+    draws its noise anew. One that is killed or interrupted leaves it, and the same work resumes it, since
+    nobody saw what was drawn. What succeeds keeps it until the Pusher commits it.
 
     Args:
       access: The ledger; None where the locale has no budget (nothing is reserved then).
@@ -69,7 +70,7 @@ def reserved(
         yield cost
     except Exception as error:
         # The type alone: a message may name what is in the data.
-        ledger.release(key, reservation.identifier, f"training failed ({type(error).__name__})")
+        ledger.fail(key, reservation.identifier, f"training failed ({type(error).__name__})")
         raise
 
 

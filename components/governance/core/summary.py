@@ -129,17 +129,17 @@ def standing(state: LedgerState, following: PrivacyCost | None = None) -> dict[s
       following: The cost of each further release; the newest counted one's where None.
 
     Returns:
-      Plain JSON: the budget; `spent`, `counted` (with reservations) and `left`, epsilon at the budget's
-      delta, of the unit that paid most; `releases_left` (null where `release_epsilon` is null because
-      there is no release to go by), all of the period of `following` where it has one (`one_period`);
-      `lasts_days` at the cadence.
+      Plain JSON: the budget; `spent` (on releases and on trainings that failed), `counted` (with
+      reservations) and `left`, epsilon at the budget's delta, of the unit that paid most; `releases_left`
+      (null where `release_epsilon` is null because there is no release to go by), all of the period of
+      `following` where it has one (`one_period`); `lasts_days` at the cadence.
     """
     budget = state.budget
     assert budget is not None  # an empty ledger has no standing; the callers' own check
     counted = state.costs()
     each = following or (counted[-1] if counted else None)
     relation = budget.neighboring_relation
-    spent, total = state.epsilon("committed"), state.epsilon()
+    spent, total = state.epsilon("committed", "failed"), state.epsilon()
     left = None
     if each is not None:
         left = accounting.releases_left(counted, each, budget.epsilon, budget.delta, relation)
@@ -155,6 +155,7 @@ def standing(state: LedgerState, following: PrivacyCost | None = None) -> dict[s
         "at_least": left == accounting.MOST_RELEASES,
         "lasts_days": left * CADENCE_DAYS[budget.cadence] if left is not None and budget.cadence else None,
         "releases": sum(r.status == "committed" for r in state.reservations.values()),
+        "failed": sum(r.status == "failed" for r in state.reservations.values()),
         "reserved": sum(r.status == "reserved" for r in state.reservations.values()),
         "refused": state.refusals,
     }

@@ -123,6 +123,22 @@ NAMES = words_of(["eu-west", "temp_c", "data/eu-west/span-{SPAN}/*.csv"])
         ("kunde-Zyxwold/data.csv row 17: value 93.71828", "…/data.csv row 17: value …"),
         ("column 'temp_c': Lindqvist-Okafor Maria", "column 'temp_c': …"),
         ("value 918273645 at 48.1374", "value … at …"),
+        # Serial numbers of five to nine digits beside words that say nothing about a number.
+        (
+            "column 'temp_c' value of 482913371 and 5551234 at least 99182",
+            "column 'temp_c' value of … and … at least …",
+        ),
+        ("expected 482913, code 5551234, exactly 918273", "expected …, code …, exactly …"),
+        ("allowed 48291: 5551234 most 91827", "allowed …: … most …"),
+        ("row 482913371, span=482913371, 918273645 rows", "row …, span=…, … rows"),
+        ("5551234 files, 5551234 of 5551234 series", "… files, … of … series"),
+        ("row of 48291, rows: 48291, value 48291 of the series", "row of …, rows: …, value … of the series"),
+        ("about 93.7 of 93.71 times, 4829137 of holdout", "about … of … times, … of holdout"),
+        # Words of our docstrings, and telling names of columns, are no words of our messages.
+        (
+            "column 'temp_c' holds Ada, Benno, Cleo, pump, patient, driver",
+            "column 'temp_c' holds …, …, …, …, …, …",
+        ),
         ("the file holds\nada@zyxwold.org", "the file holds …"),
         ("No such file or directory: '/srv/Zyxwold/x.csv'", "No such file or directory: '/…/x.csv'"),
     ],
@@ -140,3 +156,26 @@ def test_no_form_of_a_value_passes():
         for form in (value, value.encode().hex(), base64.b64encode(value.encode()).decode()):
             for text in (f"column 'temp_c' holds {form}", f"{form}", f"x={urllib.parse.quote(form)};"):
                 assert form not in outward(text, NAMES), (form, outward(text, NAMES))
+
+
+READABLE = (
+    "data.csv: 41203 of 1234567 rows (3.3%) are bad, allowed 1.0% (max_bad_fraction): 4123 times not a "
+    "number. First: file data.csv row 1048576 column 'temp_c'",
+    "locale=eu-west span=20411: 412 rows of normal operation, synthesizer_trainer needs at least 640 "
+    "(min_train_rows). Widen the span, or share this locale's data another way.",
+    "holdout has 117 distinctive rows in 131 time blocks, needs at least 100 in 8",
+    "844 records of train and 239 of holdout, clustered in time, were looked at, about 1.7 times as many are "
+    "needed: widen the span",
+    "train has 113 labelled of 8123 windows, needs at least 20 of either kind",
+    "of 8123 rows of train only 117 are distinctive: the others repeat elsewhere and identify nobody",
+    "column 'temp_c' (and 112 more columns): a restricted locale does not store an undeclared identifier.",
+    "column 'temp_c': telephone number (61% of 4123 values)",
+    "eu-west: the worker ended with exit code 137 (out of memory)",
+    "data.csv: truncated TFRecord (5123 bytes left over). Make the file again.",
+    "the release waits for approval (1 of 2)",
+)
+
+
+@pytest.mark.parametrize("text", READABLE)
+def test_what_our_messages_count_stays_readable(text):
+    assert outward(text, NAMES) == text

@@ -168,8 +168,9 @@ def test_too_many_bad_rows_fail_with_counts_and_the_first_place(door: Door) -> N
     with pytest.raises(DataError) as caught:
         door.run()
     assert str(caught.value) == (
-        "locale=eu span=0: 5 of 10 rows (50.0%) are bad, allowed 1.0% (max_bad_fraction): 5 not a number. "
-        "First: file a.csv row 2 column 'x' (not a number). Mend the source, or raise max_bad_fraction."
+        "locale=eu span=0: 5 of 10 rows (50.0%) are bad, allowed 1.0% (max_bad_fraction): 5 times not a "
+        "number. First: file a.csv row 2 column 'x' (not a number). Mend the source, or raise "
+        "max_bad_fraction."
     )
     assert not (door.root / "ex").exists() or split_io.list_splits(door.root / "ex") == []
 

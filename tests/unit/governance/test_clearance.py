@@ -5,14 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.local import LocalFileOpener
 
+from components.egress.config import EgressConfig
 from components.errors import ConfigError, DataError, PrivacyBudgetExceededError
 from components.governance import clearance
 from components.governance.core.entries import ChainError
 from components.governance.core.events import Gaussian, PrivacyCost
 from components.governance.core.policy import load_policy
 from components.governance.core.spending import read_cost, write_cost
+from components.governance.core.summary import standing
 from components.pusher import publishing
+from components.pusher.clearing import push_governed
+from components.pusher.config import PusherConfig
+from components.pusher.core import RegionInputs
 from components.release.keys import load_private_key, new_private_key
 from components.secrets import SecretRef
 
@@ -70,17 +76,34 @@ def test_a_second_model_beyond_the_budget_is_neither_trained_nor_published(tmp_p
     stray = tmp_path / "stray"
     stray.mkdir()
     write_cost(stray, COST.model_copy(update={"work_id": "work-3"}))
-    with pytest.raises(PrivacyBudgetExceededError):
+    with pytest.raises(PrivacyBudgetExceededError, match=r"Nothing was published; `isthmus budget`"):
         region.push(stray, rows=30)
     assert len(region.published) == 1
 
 
-def test_what_fails_or_is_refused_gives_its_reservation_back_and_names_no_value(tmp_path: Path, make_region):
-    region = make_region(budget=0.2)
+def test_a_training_that_fails_is_paid_for_and_so_is_the_next(make_region):
+    region = make_region(budget=0.3)
     with pytest.raises(ValueError, match="row 17"):
         region.train(fail=True)
-    assert region.ledger.state().epsilon() == 0
+    state = region.ledger.state()
+    (failed,) = state.reservations.values()
+    assert failed.status == "failed" and state.epsilon() == pytest.approx(0.1892, abs=1e-3)
     assert "ada@" not in region.ledger.chain.path.read_text()
+    with pytest.raises(DataError, match="was spent on a training that failed"):
+        region.ledger.release(region.key, failed.identifier, "it was nothing")
+    # The same work again draws its noise anew: it is reserved for beside the first.
+    assert region.push(region.train())["pushed"]
+    state = region.ledger.state()
+    assert [r.status for r in state.reservations.values()] == ["failed", "committed"]
+    assert state.epsilon() == pytest.approx(0.2740, abs=1e-3)  # two Gaussians of multiplier 20, closed form
+    shown = standing(state)
+    assert (shown["spent"], shown["failed"], shown["releases"]) == (shown["counted"], 1, 1)
+    with pytest.raises(PrivacyBudgetExceededError, match=r"Nothing was trained; `isthmus budget`"):
+        region.train("third", "work-1")
+
+
+def test_what_the_gate_refuses_gives_its_reservation_back(make_region):
+    region = make_region(budget=0.2)
     model = region.train()
     assert not region.push(model, verdict="NOT_BLESSED")["pushed"]
     assert region.ledger.state().epsilon() == 0
@@ -287,3 +310,45 @@ def test_logs_that_were_put_back_publish_nothing_more(make_region, people):
         for path, content in now.items():
             path.write_bytes(content)
     assert region.push(model, rows=30)["outcome"] == "waiting for approval"
+
+
+def test_an_approver_is_shown_what_leaves_and_not_what_stays(make_region, tmp_path):
+    region = make_region(approvals=1)
+    region.push()
+    config = PusherConfig(
+        kind="synthetic",
+        exchange_uri=str(tmp_path / "exchange"),
+        signing_key=SecretRef(file=str(tmp_path / "key")),
+        governance=region.governance,
+        egress=EgressConfig(evaluation="withheld"),
+    )
+    folder = tmp_path / "inputs-20-BLESSED"
+    inputs = RegionInputs(folder / "examples", evaluation=folder / "evaluation", blessing=folder / "blessing")
+    assert push_governed(config, "eu-west", 1, inputs)["outcome"] == "waiting for approval"
+    shown = [
+        clearance.read_summary(Path(region.governance.folder), found)["evaluation"]
+        for found in region.audit.state().releases.values()
+    ]
+    assert [[metric["name"] for metric in evaluation["metrics"]] for evaluation in shown] == [["dcr"], []]
+    assert shown[1]["gate"]["checks"] == [{"metric": "dcr", "passed": True}]
+
+
+def test_no_more_is_read_of_the_last_evaluation_than_its_manifest_says(make_region, people, monkeypatch):
+    region = make_region(approvals=1)
+    region.push()
+    (digest,) = region.audit.state().releases
+    region.audit.request(people.scientist, digest)
+    region.audit.decide(people.approver, digest, "approve")
+    published = Path(region.push()["uri"]) / "evaluation.json"
+    size = published.stat().st_size
+    published.write_bytes(b" " * 50_000_000)
+    read = []
+    real = LocalFileOpener.read
+    monkeypatch.setattr(
+        LocalFileOpener, "read", lambda file, *a: read.append((file.path, real(file, *a))) or read[-1][1]
+    )
+    assert region.push(rows=21)["outcome"] == "waiting for approval"
+    found = next(r for r in region.audit.state().releases.values() if r.content_digest != digest)
+    note = clearance.read_summary(Path(region.governance.folder), found)["last_note"]
+    assert note == "the last release in the exchange does not verify"
+    assert [len(data) for path, data in read if path == str(published)] == [size + 1]

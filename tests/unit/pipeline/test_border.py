@@ -95,6 +95,45 @@ def test_the_honest_pipelines_pass():
     assert (proof.nodes, proof.channels, proof.exceptions) == (7, 9, ())
 
 
+STORAGE = {"endpoint_url": "https://minio.example:9000", "token_file": "/run/secrets/gs.json", "region": None}
+
+
+def with_storage(storage, **more) -> Zone:
+    config = {**json.loads(CONFIG), "storage": storage, **more}
+    return region(Pusher=dataclasses.replace(pusher(), properties={"config": json.dumps(config)}))
+
+
+def test_endpoint_and_token_file_of_the_exchange_are_no_places_that_are_written_to():
+    prove(with_storage(STORAGE), US, central(), storage=STORAGE)
+
+
+@pytest.mark.parametrize(
+    ("found", "said", "path"),
+    [
+        (STORAGE, {}, "eu/Pusher → config.storage.endpoint_url → https://minio.example:9000: the Pusher"),
+        (STORAGE, {**STORAGE, "endpoint_url": "https://other"}, "by other options than the deployment"),
+        ({**STORAGE, "token_file": "/x/other"}, STORAGE, "eu/Pusher → config.storage.token_file → exchange"),
+        # The address of a container does not name the account.
+        ({"account_name": "mine"}, {"account_name": "ours"}, "than the deployment (account_name)"),
+        ({}, STORAGE, "(endpoint_url, token_file)"),
+    ],
+)
+def test_another_way_to_the_exchange_than_the_deployments_is_refused(found, said, path):
+    with pytest.raises(BorderError) as caught:
+        prove(with_storage(found), US, central(), storage=said)
+    assert path in str(caught.value) and "allowed: exchange.storage_options" in str(caught.value)
+
+
+def test_the_same_options_elsewhere_are_places_all_the_same():
+    with pytest.raises(BorderError, match=r"config\.copy\.endpoint_url → https://minio"):
+        prove(with_storage(STORAGE, copy=STORAGE), US, central(), storage=STORAGE)
+    spy = node("StatisticsGen", properties={"config": json.dumps({"storage": STORAGE})})
+    with pytest.raises(
+        BorderError, match=r"eu/StatisticsGen → config\.storage\.endpoint_url → https://minio"
+    ):
+        prove(region(StatisticsGen=spy), US, central(), storage={})
+
+
 def test_a_push_record_may_be_awaited_by_the_centre():
     prove(region(), US, central(node("Wait", "c.Wait", pushed=eu("Pusher", "pushed"))))
 

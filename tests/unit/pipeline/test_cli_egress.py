@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 
+import fsspec
 import pytest
 import yaml
 from typer.testing import CliRunner
 
-from components.errors import ConfigError, VerdictError
+from components.errors import ConfigError, DataError, VerdictError
 from pipeline.cli import app
 
 
@@ -105,6 +107,58 @@ def test_the_canary_finds_what_left_and_not_what_stayed(config):
         ("runs/central/logs/1.log", "text 1"),
         ("runs/central/logs/1.log", "number 1"),
     }
+
+
+@pytest.fixture
+def elsewhere(config, tmp_path):
+    """The deployment with exchange and registry in stores that are not on this disk; emptied afterwards."""
+    data = yaml.safe_load(config.read_text())
+    data["root"] = str(tmp_path / "runs")
+    data["exchange"] = {"uri": "memory://canary/exchange"}
+    data["central"]["registry"] = "memory://canary/registry"
+    file = config.with_name("elsewhere.yaml")
+    file.write_text(yaml.safe_dump(data))
+    memory = fsspec.filesystem("memory")
+    yield file, memory
+    if memory.exists("/canary"):
+        memory.rm("/canary", recursive=True)
+
+
+@pytest.mark.parametrize("place", ["exchange/eu-west/span-0/1-abc/Split-train/a.gz", "registry/detector/1/m"])
+def test_the_canary_searches_stores_that_are_not_on_this_disk(elsewhere, place):
+    file, memory = elsewhere
+    memory.pipe_file("/canary/exchange/honest", b"nothing")
+    memory.pipe_file("/canary/registry/honest", b"nothing")
+    wanted = ("--locale", "eu-west", "--text", "zyxwold-pump-01")
+    done = isthmus("canary", file, *wanted)
+    assert done.exit_code == 0
+    assert "memory://canary/exchange: 1 objects fetched and searched" in done.output
+    assert "2 files outside eu-west searched, 0 finds" in done.output
+    memory.pipe_file(f"/canary/{place}", gzip.compress(b"row of zyxwold-pump-01"))
+    done = isthmus("canary", file, *wanted, "--json")
+    assert isinstance(done.exception, VerdictError)
+    found = json.loads(done.output)
+    (leak,) = found["leaks"]
+    assert leak == {"file": f"memory://canary/{place}!gzip", "mark": "text 1", "form": "text"}
+    assert sum(found["remote"].values()) == found["files"] == 3
+
+
+def test_the_canary_says_so_where_it_cannot_search(elsewhere, monkeypatch, tmp_path):
+    file, memory = elsewhere
+    memory.pipe_file("/canary/exchange/a", b"nothing")
+    wanted = ("--locale", "eu-west", "--text", "zyxwold-pump-01")
+
+    def refused(*arguments, **more):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(memory), "get_file", refused)
+    with pytest.raises(DataError, match="cannot search memory://canary/exchange/a: permission denied"):
+        raise isthmus("canary", file, *wanted).exception
+    monkeypatch.setattr(type(memory), "find", refused)
+    with pytest.raises(DataError, match="cannot search memory://canary/exchange: permission denied"):
+        raise isthmus("canary", file, *wanted).exception
+    with pytest.raises(ConfigError, match=r"--also: found .*absent, which is not there"):
+        raise isthmus("canary", file, *wanted, "--also", tmp_path / "absent").exception
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from components.errors import ConfigError
 from pipeline import cli, starter
 
 
@@ -68,6 +69,40 @@ def test_validate_lists_each_deployment(isthmus, deployment):
     assert one["config"] == str(deployment)
     assert (one["locales"], one["restricted"]) == (3, 2)
     assert len(one["config_digest"]) == 64
+
+
+def test_a_simulation_is_called_one_by_validate_and_run(isthmus, monkeypatch, deployment, tmp_path):
+    from pipeline import local_runner
+
+    def stop(*arguments, **more):
+        raise ConfigError("stopped here")
+
+    monkeypatch.setattr(local_runner, "run", stop)
+    warning = (
+        f"WARNING: {deployment}: a simulation, no border: the centre reads the raw rows of eu-west, ap-south."
+    )
+    for command in ("validate", "run"):
+        _, out, err = isthmus(command, deployment)
+        assert [line for line in err.splitlines() if "WARNING" in line] == [
+            f"{warning} Set central.ideal: false before real data come in."
+        ]
+        assert "WARNING" not in out
+    assert json.loads(isthmus("validate", deployment, "--json")[1])["deployments"][0]["warning"].startswith(
+        warning
+    )
+    real = deployment.with_name("real.yaml")
+    real.write_text(deployment.read_text().replace("ideal: true", "ideal: false"))
+    for command in ("validate", "run"):
+        assert "WARNING" not in isthmus(command, real)[2]
+    assert json.loads(isthmus("validate", real, "--json")[1])["deployments"][0]["warning"] == ""
+
+
+def test_the_starter_says_on_its_top_that_it_is_a_simulation(deployment):
+    lines = deployment.read_text().splitlines()
+    top = "\n".join(line for line in lines[: lines.index("version: 1")])
+    assert "SIMULATION, NOT A BORDER" in top and "central.ideal: false" in top and "create_key: false" in top
+    marked = [line.split(":")[0].strip() for line in lines if "# SIMULATION" in line]
+    assert marked == ["create_key"] * 3 + ["ideal"]
 
 
 def test_of_two_files_the_bad_one_is_the_answer(isthmus, deployment, tmp_path):

@@ -152,3 +152,24 @@ def test_a_curated_schema_gives_the_domains(tmp_path: Any) -> None:
     assert domains.bounds == {"temp_c": (-60.0, 120.0)}
     assert domains.vocabularies == {"mode": ("eclipse", "safe", "sun")} and domains.kinds == ("spike",)
     assert canonical_json(config.model_dump(mode="json"))
+
+
+def test_a_budget_is_checked_for_its_own_neighbours(monkeypatch):
+    from components.governance.config import BudgetConfig
+    from components.governance.core import accounting
+    from components.governance.core.events import Gaussian, PrivacyCost
+    from pipeline.config.privacy import check_fits
+
+    seen = []
+
+    def spent(costs, delta, relation="add_or_remove_one"):
+        seen.append(relation)
+        return 1.0
+
+    monkeypatch.setattr(accounting, "spent_epsilon", spent)
+    events = (Gaussian(noise_multiplier=20.0),)
+    for relation in ("add_or_remove_one", "replace_one"):
+        cost = PrivacyCost(unit="series", events=events, neighboring_relation=relation)
+        budget = BudgetConfig(epsilon=3, delta=1e-6, unit="series", neighboring_relation=relation)
+        check_fits(cost, budget, "eu-west")
+    assert seen == ["add_or_remove_one", "replace_one"]

@@ -141,6 +141,46 @@ def test_an_rsa_private_key_is_refused(tmp_path):
         load_private_key(SecretRef(file=str(tmp_path / "k")))
 
 
+def private_forms() -> dict[str, str]:
+    key = Ed25519PrivateKey.generate()
+    plain = serialization.NoEncryption()
+    pem = key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, plain).decode()
+    return {
+        "pem": pem,
+        "in one line": pem.replace("\n", " "),
+        "below a folder": "/etc/fleet.d/" + pem.replace("\n", ""),
+        "body alone": pem.splitlines()[1],
+        "body below a folder": "/etc/fleet.d/" + pem.splitlines()[1],
+        "hexadecimal": key.private_bytes(RAW, serialization.PrivateFormat.Raw, plain).hex(),
+    }
+
+
+def shown(message: str, secret: str) -> list[str]:
+    body = max(secret.replace("-----", " ").split(), key=len).rsplit("/fleet.d/")[-1]
+    return [body[i : i + 8] for i in range(len(body) - 7) if body[i : i + 8] in message]
+
+
+@pytest.mark.parametrize("form", private_forms())
+def test_a_private_key_in_the_place_of_a_public_one_is_never_quoted(tmp_path, form):
+    text = private_forms()[form]
+    with pytest.raises(ConfigError, match="public key") as caught:
+        load_public_key(text)
+    assert not shown(str(caught.value), text)
+    (tmp_path / "eu.key").write_text(text)
+    with pytest.raises(ConfigError, match=r"public key '.*eu\.key'") as caught:
+        load_public_key(str(tmp_path / "eu.key"))
+    assert not shown(str(caught.value), text)
+
+
+def test_a_private_key_in_the_place_of_a_public_one_is_called_so(tmp_path):
+    ensure_key_pair(tmp_path / "eu.key")
+    for given in ((tmp_path / "eu.key").read_text(), str(tmp_path / "eu.key")):
+        with pytest.raises(
+            ConfigError, match=r"found a private key; allowed: the public one \(the `\.pub` file"
+        ):
+            load_public_key(given)
+
+
 def test_repr_shows_the_key_id_only():
     key = new_private_key()
     assert repr(key) == f"PrivateKey(key_id={key.public.key_id})"

@@ -41,3 +41,13 @@ def test_absent_empty_too_large(monkeypatch, tmp_path):
 def test_round_trip_of_the_reference():
     ref = SecretRef(env="A_SECRET")
     assert SecretRef.from_exec_property(ref.to_exec_property()) == ref
+
+
+def test_a_secret_in_the_place_of_its_name_is_not_shown():
+    for secret in ("hO8s/1Vn+q3sYxkzC0ZkS2u1bq5lqz4d6h1h7m3o9tE=", "-----BEGIN PRIVATE KEY-----\nMC4CAQ"):
+        with pytest.raises(ConfigError, match=r"^secret: environment variable is not set") as caught:
+            SecretRef(env=secret).read()
+        assert secret[:20] not in str(caught.value)
+    with pytest.raises(ConfigError, match=r"^secret: file cannot be read") as caught:
+        SecretRef(file="/etc/-----BEGIN PRIVATE KEY-----\nMC4CAQ").read()
+    assert "MC4CAQ" not in str(caught.value)
