@@ -11,7 +11,8 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.types import channel as tfx_channel
 
 from pipeline.addresses import normal, within
-from pipeline.border import BorderError, Node, Proof, Sharing, Source, Zone, check
+from pipeline.border import check
+from pipeline.border_model import BorderError, Node, Proof, Sharing, Source, Zone
 from pipeline.config.model import Deployment
 from pipeline.config.resolve import regional_configs
 

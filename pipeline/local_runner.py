@@ -21,7 +21,7 @@ from typing import Any
 from components.errors import ConfigError, InternalError, IsthmusError, nearest_name
 from components.executor_base import read_json, write_json
 from pipeline import outward, standing
-from pipeline.border import BorderError
+from pipeline.border_model import BorderError
 from pipeline.config.model import Deployment
 from pipeline.config.resolve import egress_config
 from pipeline.root_lock import hold_root

@@ -140,7 +140,7 @@ def test_a_restricted_locale_may_have_an_exchange_with_endpoint_and_token_file(d
     from components.release import keys
     from components.release.options import StorageOptions
     from pipeline import regional
-    from pipeline.border import BorderError
+    from pipeline.border_model import BorderError
     from pipeline.border_view import prove
 
     # A file exchange takes no options, so they are put in behind the validation: no store is opened here.
@@ -209,7 +209,7 @@ SABOTAGE = {
 
 @pytest.mark.parametrize("sabotage", SABOTAGE, ids=lambda change: change.__name__.strip("_"))
 def test_a_sabotaged_tfx_pipeline_is_refused_with_its_path(deployment, built, sabotage):
-    from pipeline.border import BorderError
+    from pipeline.border_model import BorderError
     from pipeline.border_view import prove
 
     sabotage(deployment, built)

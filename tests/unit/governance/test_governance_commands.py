@@ -306,7 +306,8 @@ def test_the_policy_is_found_beside_the_file_and_an_open_locale_may_have_one(tmp
 
 def test_the_border_sees_no_foreign_place_in_what_the_components_get(tmp_path):
     """The check of the graph refuses a restricted locale's node that names a place outside its root."""
-    from pipeline.border import addresses, within
+    from pipeline.addresses import within
+    from pipeline.border_addresses import addresses
 
     (tmp_path / "isthmus.yaml").write_text(DEPLOYMENT.replace("key.pub", "'ed25519:" + "A" * 43 + "='", 1))
     for _ in range(2):

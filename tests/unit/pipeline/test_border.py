@@ -7,9 +7,10 @@ import json
 
 import pytest
 
-from pipeline import border
+from pipeline import border_model as kinds
 from pipeline.addresses import is_address, may_meet, normal, within
-from pipeline.border import BorderError, Node, Proof, Source, Zone, check
+from pipeline.border import check
+from pipeline.border_model import BorderError, Node, Proof, Source, Zone
 
 EXCHANGE = "/x/exchange"
 CONFIG = json.dumps(
@@ -41,14 +42,17 @@ def region(**replace: Node) -> Zone:
     nodes = {
         "ExampleGen": node(
             "ExampleGen",
-            border.EXAMPLE_GEN,
+            kinds.EXAMPLE_GEN,
             {"config": json.dumps({"sources": [{"pattern": "/x/data/eu/span-{SPAN}/*.csv"}]})},
         ),
         "StatisticsGen": node("StatisticsGen", examples=eu("ExampleGen", "examples")),
-        "SyntheticGen": node("SyntheticGen", border.SYNTHETIC_GEN, examples=eu("ExampleGen", "examples")),
+        "SyntheticGen": node("SyntheticGen", kinds.SYNTHETIC_GEN, examples=eu("ExampleGen", "examples")),
         "SyntheticStatisticsGen": node("SyntheticStatisticsGen", "StatisticsGen", examples=SYNTHETIC),
         "ReleaseEvaluator": node(
-            "ReleaseEvaluator", border.EVALUATOR, examples=eu("ExampleGen", "examples"), synthetic=SYNTHETIC
+            "ReleaseEvaluator",
+            kinds.EVALUATOR,
+            examples=eu("ExampleGen", "examples"),
+            synthetic=SYNTHETIC,
         ),
         "Pusher": pusher(),
     }
@@ -70,7 +74,7 @@ def pusher(id: str = "Pusher", **change: Source | None) -> Node:
         "evaluation": eu("ReleaseEvaluator", "evaluation"),
         "blessing": eu("ReleaseEvaluator", "blessing"),
     }
-    return node(id, border.PUSHER, {"config": CONFIG}, **{**inputs, **change})
+    return node(id, kinds.PUSHER, {"config": CONFIG}, **{**inputs, **change})
 
 
 def central(*nodes: Node, **change) -> Zone:
@@ -86,7 +90,7 @@ def prove(*zones: Zone, **options) -> Proof:
     return check(zones, EXCHANGE, **options)
 
 
-def reads(address: str, id: str = "Reader", kind: str = border.EXAMPLE_GEN) -> Node:
+def reads(address: str, id: str = "Reader", kind: str = kinds.EXAMPLE_GEN) -> Node:
     return Node(id, kind, {}, {"config": json.dumps({"sources": [{"pattern": address}]})})
 
 
@@ -203,7 +207,7 @@ SABOTAGE = {
     ),
     "a gate that judged other rows": (
         region(
-            Other=node("Other", border.SYNTHETIC_GEN, examples=eu("ExampleGen", "examples")),
+            Other=node("Other", kinds.SYNTHETIC_GEN, examples=eu("ExampleGen", "examples")),
             Pusher=pusher(examples=eu("Other", "synthetic"), statistics=None),
         ),
         central(),
@@ -212,7 +216,7 @@ SABOTAGE = {
     "a gate without real rows": (
         region(
             ReleaseEvaluator=node(
-                "ReleaseEvaluator", border.EVALUATOR, examples=SYNTHETIC, synthetic=SYNTHETIC
+                "ReleaseEvaluator", kinds.EVALUATOR, examples=SYNTHETIC, synthetic=SYNTHETIC
             )
         ),
         central(),
@@ -256,12 +260,12 @@ def test_an_open_locale_over_the_files_of_a_restricted_one():
 
 
 def test_ideal_is_an_exception_for_one_node_and_it_is_said():
-    ideal = reads("/x/data/eu/span-{SPAN}/*.csv", border.IDEAL_NODE)
+    ideal = reads("/x/data/eu/span-{SPAN}/*.csv", kinds.IDEAL_NODE)
     with pytest.raises(BorderError, match=r"or central\.ideal: true where the operator holds them"):
         prove(region(), US, central(ideal))
     (sentence,) = prove(region(), US, central(ideal), ideal=True).exceptions
     assert "raw rows of eu" in sentence and "simulation" in sentence
-    for other in (reads("/x/data/eu/span-0/a.csv"), reads("/x/runs/eu/artifacts", border.IDEAL_NODE)):
+    for other in (reads("/x/data/eu/span-0/a.csv"), reads("/x/runs/eu/artifacts", kinds.IDEAL_NODE)):
         with pytest.raises(BorderError):
             prove(region(), US, central(other), ideal=True)
 
