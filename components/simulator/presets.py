@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from components.simulator.config import (
-    ANOMALY_KINDS,
-    BatteryConfig,
-    EventRates,
-    FleetConfig,
-    LocaleConfig,
-    PumpConfig,
-    ThermalConfig,
-)
+from components.simulator.config import ANOMALY_KINDS, EventRates, FleetConfig, LocaleConfig
+from components.simulator.plant_config import BatteryConfig, PumpConfig, ThermalConfig
 
 Size = Literal["small", "demo", "large"]
 

@@ -25,12 +25,12 @@ from components.simulator.config import (
     EventRates,
     FleetConfig,
     LocaleConfig,
-    SensorConfig,
     dataset_config,
 )
 from components.simulator.core import anomalies, sensors
 from components.simulator.core.faults import apply_faults
 from components.simulator.core.physics import DAY_S, Plant, simulate_plant
+from components.simulator.plant_config import SensorConfig
 
 #: Days before a period whose rows are thrown away: charge, temperatures and weather settle, so that
 #: span n continues span n - 1 without its state having been kept.

@@ -16,7 +16,8 @@ import numpy as np
 from scipy.linalg import expm
 from scipy.signal import lfilter
 
-from components.simulator.config import BatteryConfig, LocaleConfig, ThermalConfig
+from components.simulator.config import LocaleConfig
+from components.simulator.plant_config import BatteryConfig, ThermalConfig
 
 DAY_S = 86_400.0
 CLOUD_CORRELATION_S = 6 * 3600.0  # overcast comes and goes within a day

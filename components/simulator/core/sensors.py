@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import numpy as np
 
-from components.simulator.config import SensorConfig
+from components.simulator.plant_config import SensorConfig
 
 
 def add_noise(true: np.ndarray, sensor: SensorConfig, white: np.ndarray) -> np.ndarray:

@@ -10,16 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.simulator.config import (
-    ANOMALY_KINDS,
-    AnomalyConfig,
-    FleetConfig,
-    LocaleConfig,
-    SensorConfig,
-    ThermalConfig,
-)
+from components.simulator.config import ANOMALY_KINDS, AnomalyConfig, FleetConfig, LocaleConfig
 from components.simulator.core import anomalies
 from components.simulator.core.fleet import simulate_locale
+from components.simulator.plant_config import SensorConfig, ThermalConfig
 
 PLANT_KINDS = ("heater_loss", "cell_loss")
 COLD = ThermalConfig(ambient_mean_c=0.0, ambient_amplitude_c=2.0)

@@ -22,15 +22,14 @@ from components.simulator.config import (
     CHANNELS,
     COLUMNS,
     AnomalyConfig,
-    BatteryConfig,
     FaultConfig,
     FleetConfig,
     LocaleConfig,
-    SensorConfig,
     dataset_config,
 )
 from components.simulator.core import fleet as fleet_module
 from components.simulator.core.fleet import simulate_fleet, simulate_locale, simulate_test
+from components.simulator.plant_config import BatteryConfig, SensorConfig
 from components.simulator.presets import default_fleet
 
 NO_GAPS = {"missing_row_fraction": 0.0, "missing_cell_fraction": 0.0}

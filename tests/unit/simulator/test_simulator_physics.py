@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.simulator.config import BatteryConfig, LocaleConfig, SensorConfig, ThermalConfig
+from components.simulator.config import LocaleConfig
 from components.simulator.core import physics, sensors
 from components.simulator.core.physics import Plant, simulate_plant
+from components.simulator.plant_config import BatteryConfig, SensorConfig, ThermalConfig
 
 INTERVAL_S = 300
 
