@@ -9,11 +9,7 @@ import pydantic
 from components.config_base import ComponentConfig
 
 Fraction = Annotated[float, pydantic.Field(ge=0, le=1)]
-
-
 Positive = Annotated[float, pydantic.Field(gt=0)]
-
-
 NonNegative = Annotated[float, pydantic.Field(ge=0)]
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.synthesizer_trainer.core.columns import GRID_LIMIT, GRID_SIZE
-from components.synthesizer_trainer.core.dynamics import WARP_LIMIT, WARP_SIZE
+from components.synthesizer_trainer.core.innovations import WARP_LIMIT, WARP_SIZE
 from components.synthesizer_trainer.core.linear_core import LinearCore
 from components.synthesizer_trainer.core.network import Generator
 from components.synthesizer_trainer.core.tables import tables

@@ -15,18 +15,20 @@ import tensorflow as tf
 from components.synthesizer_trainer.config import SynthesizerTrainerConfig
 from components.synthesizer_trainer.core import adversarial
 from components.synthesizer_trainer.core.columns import GRID_LIMIT, GRID_SIZE, decode
-from components.synthesizer_trainer.core.fidelity import compare
-from components.synthesizer_trainer.core.linear_core import LinearCore, fit_linear_core, hold_mask
+from components.synthesizer_trainer.core.linear_core import LinearCore, fit_linear_core
 from components.synthesizer_trainer.core.model import SynthesizerModule
-from components.synthesizer_trainer.core.network import HALO, Generator
+from components.synthesizer_trainer.core.network import Generator
 from components.synthesizer_trainer.core.panel import MICROSECONDS, Panel, check_enough
 from components.synthesizer_trainer.core.sampling import LANES, Session, Synthesizer, real_grid
+from components.synthesizer_trainer.core.training_paths import (
+    core_paths,
+    evaluator_of,
+    real_paths,
+)
 
 _LOG = logging.getLogger(__name__)
 #: Rows of the core that calibration and training draw on, at least.
 POOL_ROWS = 30_000
-#: Rows of the core that a look at held-out fidelity samples, at most.
-EVALUATION_ROWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,7 @@ def train_synthesizer(
     sessions = synthesizer.plan_events(sessions, {}, seed)
     paths = synthesizer.latent_paths(sessions, seed + 1)
     judge = held_out if held_out is not None and len(held_out) >= config.min_train_rows else panel
-    evaluate = _evaluator(synthesizer, sessions, paths, judge, list(core.numeric), seed)
+    evaluate = evaluator_of(synthesizer, sessions, paths, judge, list(core.numeric), seed)
     baseline = evaluate(None)
     outcome: dict[str, Any] = {
         "best_step": 0,
@@ -196,11 +198,11 @@ def train_synthesizer(
         "resumed_at": 0,
     }
     parameters, best = 0, baseline
-    real = _real_paths(panel, core, synthesizer, config.window_steps) if features else None
+    real = real_paths(panel, core, synthesizer, config.window_steps) if features else None
     if real is not None and len(real.starts) < 4 * config.batch_size:
         outcome["stopped"] = "too few whole windows for the critics; the linear core stands alone"
     elif real is not None:
-        fake = _core_paths(synthesizer, sessions, paths, core, config.window_steps, seed)
+        fake = core_paths(synthesizer, sessions, paths, core, config.window_steps, seed)
         grid = np.linspace(-GRID_LIMIT, GRID_LIMIT, GRID_SIZE)
         middles = np.stack([t.encode(decode(t.table[None], grid[:, None])[:, 0]) for t in core.tables])
         holds = bool(real.held.any() or fake.held.any())
@@ -264,93 +266,3 @@ def _metadata(
 ) -> dict[str, Any]:
     stop_s = float(panel.time_us.max()) / MICROSECONDS
     return describe_core(core, config, panel.vocabularies, panel.kinds, stop_s, residual)
-
-
-def _evaluator(
-    synthesizer: Synthesizer,
-    sessions: list[Session],
-    paths: tuple[np.ndarray, ...],
-    judge: Panel,
-    numeric: list[int],
-    seed: int,
-) -> Callable[[Generator | None], dict[str, float]]:
-    """Fidelity of the core with a residual: the same paths and noise at every look."""
-    count, rows = 0, 0
-    while count < len(sessions) and (count == 0 or rows + len(sessions[count].keep) <= EVALUATION_ROWS):
-        rows += len(sessions[count].keep)
-        count += 1
-    chosen = sessions[:count]
-    scores, states, kind, design = (part[:count] for part in paths)
-    condition = synthesizer.condition(design, kind, states)
-    step_us = synthesizer.interval_s * MICROSECONDS * 1.5
-    segment, offset = [], 0
-    for session in chosen:
-        own = np.concatenate([[0], np.cumsum(np.diff(session.time_us) > step_us)]) + offset
-        segment.append(own)
-        offset = int(own[-1]) + 1
-    segments = np.concatenate(segment)
-
-    def evaluate(generator: Generator | None) -> dict[str, float]:
-        moved = scores
-        if generator is not None:
-            noise = tf.random.stateless_normal(
-                [*scores.shape[:2], generator.noise_channels], [seed & 0x7FFFFFFF, 5]
-            )
-            moved = scores + generator(tf.constant(scores), tf.constant(condition), noise).numpy()
-        parts = synthesizer.finish(chosen, moved, states, kind, design, seed)
-        values = np.concatenate([part["values"] for part in parts])
-        return compare(judge.values, judge.segment, values, segments, numeric)
-
-    return evaluate
-
-
-def _starts(segment: np.ndarray, steps: int) -> np.ndarray:
-    """First rows of windows of `steps` rows that stay in one segment."""
-    if len(segment) < steps:
-        return np.zeros(0, np.int64)
-    return np.flatnonzero(segment[steps - 1 :] == segment[: len(segment) - steps + 1])
-
-
-def _real_paths(panel: Panel, core: LinearCore, synthesizer: Synthesizer, steps: int) -> adversarial.Paths:
-    design = core.calendar.design(panel.time_us)
-    states = np.stack([c.codes for c in core.chains], 1) if core.chains else np.zeros((len(panel), 1), int)
-    condition = synthesizer.condition(design, panel.kind, states)
-    held = hold_mask(core.latent, panel.segment)
-    return adversarial.Paths(
-        scores=np.clip(core.latent, -8, 8).astype(np.float32),
-        condition=condition,
-        held=held,
-        shift=np.zeros(core.latent.shape, np.float32),
-        starts=_starts(panel.segment, steps),
-    )
-
-
-def _core_paths(
-    synthesizer: Synthesizer,
-    sessions: list[Session],
-    paths: tuple[np.ndarray, ...],
-    core: LinearCore,
-    steps: int,
-    seed: int,
-) -> adversarial.Paths:
-    """The core's sessions end to end, with the anomalies' effect expressed in scores."""
-    scores, states, kind, design = paths
-    effect, frozen = synthesizer.effects(sessions, scores.shape[1], seed)
-    rows = states + synthesizer.store["state_offset"]
-    held = (synthesizer.store["hold"][rows].sum(-2) > 0) | frozen
-    shift = np.zeros_like(scores)
-    touched = (effect != 0).any(-1)
-    if touched.any():
-        plain = synthesizer.module.emit(scores, np.zeros_like(effect)).numpy()[touched]
-        moved = synthesizer.module.emit(scores, effect).numpy()[touched]
-        for index, table in enumerate(core.tables):
-            shift[touched, index] = table.encode(moved[:, index]) - table.encode(plain[:, index])
-    mask = np.arange(scores.shape[1]) < np.array([s.steps for s in sessions])[:, None]
-    segment = np.repeat(np.arange(len(sessions)), mask.sum(1))
-    return adversarial.Paths(
-        scores=scores[mask],
-        condition=synthesizer.condition(design, kind, states)[mask],
-        held=held[mask],
-        shift=np.clip(shift[mask], -8, 8),
-        starts=_starts(segment, steps + 2 * HALO),
-    )

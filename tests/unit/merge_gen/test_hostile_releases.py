@@ -24,8 +24,9 @@ import pytest
 from components.config_base import canonical_json
 from components.dataset import DatasetConfig, FeatureConfig
 from components.merge_gen.config import MergeGenConfig, MergeLocale
-from components.merge_gen.core import MergeResult, merge_releases
+from components.merge_gen.core import merge_releases
 from components.merge_gen.resolution import resolve_releases
+from components.merge_gen.result import MergeResult
 from components.release.checks import ReleaseLimits
 from components.release.keys import new_private_key
 from components.release.manifest import (

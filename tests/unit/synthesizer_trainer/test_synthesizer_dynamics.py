@@ -48,14 +48,14 @@ def test_var_coefficients_are_recovered() -> None:
 
 
 def test_an_explosive_fit_is_made_stable() -> None:
-    lags, memory = dynamics.stabilise(np.array([[[1.05]]]), np.zeros((0, 1, 1)), np.zeros(0))
-    radius = np.abs(np.linalg.eigvals(dynamics.companion(lags, memory, np.zeros(0)))).max()
-    assert radius <= dynamics.MAX_RADIUS
+    lags, memory = innovations.stabilise(np.array([[[1.05]]]), np.zeros((0, 1, 1)), np.zeros(0))
+    radius = np.abs(np.linalg.eigvals(innovations.companion(lags, memory, np.zeros(0)))).max()
+    assert radius <= innovations.MAX_RADIUS
 
 
 def test_companion_runs_like_the_recurrence() -> None:
     lags, memory, decay = np.full((2, 1, 1), 0.3), np.full((1, 1, 1), 0.2), np.array([0.9])
-    matrix = dynamics.companion(lags, memory, decay)
+    matrix = innovations.companion(lags, memory, decay)
     now, before, mean = 1.0, 0.5, 0.25
     new = 0.3 * now + 0.3 * before + 0.2 * mean
     state = matrix @ np.array([now, before, mean])
@@ -72,8 +72,8 @@ def test_memories_restart_at_a_segment() -> None:
 
 def test_innovations_keep_their_tails_and_emit_no_single_residual() -> None:
     residual = np.random.default_rng(1).standard_t(4, (5000, 1))
-    _, warp = dynamics.fit_innovations(residual)
-    weight = np.exp(-0.5 * np.linspace(-4, 4, dynamics.WARP_SIZE) ** 2)
+    _, warp = innovations.fit_innovations(residual)
+    weight = np.exp(-0.5 * np.linspace(-4, 4, innovations.WARP_SIZE) ** 2)
     variance = (weight * warp[0] ** 2).sum() / weight.sum()
     assert variance == pytest.approx(residual.var(), rel=0.05)
     assert not np.isin(warp[0], residual).any()
@@ -117,7 +117,7 @@ def test_ridge_passes_over_unknown_rows() -> None:
 def test_one_extreme_residual_is_not_emitted_as_it_is() -> None:
     residual = np.random.default_rng(4).normal(size=(1000, 1))
     residual[0] = 100.0
-    _, warp = dynamics.fit_innovations(residual)
+    _, warp = innovations.fit_innovations(residual)
     # It is averaged with its four neighbours.
     assert np.abs(warp).max() < 60
 

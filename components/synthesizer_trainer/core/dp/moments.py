@@ -9,10 +9,10 @@ import numpy as np
 from components.synthesizer_trainer.core.chains import LEVEL_BINS
 from components.synthesizer_trainer.core.dp.mechanism import Noisy
 from components.synthesizer_trainer.core.dp.queries import Layout
-from components.synthesizer_trainer.core.dynamics import (
+from components.synthesizer_trainer.core.dynamics import Dynamics
+from components.synthesizer_trainer.core.innovations import (
     WARP_LIMIT,
     WARP_SIZE,
-    Dynamics,
     correlation_factor,
     stabilise,
 )
