@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from components.synthesizer_trainer.core import calendar, dynamics
+from components.synthesizer_trainer.core import calendar, dynamics, innovations
 from components.synthesizer_trainer.core.panel import MICROSECONDS, Panel
 
 
