@@ -120,7 +120,7 @@ def test_a_graph_is_built_without_writing_a_ledger_and_the_worker_opens_it_befor
     monkeypatch.setattr(dag_runner.ObservedDagRunner, "run", run)
     monkeypatch.setenv("ISTHMUS_WORK_DIR", "")
     job = worker.Job(str(file), "eu-west", "train", str(tmp_path / "log"))
-    worker._run(job, pipe=None)
+    worker._run(job, pipe=SimpleNamespace(send=lambda told: None))
     assert seen == [3.0]
 
 
