@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf import text_format
-from tfx.orchestration.pipeline import Pipeline
-from tfx.types import channel as tfx_channel
 
+from components.tfx_shim import ExternalPipelineChannel, Pipeline
 from pipeline.addresses import normal, within
 from pipeline.border import check
 from pipeline.border_model import BorderError, Node, Proof, Sharing, Source, Zone
@@ -94,7 +93,7 @@ def _single_channels(channel: Any) -> list[Any]:
 
 
 def _source(zone: str, place: str, channel: Any, owner: dict[int, str], names: dict[str, str]) -> Source:
-    if isinstance(channel, tfx_channel.ExternalPipelineChannel):
+    if isinstance(channel, ExternalPipelineChannel):
         name = names.get(channel.pipeline_name, channel.pipeline_name)
         return Source(name, channel.producer_component_id, channel.output_key)
     producer = getattr(channel, "producer_component", None)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from tfx.orchestration.pipeline import Pipeline
-
 from components.example_gen.component import ExampleGen
 from components.example_gen.config import ExampleGenConfig
 from components.example_gen.core.spans import resolve_sources
@@ -21,7 +19,7 @@ from components.pusher.model_component import ModelPusher
 from components.schema_gen.component import SchemaGen
 from components.skew_validator.component import SkewValidator
 from components.statistics_gen.component import StatisticsGen
-from components.tfx_shim import BaseComponent
+from components.tfx_shim import BaseComponent, Pipeline
 from pipeline.config.model import Deployment
 from pipeline.config.resolve import CentralConfigs, central_configs, ideal_span
 from pipeline.regional import local_pipeline

@@ -17,17 +17,19 @@ import time
 from collections.abc import Callable, Mapping
 
 from ml_metadata.proto import metadata_store_pb2
-from tfx.orchestration import data_types_utils, metadata
-from tfx.orchestration.local import runner_utils
-from tfx.orchestration.local.local_dag_runner import LocalDagRunner
-from tfx.orchestration.portable import (
+
+from components.tfx_shim import (
+    LocalDagRunner,
     cache_utils,
+    data_types_utils,
     inputs_utils,
     launcher,
+    metadata,
     outputs_utils,
+    pipeline_pb2,
+    runner_utils,
     runtime_parameter_utils,
 )
-from tfx.proto.orchestration import pipeline_pb2
 
 
 @dataclasses.dataclass(frozen=True)

@@ -35,7 +35,7 @@ class Check:
 _IMPORTS = {
     "tensorflow": "make setup",
     "tfx.dsl.components.base.base_component": "make setup; TFX 1.16 needs Python 3.10",
-    "tensorflow_data_validation": "make setup; TFX 1.21 wheels need glibc 2.38",
+    "tensorflow_data_validation": "make setup",
     "apache_beam": "make setup",
     "ml_metadata": "make setup",
     "sklearn": "make setup",
@@ -43,11 +43,28 @@ _IMPORTS = {
     "cryptography": "make setup",
 }
 
-_PINNED = {"apache-beam": "2.59", "pyarrow": "10.0", "protobuf": "3.20", "dill": "0.3.1"}
+
+@dataclasses.dataclass(frozen=True)
+class _Line:
+    """What goes with one line of TFX. `python`: its versions; `pins`: package to the start of its version."""
+
+    python: tuple[tuple[int, int], ...]
+    pins: dict[str, str]
+
+
+#: The lines of TFX that the tests have run with; `make setup` installs the first.
+_LINES = {
+    "1.16": _Line(
+        ((3, 10),), {"apache-beam": "2.59", "pyarrow": "10.0", "protobuf": "3.20", "dill": "0.3.1"}
+    ),
+}
 
 
 def examine(root: Path | None = None) -> list[Check]:
     """Looks at Python, glibc, packages, the Beam runner, Prophet's back end, cores, memory and disk.
+
+    Python and the pins are judged by the line of TFX that is installed. A line that the tests have not
+    run with is itself a finding, and nothing is said of its pins, which nobody here knows.
 
     Args:
       root: Where runs are to be written; the current folder where None.
@@ -85,9 +102,23 @@ def _quiet() -> Iterator[None]:
             os.close(kept)
 
 
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _installed_line() -> _Line | None:
+    """The tested line of TFX that is installed; None where another one, or none, is."""
+    return _LINES.get(".".join(_version("tfx").split(".")[:2]))
+
+
 def _python() -> list[Check]:
-    ok = sys.version_info[:2] == (3, 10) or sys.version_info[:2] in ((3, 11), (3, 12), (3, 13))
-    return [Check("Python", ok, platform.python_version(), "TFX 1.16: Python 3.10; TFX 1.21: 3.11 to 3.13")]
+    wanted = (_installed_line() or next(iter(_LINES.values()))).python
+    ok = sys.version_info[:2] in wanted
+    texts = " or ".join(f"{major}.{minor}" for major, minor in wanted)
+    return [Check("Python", ok, platform.python_version(), f"Isthmus runs on Python {texts}")]
 
 
 def _libc() -> list[Check]:
@@ -111,13 +142,12 @@ def _imports() -> list[Check]:
 
 
 def _pins() -> list[Check]:
-    checks = []
-    for package, wanted in _PINNED.items():
-        try:
-            found = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found = "not installed"
-        checks.append(Check(package, found.startswith(wanted), found, f"make setup installs {wanted}"))
+    line, tested = _installed_line(), next(iter(_LINES))
+    remedy = f"make setup installs TFX {tested}, the line that the tests have run with"
+    checks = [Check("tfx", line is not None, _version("tfx"), remedy)]
+    for package, wanted in (line.pins if line else {}).items():
+        found = _version(package)
+        checks.append(Check(package, found.startswith(f"{wanted}."), found, f"make setup installs {wanted}"))
     return checks
 
 

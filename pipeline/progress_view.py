@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable
 from datetime import datetime
 from types import TracebackType
 from typing import Any
@@ -18,10 +19,15 @@ _LINE_EVERY_S = 10.0
 class RunView:
     """A context manager whose `listen` is the runner's listener."""
 
-    def __init__(self, nodes: dict[str, int], console: Console | None = None) -> None:
-        """Args: nodes: pipeline name -> number of its nodes; console: where to show."""
+    def __init__(self, names: Iterable[str], console: Console | None = None) -> None:
+        """Shows nothing yet.
+
+        Args:
+          names: The pipelines, in the order of their bars; how long a bar is, its worker says.
+          console: Where to show; the error stream where None.
+        """
         self._console = console or Console(file=sys.stderr)
-        self._nodes = nodes
+        self._names = tuple(names)
         self._bars: dict[str, TaskID] = {}
         self._spoke: dict[str, float] = {}
         self._progress: Progress | None = None
@@ -37,9 +43,9 @@ class RunView:
     def __enter__(self) -> RunView:
         if self._progress:
             self._progress.start()
-            for name, count in self._nodes.items():
+            for name in self._names:
                 self._bars[name] = self._progress.add_task(
-                    "", name=name, doing="waiting", total=count, start=False
+                    "", name=name, doing="waiting", total=None, start=False
                 )
         return self
 
@@ -52,7 +58,10 @@ class RunView:
     def listen(self, name: str, event: str, payload: dict[str, Any]) -> None:
         """Takes one event of the runner."""
         text = _describe(event, payload)
-        if self._progress:
+        if event == "built":
+            if self._progress and name in self._bars:
+                self._progress.update(self._bars[name], total=payload["nodes"])
+        elif self._progress:
             self._show_bar(name, event, text)
         elif event != "progress" or time.monotonic() - self._spoke.get(name, 0.0) >= _LINE_EVERY_S:
             self._spoke[name] = time.monotonic()
@@ -68,8 +77,6 @@ class RunView:
             self._progress.start_task(bar)
         if event == "finished":
             self._progress.advance(bar)
-        if event == "done":
-            self._progress.update(bar, completed=self._nodes[name])
         if event in ("done", "failed"):
             self._progress.stop_task(bar)
         self._progress.update(bar, doing=text[:60])

@@ -10,9 +10,6 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from tfx.orchestration import metadata
-from tfx.orchestration.pipeline import Pipeline
-
 from components.example_gen.component import ExampleGen
 from components.example_gen.core.pii import with_key_ids
 from components.example_gen.core.spans import resolve_sources
@@ -24,7 +21,7 @@ from components.schema_gen.component import SchemaGen
 from components.statistics_gen.component import StatisticsGen
 from components.synthesizer_trainer.component import SynthesizerTrainer
 from components.synthetic_gen.component import SyntheticGen
-from components.tfx_shim import BaseComponent
+from components.tfx_shim import BaseComponent, Pipeline, metadata
 from pipeline import governance
 from pipeline.config.model import Deployment, slug
 from pipeline.config.resolve import RegionalConfigs, ledger_access, regional_configs

@@ -72,7 +72,7 @@ class RunState:
 
 
 def take(section: PipelineState, event: str, payload: dict[str, Any]) -> None:
-    """Books one event of a worker: `running`, `finished`, `done` or `failed`."""
+    """Books one event of a worker: `running`, `finished`, `done` or `failed`; others change nothing."""
     if event == "running":
         section.running = payload["id"]
     elif event == "finished":

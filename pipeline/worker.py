@@ -72,7 +72,11 @@ def start_fork_server(log: Path) -> None:
 
 
 def work(job: Job, pipe: Connection) -> None:
-    """Runs a job; sends `(event, payload)` tuples, the last of which is `done` or `failed`."""
+    """Runs a job; sends `(event, payload)` tuples.
+
+    `built` says how many nodes there are, `running` and `finished` follow for each, `progress` in between;
+    the last is `done` or `failed`.
+    """
     log = Path(job.log)
     log.parent.mkdir(parents=True, exist_ok=True)
     _redirect_output(log)
@@ -132,6 +136,7 @@ def _run(job: Job, pipe: Connection) -> None:
     prove(deployment, {job.name: built})
     if job.name != central.NAME:
         governance.open_budget(deployment, job.name)  # building a graph writes no ledger
+    pipe.send(("built", {"nodes": len(built.components)}))
     os.environ["ISTHMUS_WORK_DIR"] = str(Path(deployment.root) / job.name / "work")
     ObservedDagRunner(on_node, _judges(deployment)).run(built)
 

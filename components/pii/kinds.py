@@ -85,7 +85,10 @@ def is_phone(text: str) -> bool:
 
 
 def is_ip(text: str) -> bool:
-    """An IP address, and no version number: those have no part above 63 at their front."""
+    """An IP address; of four numbers only where they can hardly be a version, such as 2.16.1.0.
+
+    That is where the first is above 9 and any of the four above 63.
+    """
     try:
         address = ipaddress.ip_address(text.strip())
     except ValueError:

@@ -121,11 +121,15 @@ def list_versions(store: Store, name: str) -> dict[int, dict[str, Any]]:
         raw = read_manifest_bytes(store, f"{name}/{version}") if _VERSION.fullmatch(version) else None
         if raw is not None:
             try:
-                found[int(version)] = dict(json.loads(raw))
+                manifest = json.loads(raw)
             except ValueError:
+                manifest = None
+            if not isinstance(manifest, dict):
                 raise DataError(
-                    f"{store.address(name, version)}: {MANIFEST_NAME} does not parse; move that version away."
-                ) from None
+                    f"{store.address(name, version)}: {MANIFEST_NAME} is no JSON object; "
+                    "move that version away."
+                )
+            found[int(version)] = manifest
     return dict(sorted(found.items()))
 
 
@@ -222,9 +226,18 @@ def _claim(store: Store, name: str, version: int, digest: str) -> bool:
 
 
 def _check_intact(store: Store, name: str, version: int, entries: Mapping[str, FileEntry]) -> None:
-    with storage_errors("cannot read", store.address(name, str(version))):
-        sizes = list_files(store, f"{name}/{version}")
-    wrong = sorted(path for path, entry in entries.items() if sizes.get(path) != entry.size_bytes)
+    """Refuses a version whose files are not, byte for byte, those that its manifest names."""
+    base = f"{name}/{version}"
+    with storage_errors("cannot read", store.address(base)):
+        sizes = list_files(store, base)
+
+    def holds(path: str, entry: FileEntry) -> bool:
+        if sizes.get(path) != entry.size_bytes:
+            return False  # known without reading it
+        content = read_bounded(store, f"{base}/{path}", entry.size_bytes)
+        return content is not None and file_entry(content) == entry
+
+    wrong = sorted(path for path, entry in entries.items() if not holds(path, entry))
     if wrong:
         raise DataError(
             f"{store.address(name, str(version))}: altered after publication: {list_briefly(wrong)}. "

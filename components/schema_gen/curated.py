@@ -58,7 +58,10 @@ def parse_schema(text: str, place: str) -> schema_pb2.Schema:
     try:
         return text_format.Parse(text, schema_pb2.Schema())
     except text_format.ParseError as error:
-        raise ConfigError(f"{place}: {error}") from error
+        said = " ".join(str(error).split())  # the parser's words may run over lines
+        raise ConfigError(
+            f"{place}: {said}: this is no text form of a Schema. Mend the file, or put it back as it was."
+        ) from error
 
 
 def schema_fingerprint(name: str | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -24,7 +25,7 @@ def canary(
         Optional[list[str]], typer.Option(help="A text that stands nowhere else; repeatable.")
     ] = None,
     number: Annotated[
-        Optional[list[float]], typer.Option(help="A number with six digits or more; repeatable.")
+        Optional[list[float]], typer.Option(help="A number with six significant digits or more; repeatable.")
     ] = None,
     also: Annotated[
         Optional[list[Path]], typer.Option(help="A further folder to search, such as saved output.")
@@ -42,6 +43,7 @@ def canary(
         raise ConfigError(f"--locale: found '{locale}'; allowed: {', '.join(known)}")
     if not (text or number):
         raise ConfigError("--text, --number: found none; allowed: at least one mark")
+    _check_numbers(number or [])
     missing = [path for path in also or [] if not path.exists()]
     if missing:
         raise ConfigError(f"--also: found {missing[0]}, which is not there; allowed: a file or a folder")
@@ -78,6 +80,20 @@ def canary(
     if leaks:
         places = list_briefly(sorted({leak.file for leak in leaks}))
         raise VerdictError(f"canary: marks of {locale} left it: {places}")
+
+
+def _check_numbers(numbers: list[float]) -> None:
+    """Refuses a number whose decimal text is not searched for, being found by chance."""
+    from components.egress.canary import MIN_DIGITS
+
+    for number in numbers:
+        text = f"{abs(number):.15g}" if math.isfinite(number) else ""
+        digits = len(text.partition("e")[0].replace(".", "").strip("0"))
+        if digits < MIN_DIGITS:
+            raise ConfigError(
+                f"--number: found {digits} significant digits, which occur by chance and would be searched "
+                f"for in binary form only; allowed: at least {MIN_DIGITS}, zeros at the ends not counted"
+            )
 
 
 def outside(deployment: Any, locale: str, also: list[Path]) -> tuple[list[Path], list[Store]]:

@@ -40,7 +40,7 @@ def run_once(
     from pipeline import local_runner
     from pipeline.progress_view import RunView
 
-    with RunView(_node_counts(deployment, locales, stage, centre)) as view:
+    with RunView(_pipelines(deployment, locales, stage, centre)) as view:
         state, folder = local_runner.run(
             deployment,
             config.resolve(),
@@ -53,17 +53,13 @@ def run_once(
     return state, folder, write_report(folder)
 
 
-def _node_counts(deployment: Any, locales: list[str], stage: str, centre: bool) -> dict[str, int]:
-    """How many nodes each pipeline of a run has: the length of its bar."""
+def _pipelines(deployment: Any, locales: list[str], stage: str, centre: bool) -> list[str]:
+    """Names of the pipelines of a run, each of which has a bar."""
     from pipeline import local_runner
 
-    restricted = {"onboard": 4, "train": 5}.get(stage, 9)
-    opened = 4 if stage in ("onboard", "train") else 5
-    chosen = [locale for locale in deployment.locales if not locales or locale.name in locales]
-    counts = {locale.name: restricted if locale.sharing == "restricted" else opened for locale in chosen}
-    if centre or local_runner.has_centre(deployment, counts, stage):
-        counts[local_runner.CENTRAL] = 8 if deployment.central.ideal else 7
-    return counts
+    chosen = [locale.name for locale in deployment.locales if not locales or locale.name in locales]
+    merged = centre or local_runner.has_centre(deployment, chosen, stage)
+    return [*chosen, local_runner.CENTRAL] if merged else chosen
 
 
 def write_report(folder: Path) -> Path:

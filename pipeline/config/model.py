@@ -20,6 +20,7 @@ from components.governance.config import BudgetConfig, GovernanceSection, Retent
 from components.release.options import DEFAULT_OPTIONS, StorageOptions
 from components.release.trust import TrustedKeys
 from components.secrets import SecretRef
+from pipeline.config.placement import NOWHERE, PlacementSection
 
 #: Sections that another model checks; kept as given here, typed in `resolve`.
 Section = dict[str, Any]
@@ -58,24 +59,6 @@ class PrivacySection(ComponentConfig):
         return self
 
 
-class PlacementSection(ComponentConfig):
-    """Where a locale's steps run on Kubernetes; ignored on a laptop.
-
-    Attributes:
-      node_selector: Node labels.
-      service_account: Kubernetes service account.
-      namespace: Namespace of the region.
-      cpu: CPU request per step, cores.
-      memory_gib: Memory request per step, GiB.
-    """
-
-    node_selector: dict[str, str] = {}
-    service_account: str | None = None
-    namespace: str | None = None
-    cpu: float | None = pydantic.Field(default=None, gt=0)
-    memory_gib: float | None = pydantic.Field(default=None, gt=0)
-
-
 class LocaleSection(ComponentConfig):
     """One unit of data residency.
 
@@ -99,7 +82,7 @@ class LocaleSection(ComponentConfig):
       synthesizer: Overrides of the deployment's `synthesizer` section.
       generation: Overrides of the deployment's `generation` section.
       max_bad_fraction: Share of rows that may be quarantined before the run fails.
-      placement: Where it runs on Kubernetes.
+      placement: Where it runs on Kubernetes; refused until the compiler that reads it is built.
     """
 
     name: str
@@ -117,7 +100,7 @@ class LocaleSection(ComponentConfig):
     synthesizer: Section = {}
     generation: Section = {}
     max_bad_fraction: float = pydantic.Field(default=0.01, ge=0, le=1)
-    placement: PlacementSection = PlacementSection()
+    placement: PlacementSection = NOWHERE
 
     @pydantic.field_validator("name")
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -29,11 +30,17 @@ NODES = {
 
 
 @pytest.fixture(scope="module")
-def deployment(tmp_path_factory):
+def config(tmp_path_factory):
     from pipeline import starter
+
+    return starter.write(tmp_path_factory.mktemp("graph") / "fleet", size="small")
+
+
+@pytest.fixture(scope="module")
+def deployment(config):
     from pipeline.config.load import load_deployment
 
-    return load_deployment(starter.write(tmp_path_factory.mktemp("graph") / "fleet", size="small"))
+    return load_deployment(config)
 
 
 @pytest.mark.parametrize(("locale", "stage"), NODES)
@@ -48,6 +55,18 @@ def test_a_stage_has_its_nodes_and_compiles(deployment, locale, stage):
     assert len(compiled.nodes) == len(NODES[locale, stage])
     # A root and a metadata store of its own: nothing is shared between locales.
     assert f"/{locale}/" in built.pipeline_info.pipeline_root
+
+
+def test_a_worker_tells_how_many_nodes_its_pipeline_has_before_the_first_runs(config, monkeypatch):
+    from pipeline import dag_runner, worker
+
+    told = []
+    pipe = SimpleNamespace(send=told.append)
+    monkeypatch.setattr(dag_runner.ObservedDagRunner, "run", lambda self, built: told.append("run"))
+    monkeypatch.setenv("ISTHMUS_WORK_DIR", "")
+    worker._run(worker.Job(str(config), "us-east", "onboard", ""), pipe)
+    worker._run(worker.Job(str(config), "eu-west", "merge", ""), pipe)
+    assert told == [("built", {"nodes": 4}), "run", ("built", {"nodes": 9}), "run"]
 
 
 def test_no_region_and_not_the_centre_share_an_artifact_root(deployment):
@@ -101,7 +120,7 @@ def test_a_graph_is_built_without_writing_a_ledger_and_the_worker_opens_it_befor
     monkeypatch.setattr(dag_runner.ObservedDagRunner, "run", run)
     monkeypatch.setenv("ISTHMUS_WORK_DIR", "")
     job = worker.Job(str(file), "eu-west", "train", str(tmp_path / "log"))
-    worker._run(job, pipe=None)
+    worker._run(job, pipe=SimpleNamespace(send=lambda told: None))
     assert seen == [3.0]
 
 

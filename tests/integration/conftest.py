@@ -58,7 +58,8 @@ def s3_server() -> Iterator[str]:
     checks the condition of a conditional write and writes in two steps, so that two writers can both be
     told that they were first. S3 does neither ("Amazon S3 conditional writes", AWS's user guide).
     """
-    backend = pytest.importorskip("moto.moto_server.werkzeug_app")
+    from moto.moto_server import werkzeug_app as backend
+
     application = backend.DomainDispatcherApplication(backend.create_backend_app)
     writing = threading.Lock()
 

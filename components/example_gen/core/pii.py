@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import hmac
+import io
 from pathlib import Path
 
 import numpy as np
@@ -77,8 +79,10 @@ class Rekeying:
     def write(self, path: Path) -> None:
         """`column,old,new`, sorted; nothing where no key is rotated."""
         if self._keys:
-            lines = ["column,old,new", *(",".join(pair) for pair in sorted(self._pairs))]
-            write_atomically(path, "\n".join(lines) + "\n")
+            text = io.StringIO()
+            writer = csv.writer(text, lineterminator="\n")  # a column's name may hold commas and quotes
+            writer.writerows([("column", "old", "new"), *sorted(self._pairs)])
+            write_atomically(path, text.getvalue())
 
 
 def apply_rule(rule: PiiRule, values: pa.Array, key: bytes | None = None) -> pa.Array:

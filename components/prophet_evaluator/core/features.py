@@ -13,6 +13,7 @@ import pandas as pd
 
 from components.dataset import DatasetConfig
 from components.prophet_evaluator.config import ClassifierConfig
+from components.prophet_evaluator.core.frames import SEGMENT
 
 _EPSILON = 1e-3
 #: At most this many features beside the targets get window statistics of their own.
@@ -67,6 +68,13 @@ class Windows:
             rolled = getattr(window, statistic)().to_numpy()
         return rolled[self._position].reshape(values.shape)
 
+    def mean_of_known(self, values: np.ndarray, rows: int) -> np.ndarray:
+        """Rolling mean, shape [row], of whatever is known of the window; NaN where nothing is."""
+        padded = np.full(self._length, np.nan)
+        padded[self._position] = values
+        window = pd.Series(padded).rolling(rows, min_periods=1, center=self._centred)
+        return window.mean().to_numpy()[self._position]
+
     def shift(self, values: np.ndarray, rows: int) -> np.ndarray:
         """Values `rows` rows earlier in the same segment (later where negative), NaN outside."""
         padded = np.full(self._length, np.nan)
@@ -99,10 +107,7 @@ def smooth(values: np.ndarray, segment: np.ndarray, rows: int) -> np.ndarray:
     """Centred rolling mean within segments; NaN rows are left out of their neighbours' mean."""
     if rows <= 1 or not len(values):
         return np.asarray(values, float)
-    window = Windows(segment, rows, centred=True)
-    rolled = pd.DataFrame(np.full((window._length, 1), np.nan))
-    rolled.iloc[window._position, 0] = np.asarray(values, float)
-    mean = rolled[0].rolling(rows, min_periods=1, center=True).mean().to_numpy()[window._position]
+    mean = Windows(segment, rows, centred=True).mean_of_known(np.asarray(values, float), rows)
     return np.where(np.isfinite(values), mean, np.nan)
 
 
@@ -134,7 +139,7 @@ def window_features(
     Returns:
       Matrix, float32, shape [row, feature], NaN = unknown; and the feature names.
     """
-    segment = frame["_segment"].to_numpy()
+    segment = frame[SEGMENT].to_numpy()
     windows = Windows(segment, max(config.window_rows), config.centred)
     n_groups = int(group.max(initial=-1)) + 1
     columns: dict[str, np.ndarray] = {}
@@ -177,9 +182,12 @@ def window_features(
                 same = np.where(np.isfinite(step), np.abs(step) < 1e-9, np.nan)
                 columns[f"{target}:unchanged_{rows}"] = windows.roll(same, rows, "mean")
             half = max(rows // 2, 1)
-            columns[f"{target}:slope_{rows}"] = windows.shift(
-                windows.roll(r, half, "mean"), -half // 2 if config.centred else 0
-            ) - windows.shift(windows.roll(r, half, "mean"), half // 2 if config.centred else half)
+            # Two halves side by side, the row at their border.
+            ahead, behind = (-((half + 1) // 2), half // 2) if config.centred else (0, half)
+            half_mean = windows.roll(r, half, "mean")
+            columns[f"{target}:slope_{rows}"] = windows.shift(half_mean, ahead) - windows.shift(
+                half_mean, behind
+            )
             lagged = windows.roll(r * windows.shift(r, 1), rows, "mean") - mean**2
             spread = np.maximum(windows.roll(r, rows, "std") ** 2, 1e-6)
             columns[f"{target}:autocorrelation_{rows}"] = np.clip(lagged / spread, -1, 1)

@@ -80,10 +80,13 @@ def limit_rows(sessions: list[Session], rows: int | None) -> list[Session]:
     if rows is None or total <= rows:
         return sessions
     lengths = np.array([len(s.keep) for s in sessions])
-    # The highest water level that fits: the longest sessions give first.
-    levels = np.arange(int(lengths.max()) + 1)
-    totals = np.minimum(lengths[:, None], levels).sum(0)
-    kept = np.minimum(lengths, levels[np.searchsorted(totals, rows, side="right") - 1])
+    # The highest water level that fits: the longest sessions give first. Below a level that is one of the
+    # lengths, shorter sessions count whole, all others as much as it.
+    rising = np.sort(lengths)
+    shorter = np.cumsum(rising) - rising
+    others = np.arange(len(rising), 0, -1)
+    reached = np.flatnonzero(shorter + rising * others > rows)[0]
+    kept = np.minimum(lengths, (rows - shorter[reached]) // others[reached])
     spare = rows - int(kept.sum())
     for index in np.flatnonzero(lengths > kept)[:spare]:
         kept[index] += 1

@@ -144,8 +144,7 @@ NAMES = words_of(["eu-west", "temp_c", "data/eu-west/span-{SPAN}/*.csv"])
     ],
 )
 def test_a_message_leaves_word_by_word(text, expected):
-    found = outward(text, NAMES)
-    assert found == expected or found.replace("'/…/…/x.csv'", "'/…/x.csv'") == expected
+    assert outward(text, NAMES) == expected
 
 
 def test_no_form_of_a_value_passes():

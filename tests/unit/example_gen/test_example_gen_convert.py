@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import datetime
 import hashlib
 import hmac
@@ -245,5 +246,12 @@ def test_rotating_a_key_says_in_the_region_which_pseudonym_became_which(tmp_path
     lines = (tmp_path / "rekey.csv").read_text().splitlines()
     wanted = {f"c,{pii.pseudonym(name, b'old')},{pii.pseudonym(name, b'new')}" for name in ("bob", "eve")}
     assert lines[0] == "column,old,new" and set(lines[1:]) == wanted and len(lines) == 3
+    odd = rule.model_copy(update={"column": 'unit, "main"'})
+    rekeying = pii.Rekeying((odd,), pii.read_keys((odd,)))
+    rekeying.add(odd.column, pa.array(["bob"]))
+    rekeying.write(tmp_path / "odd.csv")
+    with (tmp_path / "odd.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[1] == [odd.column, pii.pseudonym("bob", b"old"), pii.pseudonym("bob", b"new")]
     pii.Rekeying((), {}).write(tmp_path / "none.csv")
     assert not (tmp_path / "none.csv").exists()

@@ -167,6 +167,13 @@ def test_the_canary_says_so_where_it_cannot_search(elsewhere, monkeypatch, tmp_p
         (("--locale", "us-east", "--text", "abcdefgh"), "allowed: eu-west, ap-south"),
         (("--locale", "eu-west"), "at least one mark"),
         (("--locale", "eu-west", "--text", "abc"), "by chance"),
+        (
+            ("--locale", "eu-west", "--number", "48.25"),
+            "--number: found 4 significant digits, .*: at least 6",
+        ),
+        (("--locale", "eu-west", "--number", "-0.000481230"), "found 5 significant digits"),
+        (("--locale", "eu-west", "--number", "93.71828", "--number", "1e300"), "found 1 significant digits"),
+        (("--locale", "eu-west", "--number", "nan"), "--number: found "),
     ],
 )
 def test_marks_that_are_none(config, arguments, match):

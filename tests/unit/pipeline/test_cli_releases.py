@@ -194,4 +194,4 @@ def test_lineage_says_what_it_could_not_look_at(fleet):
     (fleet / "registry" / "detector" / "1" / "manifest.json").write_text("{")
     found = revocations(load_deployment(fleet / "isthmus.yaml"))
     assert found["revoked"] == []
-    assert any("manifest.json does not parse" in line for line in found["unknown"])
+    assert any("manifest.json is no JSON object" in line for line in found["unknown"])

@@ -169,8 +169,9 @@ def test_previous_statistics_are_those_of_the_nearest_earlier_span(tmp_path):
 
 def test_elsewhere_than_on_a_terminal_progress_is_timestamped_lines():
     out = io.StringIO()
-    with RunView({"eu": 9}, Console(file=out, force_terminal=False, width=200)) as view:
+    with RunView(["eu"], Console(file=out, force_terminal=False, width=200)) as view:
         view.listen("eu", "started", {})
+        view.listen("eu", "built", {"nodes": 9})
         view.listen("eu", "finished", {"id": "ExampleGen", "state": "cached", "seconds": 0.1})
         view.listen("eu", "failed", {"error": "no such file"})
     lines = out.getvalue().splitlines()
@@ -180,6 +181,21 @@ def test_elsewhere_than_on_a_terminal_progress_is_timestamped_lines():
         "eu: failed: no such file",
     ]
     assert all(line[:4].isdigit() and "T" in line.split(" ")[0] for line in lines)
+
+
+def test_a_bar_is_as_long_as_the_pipeline_that_its_worker_built():
+    with RunView(["eu", "us"], Console(file=io.StringIO(), force_terminal=True, width=80)) as view:
+        eu, us = view._progress.tasks
+        assert (eu.total, us.total) == (None, None)
+        view.listen("eu", "started", {})
+        view.listen("eu", "built", {"nodes": 3})
+        for node in ("ExampleGen", "StatisticsGen", "SchemaGen"):
+            assert not eu.finished
+            view.listen("eu", "running", {"id": node})
+            view.listen("eu", "finished", {"id": node, "state": "executed", "seconds": 0.1})
+        view.listen("eu", "done", {"seconds": 0.3})
+        assert (eu.completed, eu.total, us.total) == (3, 3, None)
+        assert eu.finished
 
 
 def test_a_worker_ends_with_its_killed_parent(tmp_path):
@@ -232,7 +248,7 @@ def test_the_centre_runs_after_all_locales_or_where_it_is_asked_for(
     from types import SimpleNamespace
 
     from pipeline import local_runner
-    from pipeline.commands.run import _node_counts
+    from pipeline.commands.run import _pipelines
 
     ended: list[str] = []
     monkeypatch.setattr(local_runner, "_preflight", lambda deployment, chosen, *rest: list(chosen))
@@ -247,4 +263,4 @@ def test_the_centre_runs_after_all_locales_or_where_it_is_asked_for(
     state.stage = stage
     local_runner._run_pipelines(deployment, Path("f"), asked, state, tmp_path, False, centre, None)
     assert ended == ran and state.border == {"names": ran}
-    assert list(_node_counts(deployment, asked, stage, centre)) == ran
+    assert list(_pipelines(deployment, asked, stage, centre)) == ran

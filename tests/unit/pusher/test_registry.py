@@ -158,12 +158,14 @@ def test_altered_and_unreadable_versions_are_named(uri, tmp_path):
     config = ModelPusherConfig(registry_uri=uri)
     report = push_model(config, inputs(tmp_path))
     store = open_store(uri)
-    store.fs.pipe_file(store.path("detector/1/model/detector.json"), b"longer than before")
-    with pytest.raises(DataError, match=r"altered after publication: model/detector\.json"):
-        push_model(config, inputs(tmp_path))
-    store.fs.pipe_file(store.path("detector/1/manifest.json"), b"{")
-    with pytest.raises(DataError, match=r"detector/1: manifest\.json does not parse"):
-        push_model(config, inputs(tmp_path))
+    for altered in (b"longer than before", b"eno"):  # the second is as long as what was there
+        store.fs.pipe_file(store.path("detector/1/model/detector.json"), altered)
+        with pytest.raises(DataError, match=r"altered after publication: model/detector\.json"):
+            push_model(config, inputs(tmp_path))
+    for manifest in (b"{", b"[1]", b"null", b"3"):
+        store.fs.pipe_file(store.path("detector/1/manifest.json"), manifest)
+        with pytest.raises(DataError, match=r"detector/1: manifest\.json is no JSON object"):
+            push_model(config, inputs(tmp_path))
     assert report["version"] == 1
 
 

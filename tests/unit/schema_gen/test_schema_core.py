@@ -193,6 +193,11 @@ def test_curated_unknown_name() -> None:
 def test_schema_that_does_not_parse() -> None:
     with pytest.raises(ConfigError, match=r"here.pbtxt: 1:1"):
         curated.parse_schema("nonsense {", "here.pbtxt")
+    with pytest.raises(ConfigError) as caught:
+        curated.parse_schema('feature {\n  name: "a\n b"\n}', "here.pbtxt")
+    message = str(caught.value)
+    assert "\n" not in message and message.startswith("here.pbtxt: 2:9")
+    assert message.endswith(": this is no text form of a Schema. Mend the file, or put it back as it was.")
 
 
 def test_simulated_fleet_schema_fits_the_simulator() -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import tracemalloc
 
 import numpy as np
 import pyarrow as pa
 import pydantic
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from components.dataset import DatasetConfig, FeatureConfig
@@ -75,6 +78,25 @@ def test_limits_cut_the_longest_first(rows: int | None) -> None:
     assert sum(lengths.values()) == (60 if rows is None else rows)
     if rows == 30:
         assert lengths == {0: 10, 1: 20}
+
+
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=8), st.integers(0, 100))
+def test_limits_are_the_highest_level_that_fits(lengths: list[int], rows: int) -> None:
+    found = grid.limit_rows([_session(n, length) for n, length in enumerate(lengths)], rows)
+    kept = {s.number: len(s.keep) for s in found}
+    level = max(level for level in range(14) if sum(min(n, level) for n in lengths) <= rows)
+    assert sum(kept.values()) == min(rows, sum(lengths))
+    for number, length in enumerate(lengths):
+        assert kept.get(number, 0) - min(length, level) in ((0, 1) if length > level else (0,))
+
+
+def test_limits_need_no_table_of_sessions_by_rows() -> None:
+    sessions = [_session(n, 10) for n in range(400)] + [_session(400, 100_000)]
+    tracemalloc.start()
+    grid.limit_rows(sessions, 5000)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 10 * 2**20  # such a table has 401 x 100,001 numbers of 8 bytes
 
 
 def test_shards_follow_the_plan_alone() -> None:
