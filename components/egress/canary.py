@@ -9,6 +9,7 @@ planted, it proves nothing about what was not.
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import hashlib
 import html
@@ -258,9 +259,13 @@ def _png(data: bytes) -> bytes:
 def _sqlite(path: Path) -> bytes:
     """Every value of every table: a long one is split over pages in the raw file."""
     out: list[bytes] = []
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
+    address = f"file:{urllib.parse.quote(str(path))}?mode=ro"
+    with contextlib.closing(sqlite3.connect(address, uri=True)) as database:
         database.text_factory = bytes
-        for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-            for row in database.execute(f'SELECT * FROM "{table.decode()}"'):
-                out += [value if isinstance(value, bytes) else str(value).encode() for value in row]
+        with contextlib.suppress(sqlite3.DatabaseError):  # damaged: its raw bytes are searched all the same
+            for (table,) in database.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'table'"
+            ).fetchall():
+                for row in database.execute(f'SELECT * FROM "{table.decode()}"'):
+                    out += [value if isinstance(value, bytes) else str(value).encode() for value in row]
     return b"\n".join(out)

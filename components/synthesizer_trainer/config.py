@@ -158,7 +158,7 @@ class SynthesizerTrainerConfig(ComponentConfig):
     method: Method = "gan"
     dp: DpConfig | None = None
     window_steps: int = pydantic.Field(40, ge=8, le=512)
-    # Two lags: the peers' table (issue 5) was led by a VAR(2).
+    # Two lags: of the generators compared for decision 5 a copula with a VAR(2) kept time structure best.
     var_order: int = pydantic.Field(2, ge=1, le=8)
     # Four decades of memory carry the autocorrelation to lag 60 and beyond (HAR; Corsi 2009).
     memory_steps: tuple[float, ...] = (5.0, 20.0, 80.0, 320.0)

@@ -103,7 +103,7 @@ def pairwise_score(real: Columns, synthetic: Columns) -> float:
 
 
 def spread_ratio(real: np.ndarray, synthetic: np.ndarray) -> float:
-    """Mean distance between random synthetic rows over that of random real rows; 1 is best, 0 a collapse.
+    """Root mean square distance of random synthetic rows over that of real ones; 1 is best, 0 a collapse.
 
     Computed from variances: E||x - y||^2 = 2 tr Cov(x), so no pairs are drawn.
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from components.egress.canary import needles, number_forms, search, text_forms
+from components.egress.canary import contents, needles, number_forms, search, text_forms
 
 NAME = "Zyxwold & Söhne"
 NUMBER = 93.718281
@@ -95,3 +95,15 @@ def test_parquet_sqlite_zip_and_names_of_files(tmp_path):
 def test_a_short_mark_is_refused():
     with pytest.raises(ValueError, match="by chance"):
         text_forms("abc")
+
+
+def test_a_damaged_database_under_an_odd_name_is_searched_as_it_is(tmp_path):
+    path = tmp_path / "odd?name#1.db"
+    with sqlite3.connect(str(path)) as database:
+        database.execute("CREATE TABLE t (x)")
+        database.execute("INSERT INTO t VALUES (?)", (NAME,))
+    database.close()
+    assert [name for name, data in contents(path) if NAME.encode() in data] == ["", "!sqlite"]
+    data = path.read_bytes()
+    path.write_bytes(data[:100] + bytes(64) + data[164:])
+    assert NAME.encode() in b"".join(data for _, data in contents(path))
