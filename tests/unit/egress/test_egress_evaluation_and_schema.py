@@ -9,6 +9,7 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
+from components.dataset import DatasetConfig, FeatureConfig
 from components.egress.evaluation import gate_verdicts, released_evaluation
 from components.egress.rows import NumericSummary, RowsSummary
 from components.egress.schema import parse_schema, public_values, released_schema
@@ -174,6 +175,9 @@ string_domain { name: "known" value: "north" value: "south" }
 """
 
 
+DATASET = DatasetConfig(series=("site",), features=(FeatureConfig(name="x"),), targets=("x",), interval_s=60)
+
+
 def schema(text: str) -> schema_pb2.Schema:
     return text_format.Parse(text, schema_pb2.Schema())
 
@@ -194,9 +198,18 @@ def test_domains_that_leave_are_those_of_the_curated_schema():
     assert (kept.feature[1].float_domain.min, kept.feature[1].float_domain.max) == (-100, 100)
     for secret in ("villa", "3.25", "0.9753"):
         assert secret not in text
-    assert "north" not in released_schema(schema(SCHEMA), schema(CURATED), withheld=("site",))
+    assert "north" not in released_schema(schema(SCHEMA), schema(CURATED), DATASET)
     assert public_values(schema(CURATED)) == {"site": {"north", "south"}}
     assert public_values(None) == {}
+
+
+def test_a_column_that_the_data_set_does_not_name_is_refused_without_being_named():
+    unnamed = schema(SCHEMA + 'feature { name: "ada_lindqvist" type: INT }')
+    with pytest.raises(
+        InternalError, match=r"^eu-west: schema.pbtxt: egress: there is a column '…'"
+    ) as caught:
+        released_schema(unnamed, None, DATASET, "eu-west")
+    assert "ada" not in str(caught.value)
 
 
 def test_a_schema_that_does_not_parse_is_not_quoted():
