@@ -181,6 +181,8 @@ def test_a_locale_that_is_set_to_a_span_is_merged_with_that_one(tmp_path):
     deployment = load_deployment(write(tmp_path, yaml.safe_dump(data)))
     assert resolve.central_configs(deployment).merge_gen.spans == {"eu-west": 0}
     assert resolve.ideal_span(deployment) == 0
+    # They are rows of restricted locales there, too.
+    assert resolve.central_configs(deployment).ideal.refuse_identifiers
     plain = load_deployment(write(tmp_path))
     assert resolve.central_configs(plain).merge_gen.spans == "latest"
     assert resolve.ideal_span(plain) == "latest"
