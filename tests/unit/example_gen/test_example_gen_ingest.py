@@ -445,7 +445,6 @@ def test_taking_rows_in_any_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert rows.take(np.arange(25, 35))["x"].to_pylist() == list(range(25, 35))
         assert rows.take(np.array([3, 5]))["x"].to_pylist() == [3, 5]
         assert rows.take(np.zeros(0, dtype=np.int64)).num_rows == 0
-        assert [chunk.num_rows for chunk in rows.chunks(np.arange(7), 3)] == [3, 3, 1]
     assert list(tmp_path.iterdir()) == []
 
 
