@@ -329,8 +329,11 @@ def test_an_approver_is_shown_what_leaves_and_not_what_stays(make_region, tmp_pa
         clearance.read_summary(Path(region.governance.folder), found)["evaluation"]
         for found in region.audit.state().releases.values()
     ]
-    assert [[metric["name"] for metric in evaluation["metrics"]] for evaluation in shown] == [["dcr"], []]
-    assert shown[1]["gate"]["checks"] == [{"metric": "dcr", "passed": True}]
+    assert [[metric["name"] for metric in evaluation["metrics"]] for evaluation in shown] == [
+        ["dcr_share_rows"],
+        [],
+    ]
+    assert shown[1]["gate"]["checks"] == [{"metric": "dcr_share_rows", "passed": True}]
 
 
 def test_no_more_is_read_of_the_last_evaluation_than_its_manifest_says(make_region, people, monkeypatch):
