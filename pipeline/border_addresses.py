@@ -101,6 +101,7 @@ def _addresses(key: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def parsed(value: Any) -> Any:
+    """What a text holds as JSON, else the value as it is; an empty mapping for None."""
     if not isinstance(value, str):
         return value if value is not None else {}
     try:

@@ -35,6 +35,11 @@ def path_of(zone: Zone, last: Source) -> str:
 
 
 def check_pushers(zone: Zone) -> None:
+    """Refuses a zone whose Pusher is not gated.
+
+    Raises:
+      BorderError: it names the node and what is amiss.
+    """
     nodes = {node.id: node for node in zone.nodes}
 
     def origin(node: Node, key: str) -> tuple[Source | None, Node | None]:

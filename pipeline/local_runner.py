@@ -40,8 +40,6 @@ from pipeline.run_state import (
 )
 from pipeline.worker import Job, environment, examine_border, start_fork_server, work
 
-STAGES = ("onboard", "train", "generate", "merge")
-
 #: Called with (pipeline name, event, payload) as things happen.
 Listener = Callable[[str, str, dict[str, Any]], None]
 

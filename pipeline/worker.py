@@ -177,8 +177,12 @@ def _outward_error(job: Job, error: IsthmusError) -> str:
 def examine_border(deployment_file: str, names: list[str], stage: str, small: bool, pipe: Connection) -> None:
     """Builds the pipelines of a run and proves that none crosses a border but through its Pusher.
 
-    Sends `(error or "", proof)`. A pipeline that cannot be built is left to its own worker, which says why
-    and checks it again.
+    Sends `(error or "", proof)`. A pipeline that cannot be built is left to its own worker, which says why in
+    the locale's own log and checks it again.
+
+    Raises:
+      SystemExit: the proof itself failed; nothing was sent. The output of this process lies outside every
+        locale's root, so that it gets the type of an exception alone.
     """
     _end_with_parent()
     from pipeline import central, regional
@@ -194,11 +198,14 @@ def examine_border(deployment_file: str, names: list[str], stage: str, small: bo
                     built[name] = central.build(deployment)
                 else:
                     built[name] = regional.build(deployment, name, stage=stage, small=small)
-            except IsthmusError:
+            except Exception:  # its text may hold what was read in the locale
                 continue
         pipe.send(("", prove(deployment, built).to_json()))
     except IsthmusError as error:
         pipe.send((str(error), {}))
+    except Exception as error:
+        print(f"border: the check failed ({type(error).__name__})", file=sys.stderr)
+        raise SystemExit(3) from None
     finally:
         pipe.close()
 

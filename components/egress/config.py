@@ -23,7 +23,7 @@ class EgressConfig(ComponentConfig):
       statistics: `synthetic`: the statistics of the released rows go with them; `withheld`: none.
       evaluation: `listed`: the listed fields of the evaluation; `withheld`: the verdicts alone.
       min_supporters: A category that no public list names leaves only if so many real supporters have it; a
-        number that fewer real rows have is not repeated digit by digit.
+        number that fewer real rows have is not repeated digit by digit (which: `components.egress.numbers`).
       supporters: What counts as one: a real training `rows`, or a `series` (device, person) with any.
       rare_categories: What becomes of a category with too few. `other`: its rows say "other" instead;
         `refuse`: nothing is released.

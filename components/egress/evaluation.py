@@ -10,10 +10,10 @@ from typing import Any
 from components.egress import lists
 from components.egress.words import is_fixed, outward
 from components.errors import InternalError
+from components.release_evaluator.core.catalogue import METRICS
 
 #: Texts are names and fixed sentences of ours; a longer one is something else.
 MAX_TEXT = 300
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.@-]{0,79}")
 #: A rule names what it compares and the threshold of the configuration.
 _RULE = re.compile(r"[a-z0-9_ ]{1,80}(?:<=|>=|<|>)? ?[+-]?[0-9.eE+-]{0,24}")
 _VERDICT = re.compile(r"BLESSED|NOT_BLESSED|NOT_EVALUATED")
@@ -28,8 +28,9 @@ def released_evaluation(evaluation: Mapping[str, Any], *, numbers: bool = True) 
       numbers: Whether the metrics leave; else the verdicts of the checks alone do.
 
     Raises:
-      InternalError: it holds a field that is on no list, or a text that is not one of ours. Whoever adds
-        a field decides in `components.egress.lists` whether it leaves.
+      InternalError: it holds a field that is on no list, a metric that the catalogue does not have, or a
+        text that is not one of ours. Whoever adds a field decides in `components.egress.lists` whether it
+        leaves.
     """
     _known(evaluation, lists.EVALUATION_FIELDS | lists.EVALUATION_STAYS, "at its top")
     raw = evaluation.get("metrics")
@@ -109,8 +110,10 @@ _DROPPED = object()
 def _scalar(value: Any, key: str, place: str) -> Any:
     """A number, a truth value, null, or a text of ours; what is not finite is left out."""
     if isinstance(value, str):
-        pattern = {"name": _NAME, "metric": _NAME, "rule": _RULE}.get(key)
-        fits = bool(pattern.fullmatch(value)) if pattern else is_fixed(value)
+        if key in ("name", "metric"):
+            fits = value in METRICS
+        else:
+            fits = bool(_RULE.fullmatch(value)) if key == "rule" else is_fixed(value)
         if len(value) > MAX_TEXT or not fits:
             raise InternalError(
                 f"egress: evaluation.json {place}.{key} holds a text that is not one of this program's own; "

@@ -87,6 +87,11 @@ def summarise(batches: Iterator[pa.RecordBatch]) -> RowsSummary:
 def check_columns(names: list[str], dataset: DatasetConfig, place: str) -> None:
     """Refuses a release with a column that the data set does not name.
 
+    Args:
+      names: Of rows, or of the features of a schema.
+      dataset: The columns that may leave.
+      place: For the message.
+
     Raises:
       InternalError: there is one.
     """
@@ -99,7 +104,7 @@ def check_columns(names: list[str], dataset: DatasetConfig, place: str) -> None:
     for name in names:
         if name not in known:
             raise InternalError(
-                f"{place}: egress: the rows hold a column '{outward(name, words_of(known))}' that the data "
+                f"{place}: egress: there is a column '{outward(name, words_of(known))}' that the data "
                 "set does not name; nothing was released"
             )
 

@@ -7,6 +7,8 @@ from collections.abc import Collection
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
+from components.dataset import DatasetConfig
+from components.egress.rows import check_columns
 from components.errors import DataError
 
 #: Types and shapes follow from the configuration; presence is inferred from rows unless curated.
@@ -27,7 +29,10 @@ def parse_schema(text: str, place: str) -> schema_pb2.Schema:
 
 
 def released_schema(
-    schema: schema_pb2.Schema, public: schema_pb2.Schema | None = None, withheld: Collection[str] = ()
+    schema: schema_pb2.Schema,
+    public: schema_pb2.Schema | None = None,
+    dataset: DatasetConfig | None = None,
+    place: str = "schema.pbtxt",
 ) -> str:
     """`schema.pbtxt` of synthetic rows: names, types and shape of the features.
 
@@ -37,8 +42,16 @@ def released_schema(
     Args:
       schema: The locale's.
       public: The curated schema, as the program ships it; None withholds every domain.
-      withheld: Features whose domain stays out all the same (series columns: made-up names fit none).
+      dataset: Its columns alone may leave; domains of its series stay (made-up names fit none). None: the
+        columns are not judged.
+      place: For messages.
+
+    Raises:
+      InternalError: the schema has a column that the data set does not name.
     """
+    if dataset is not None:
+        check_columns([feature.name for feature in schema.feature], dataset, f"{place}: schema.pbtxt")
+    withheld = dataset.series if dataset is not None else ()
     curated = {feature.name: feature for feature in public.feature} if public else {}
     domains = {domain.name: domain for domain in public.string_domain} if public else {}
     kept = schema_pb2.Schema()

@@ -180,7 +180,8 @@ class ExampleGenConfig(ComponentConfig):
       dataset: The columns.
       sources: Where the rows are.
       pii: Rules, at most one per column.
-      refuse_identifiers: Refuse rows with a personal identifier that no rule covers (restricted locales).
+      refuse_identifiers: Refuse rows with a personal identifier that no rule covers, and keep no text of rows
+        that do not split into columns (restricted locales).
       splits: How rows are divided.
       max_bad_fraction: The run fails when more than this fraction of the rows is quarantined.
       rows_per_shard: Rows in a file of a split.

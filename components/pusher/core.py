@@ -197,7 +197,7 @@ def _files(
         schema = parse_schema(text, place)
         if config.kind == "synthetic":
             public = _public_schema(config) if config.egress.domains == "curated" else None
-            text = released_schema(schema, public, config.dataset.series if config.dataset else ())
+            text = released_schema(schema, public, config.dataset, place)
         files["schema.pbtxt"] = text.encode()
     if inputs.statistics is not None and config.egress.statistics == "synthetic":
         files["statistics/FeatureStats.pb"] = _statistics(inputs.statistics, rows, judged, place)

@@ -143,13 +143,6 @@ def publish_draft(
     return PublishedRelease(present, uri, "already published")
 
 
-def publish_release(
-    store: Store, key: PrivateKey, files: Mapping[str, Source], created_at: str | None = None, **fields: Any
-) -> PublishedRelease:
-    """`draft_release` and `publish_draft` in one, with nobody asked in between."""
-    return publish_draft(store, key, draft_release(files, **fields), created_at=created_at)
-
-
 def _refuse_revoked(store: Store, key: PrivateKey, content: Manifest) -> None:
     location = ReleaseLocation(content.locale, content.span, content.sequence, content.release_id)
     for revocation in find_revocations(store, location, [key.public]).valid:

@@ -7,7 +7,7 @@ uniform within a bucket, a single value is a bucket of no width, and NaN is a bu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,12 +37,6 @@ class Histogram:
     high: FloatArray
     counts: FloatArray
     num_nan: float = 0.0
-
-    @classmethod
-    def from_edges(cls, edges: Sequence[float], counts: Sequence[float], num_nan: float = 0.0) -> Histogram:
-        """From `buckets + 1` edges and `buckets` counts."""
-        edge = np.asarray(edges, dtype=np.float64)
-        return cls(edge[:-1], edge[1:], np.asarray(counts, dtype=np.float64), num_nan)
 
     def __post_init__(self) -> None:
         if not self.low.shape == self.high.shape == self.counts.shape:

@@ -74,26 +74,15 @@ class StatisticsAccumulator:
         return result
 
 
-def compute_statistics(
-    batches: Iterable[pa.RecordBatch], config: StatisticsGenConfig | None = None, *, name: str = ""
-) -> statistics_pb2.DatasetFeatureStatisticsList:
-    """Statistics of a stream of batches, the same as TFDV's own.
+def accumulate(
+    batches: Iterable[pa.RecordBatch], config: StatisticsGenConfig | None = None
+) -> StatisticsAccumulator:
+    """Partial statistics of a stream of batches, the same as TFDV's own; `extract` gives the proto.
 
     Args:
       batches: List-typed record batches (`list<float32 | int64 | binary>`), as TFDV reads them.
       config: Options; the defaults are TFDV's.
-      name: Name of the dataset in the proto: the split's.
-
-    Returns:
-      One dataset; without features and with `num_examples` 0 where there is no row.
     """
-    return accumulate(batches, config).extract(name)
-
-
-def accumulate(
-    batches: Iterable[pa.RecordBatch], config: StatisticsGenConfig | None = None
-) -> StatisticsAccumulator:
-    """Partial statistics of a stream of list-typed batches."""
     accumulator = StatisticsAccumulator(config or StatisticsGenConfig())
     for batch in batches:
         accumulator.add(batch)

@@ -1,4 +1,4 @@
-"""Reads a deployment file: the only YAML reader. Every refusal is one line with file, line and key."""
+"""Reads a deployment file. Every refusal is one line with file, line and key."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pydantic
 import yaml
 
 from components.errors import ConfigError, nearest_name
+from components.strict_yaml import StrictLoader
 from pipeline.config.model import Deployment
 
 #: Keys whose values are paths; a relative one is relative to the file, not to the shell.
@@ -55,8 +56,7 @@ def load_deployment(path: str | Path) -> Deployment:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: cannot be read ({type(error).__name__})") from None
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        _refuse_double_keys(root, file)
+        root = yaml.compose(text, Loader=StrictLoader)
         data = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -172,20 +172,6 @@ def _line_of(node: yaml.Node | None, location: Location) -> int | None:
         else:
             break
     return line
-
-
-def _refuse_double_keys(node: yaml.Node | None, file: Path) -> None:
-    # PyYAML keeps the last of two equal keys, silently.
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            if key.value in seen:
-                raise ConfigError(f"{file}:{key.start_mark.line + 1}: key '{key.value}' is given twice")
-            seen.add(key.value)
-            _refuse_double_keys(value, file)
-    elif isinstance(node, yaml.SequenceNode):
-        for value in node.value:
-            _refuse_double_keys(value, file)
 
 
 def _make_absolute(data: dict[str, Any], folder: Path) -> None:

@@ -309,6 +309,7 @@ def _ideal(deployment: Deployment) -> ExampleGenConfig:
         dataset=deployment.dataset,
         sources=tuple(_named(x.source, x.name) for _, x in restricted),
         pii=tuple(rules.values()),
+        refuse_identifiers=True,
         splits=SplitConfig(mode="per_source"),
         max_bad_fraction=max((x.max_bad_fraction for _, x in restricted), default=0.0),
     )

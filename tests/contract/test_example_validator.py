@@ -20,7 +20,7 @@ from components.monitoring import MonitoringConfig
 from components.schema_gen.core import complete_inferred_schema
 from components.statistics_gen.config import StatisticsGenConfig
 from components.statistics_gen.summary import Comparator, compare, summarise
-from components.statistics_gen.tfdv_stats import compute_statistics
+from components.statistics_gen.tfdv_stats import accumulate
 
 pytestmark = pytest.mark.tfx
 
@@ -47,7 +47,7 @@ def _table(rows: int, seed: int, *, mean: float = 20.0, share: float = 0.2, valu
 
 def _statistics(table: pa.Table) -> Any:
     batches = [split_io.listify_batch(batch) for batch in table.to_batches()]
-    return compute_statistics(batches, StatisticsGenConfig(dataset=DATASET))
+    return accumulate(batches, StatisticsGenConfig(dataset=DATASET)).extract()
 
 
 def _write_statistics(root: Path, tables: dict[str, pa.Table]) -> Any:
@@ -161,7 +161,9 @@ def test_jensen_shannon_divergence_is_what_tfdvs_validator_reports(name: str) ->
     feature = schema.feature.add(name="x", type=schema_pb2.FLOAT)
     feature.drift_comparator.jensen_shannon_divergence.threshold = 0.0
     sides = [
-        compute_statistics([split_io.listify_batch(pa.RecordBatch.from_pydict({"x": x.astype(np.float32)}))])
+        accumulate(
+            [split_io.listify_batch(pa.RecordBatch.from_pydict({"x": x.astype(np.float32)}))]
+        ).extract()
         for x in _skewed(name)
     ]
     theirs = validate(sides[0], schema, previous=sides[1]).drift_skew_info[0].drift_measurements[0].value

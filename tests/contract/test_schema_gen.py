@@ -17,7 +17,7 @@ from components.errors import ConfigError
 from components.monitoring import ComparatorConfig, MonitoringConfig
 from components.schema_gen.config import SchemaGenConfig
 from components.statistics_gen.config import StatisticsGenConfig
-from components.statistics_gen.tfdv_stats import compute_statistics
+from components.statistics_gen.tfdv_stats import accumulate
 
 pytestmark = pytest.mark.tfx
 
@@ -52,7 +52,7 @@ def _table(rows: int, seed: int, *, shift: float = 0.0, modes: tuple[str, ...] =
 
 def _statistics(table: pa.Table) -> Any:
     batches = [split_io.listify_batch(batch) for batch in table.to_batches()]
-    return compute_statistics(batches, StatisticsGenConfig(dataset=DATASET))
+    return accumulate(batches, StatisticsGenConfig(dataset=DATASET)).extract()
 
 
 def _run(root: Path, config: SchemaGenConfig, tables: dict[str, pa.Table]) -> schema_pb2.Schema:

@@ -18,7 +18,7 @@ from components.monitoring import MonitoringConfig
 from components.schema_gen.core import complete_inferred_schema
 from components.skew_validator.config import SkewValidatorConfig
 from components.statistics_gen.config import StatisticsGenConfig
-from components.statistics_gen.tfdv_stats import compute_statistics
+from components.statistics_gen.tfdv_stats import accumulate
 
 pytestmark = pytest.mark.tfx
 
@@ -63,7 +63,7 @@ def _run(root: Path, locales: dict[str, pa.Table]) -> dict[str, Any]:
         path = split_io.split_path(statistics.uri, locale) / "FeatureStats.pb"
         path.parent.mkdir(parents=True)
         path.write_bytes(
-            compute_statistics(batches, StatisticsGenConfig(dataset=DATASET), name=locale).SerializeToString()
+            accumulate(batches, StatisticsGenConfig(dataset=DATASET)).extract(locale).SerializeToString()
         )
     (root / "schema").mkdir(parents=True)
     proto = complete_inferred_schema(schema_pb2.Schema(), DATASET, MonitoringConfig())

@@ -186,13 +186,13 @@ def test_counts_per_category_equal_tfdvs(both: Any) -> None:
 def test_merged_shards_are_the_statistics_of_the_union() -> None:
     from components.statistics_gen.tfdv_stats import (
         StatisticsAccumulator,
-        compute_statistics,
+        accumulate,
         merge_accumulators,
     )
 
     config = StatisticsGenConfig(dataset=DATASET)
     batches = [split_io.listify_batch(b) for b in _table(4000, 9).drop(["void"]).to_batches(500)]
-    whole = _features(compute_statistics(batches, config))
+    whole = _features(accumulate(batches, config).extract())
     shards = [StatisticsAccumulator(config) for _ in range(4)]
     for index, batch in enumerate(batches):
         shards[index % 4].add(batch)

@@ -20,13 +20,12 @@ from components.pusher.core import RegionInputs, push_region
 from components.pusher.registry import ModelInputs, list_versions, push_model
 from components.release.exchange import ReleaseLocation, list_releases, why_outdated
 from components.release.keys import ensure_key_pair, new_private_key
-from components.release.publish import publish_release
 from components.release.revoke import revoke_release
 from components.release.storage import open_store
 from components.release.verify import RevokedReleaseError, verify_copy, verify_release
 from components.secrets import SecretRef
 from components.split_io import write_split
-from tests.support.releases import FILES, fields
+from tests.support.releases import FILES, fields, publish_release
 
 pytestmark = pytest.mark.e2e  # a server and hundreds of requests: seconds, not milliseconds
 
@@ -265,7 +264,7 @@ from components.release.exchange import list_releases
 from components.release.keys import load_private_key
 from components.release.manifest import PrivacyStatement, Versions
 from components.release.options import StorageOptions
-from components.release.publish import publish_release
+from components.release.publish import draft_release, publish_draft
 from components.release.storage import open_store
 from components.release.verify import verify_release
 from components.secrets import SecretRef
@@ -309,7 +308,7 @@ def publish(place, point):
             os.kill(os.getpid(), signal.SIGKILL)  # when the server has done it
         return answer
     AIOHTTPSession.send = send
-    publish_release(open_store(place, options=options), key, files, **fields)
+    publish_draft(open_store(place, options=options), key, draft_release(files, **fields))
     return 0
 
 def check(place):
@@ -320,7 +319,7 @@ def check(place):
             verify_release(store, location.folder, {"eu-west": [key.public]}, location=location)
         return found
     before = verified()
-    done = publish_release(store, key, files, **fields)
+    done = publish_draft(store, key, draft_release(files, **fields))
     assert len(before) <= 1 and len(verified()) == 1
     assert done.outcome == ("already published" if before else "published")
     return len(before)

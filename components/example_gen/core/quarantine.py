@@ -1,7 +1,10 @@
 """Rows set aside: which, where and why in one file, the rows themselves in another, both in the region.
 
 `quarantine.csv` holds no values and may be shown. `quarantine_rows.csv` holds the rows as their
-source has them, under the PII policy, so that they can be mended and fed in again.
+source has them, under the PII policy, so that they can be mended and fed in again. A row with another
+number of fields than its header cannot be put under that policy, nor searched for identifiers: where there
+is a policy, where a column must not be kept, and in every restricted locale, its place and reason alone are
+stored; it can be read at the source.
 """
 
 from __future__ import annotations
@@ -24,7 +27,9 @@ from components.example_gen.core.reading import RawBlock, needed_columns
 
 PLACES_FILE = "quarantine.csv"
 ROWS_FILE = "quarantine_rows.csv"
-WITHHELD = "withheld: a row that does not split into columns cannot be put under the PII policy"
+WITHHELD = (
+    "withheld: a row that does not split into columns cannot be put under the PII policy; see the source"
+)
 REPEATED = "repeats a timestamp within its series"
 FIELDS = "wrong number of fields"
 
@@ -92,8 +97,8 @@ class Quarantine:
         self._write_places(file, rows, pa.array([""] * len(rows)), reasons)
         self._count(pa.array([FIELDS] * len(rows)))
         # Which field is which is not known, so a rule for a column, or a column that must not be
-        # kept, cannot be obeyed.
-        unsafe = bool(self._config.pii or block.ignored)
+        # kept, cannot be obeyed; and an identifier in it would be in no column that was searched.
+        unsafe = bool(self._config.pii or block.ignored or self._config.refuse_identifiers)
         self._write_rows(file, rows, {}, [WITHHELD if unsafe else block.texts[row] for row in rows.tolist()])
 
     def add_repeated(self, files: pa.Array, rows: np.ndarray, table: pa.Table) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mmap
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -113,11 +112,6 @@ class RowStore:
         table = table.combine_chunks()
         order = np.concatenate(places)
         return table if (np.diff(order) > 0).all() else table.take(np.argsort(order))
-
-    def chunks(self, rows: np.ndarray, size: int) -> Iterator[pa.Table]:
-        """`take` in chunks of so many rows."""
-        for start in range(0, len(rows), size):
-            yield self.take(rows[start : start + size])
 
 
 def _take(batch: pa.RecordBatch, rows: np.ndarray) -> pa.RecordBatch:

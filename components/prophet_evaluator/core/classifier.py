@@ -227,7 +227,8 @@ def load_estimators(path: Path) -> dict[str, HistGradientBoostingClassifier]:
     """Reads estimators after checking every type that the file holds.
 
     Raises:
-      ReleaseError: the file holds a type that no classifier of ours has, or is no skops file.
+      ReleaseError: the file holds a type that no classifier of ours has, holds none by role, or is no skops
+        file.
     """
     import skops.io
 
@@ -242,4 +243,7 @@ def load_estimators(path: Path) -> dict[str, HistGradientBoostingClassifier]:
         raise ReleaseError(
             f"{path.name}: holds types that a classifier never has: {list_briefly(strange)}. Do not load it."
         )
-    return skops.io.load(path, trusted=sorted(found))
+    loaded = skops.io.load(path, trusted=sorted(found))
+    if not isinstance(loaded, dict):
+        raise ReleaseError(f"{path.name}: holds no classifiers by role. Fetch it anew.")
+    return loaded

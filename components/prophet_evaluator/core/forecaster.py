@@ -78,8 +78,9 @@ def fit_prophet(
       seed: Of the optimiser.
 
     Returns:
-      The fitted model, its history cut to the two outermost rows: nothing in a forecast needs more,
-      and the file that is saved carries no rows.
+      The fitted model. Prophet writes its history to the file: cut to the first and last time here, with 0
+      for every value, so that the file carries no row and a forecast is the same. What the fit itself keeps
+      stays: the greatest absolute value as `y_scale`, times of rows as change points.
 
     Raises:
       DataError: fewer than two rows.
@@ -110,6 +111,7 @@ def fit_prophet(
             model.add_seasonality(cycle.name, cycle.period_s / _DAY_S, cycle.fourier_order)
     model.fit(history, seed=seed + 1)
     model.history = model.history.iloc[[0, -1]].reset_index(drop=True)
+    model.history[["y", "y_scaled"]] = 0.0
     model.history_dates = model.history_dates.iloc[[0, -1]].reset_index(drop=True)
     return model
 

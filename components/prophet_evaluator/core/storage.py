@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pydantic
 
-from components.errors import ReleaseError
+from components.errors import DataError, ReleaseError
 from components.prophet_evaluator.config import ProphetEvaluatorConfig
 from components.prophet_evaluator.core import classifier as classifiers
 from components.prophet_evaluator.core import forecaster, frames
 from components.prophet_evaluator.core.detector import Detector, ForecastModel, Key
+from components.prophet_evaluator.core.stored import StoredDetector
+from components.release.canonical import printable
 from components.version import __version__
 
 DETECTOR_FILE, CLASSIFIER_FILE, PROPHET_FOLDER = "detector.json", "classifier.skops", "prophet"
@@ -93,50 +96,74 @@ def save_detector(detector: Detector, path: Path, provenance: Mapping[str, Any] 
 
 
 def load_detector(path: str | Path) -> Detector:
-    """Reads a detector, checking the digest of every file and the types inside the classifier.
+    """Reads a detector, checking its form, the digest of every file and the types inside the classifier.
+
+    Nothing outside the folder is read, whatever `detector.json` says.
 
     Raises:
-      ReleaseError: a file is missing, altered, of another format, or holds a type of its own.
+      ReleaseError: a file is missing, altered, of another format, lacks or mistypes a field, names a file
+        that a detector does not have, is no Prophet model, or holds a type of its own. One line.
     """
     folder = Path(path)
-    try:
-        content = json.loads((folder / DETECTOR_FILE).read_text())
-    except (OSError, ValueError) as error:
-        raise ReleaseError(
-            f"{folder.name}/{DETECTOR_FILE}: {type(error).__name__}. Not a detector."
-        ) from error
-    if content.get("format") != FORMAT:
-        raise ReleaseError(
-            f"{DETECTOR_FILE}: format {content.get('format')}, this version reads {FORMAT}. Train it anew."
-        )
-    for name, digest in content["digests"].items():
+    stored, config = _described(folder)
+    for name, digest in stored.digests.items():
         if not (folder / name).is_file():
             raise ReleaseError(f"{name}: named in {DETECTOR_FILE} and not there. Fetch the detector anew.")
         if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
             raise ReleaseError(
                 f"{name}: altered, its SHA-256 is not the one in {DETECTOR_FILE}. Do not use it."
             )
+    has_estimators = (folder / CLASSIFIER_FILE).exists()
+    for name in (*(entry.file for entry in stored.models), *([CLASSIFIER_FILE] * has_estimators)):
+        if name not in stored.digests:
+            raise ReleaseError(f"{name}: {DETECTOR_FILE} has no digest for it. Do not use it.")
     models: dict[Key, ForecastModel] = {}
     thresholds: dict[Key, float] = {}
-    for entry in content["models"]:
-        if entry["file"] not in content["digests"]:
-            raise ReleaseError(f"{entry['file']}: {DETECTOR_FILE} has no digest for it. Do not use it.")
-        key = (entry["locale"], entry["series"], entry["target"])
-        fitted = forecaster.from_json((folder / entry["file"]).read_text())
-        models[key] = ForecastModel(entry["trained_on"], fitted, entry["rows"], entry["cycle_s"])
-        thresholds[key] = entry["threshold"]
-    estimators = (
-        classifiers.load_estimators(folder / CLASSIFIER_FILE) if CLASSIFIER_FILE in content["digests"] else {}
-    )
-    fitted = {
-        role: classifiers.Classifier(
-            estimators.get(role), entry["threshold"], tuple(entry["features"]), entry["note"]
-        )
-        for role, entry in content["classifiers"].items()
+    for entry in stored.models:
+        key = (entry.locale, entry.series, entry.target)
+        try:
+            fitted = forecaster.from_json((folder / entry.file).read_text(encoding="utf-8"))
+        except (DataError, ValueError) as error:
+            raise ReleaseError(f"{entry.file}: not a Prophet model. Do not use the detector.") from error
+        models[key] = ForecastModel(entry.trained_on, fitted, entry.rows, entry.cycle_s)
+        thresholds[key] = entry.threshold
+    estimators = classifiers.load_estimators(folder / CLASSIFIER_FILE) if has_estimators else {}
+    judges = {
+        role: classifiers.Classifier(estimators.get(role), one.threshold, tuple(one.features), one.note)
+        for role, one in stored.classifiers.items()
     }
-    config = ProphetEvaluatorConfig.model_validate(content["config"])
-    info = {"training_locales": content["training_locales"]}
-    return Detector(config, models, thresholds, fitted.get("own"), fitted.get("foreign"), info)
+    info = {"training_locales": stored.training_locales}
+    return Detector(config, models, thresholds, judges.get("own"), judges.get("foreign"), info)
+
+
+def _described(folder: Path) -> tuple[StoredDetector, ProphetEvaluatorConfig]:
+    """What `detector.json` says, checked.
+
+    Raises:
+      ReleaseError: it cannot be read, is of another format, or breaks a rule.
+    """
+    try:
+        content = json.loads((folder / DETECTOR_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ReleaseError(
+            f"{folder.name}/{DETECTOR_FILE}: {type(error).__name__}. Not a detector."
+        ) from error
+    if not isinstance(content, dict):
+        raise ReleaseError(f"{folder.name}/{DETECTOR_FILE}: found {type(content).__name__}. Not a detector.")
+    if content.get("format") != FORMAT:
+        raise ReleaseError(
+            f"{DETECTOR_FILE}: format {printable(str(content.get('format')))}, this version reads {FORMAT}. "
+            "Train it anew."
+        )
+    try:
+        stored = StoredDetector.model_validate(content)
+        return stored, ProphetEvaluatorConfig.model_validate(stored.config)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = printable(".".join(map(str, first["loc"])))
+        raise ReleaseError(
+            f"{DETECTOR_FILE}: {where}: {printable(first['msg'])}. Do not use the detector; fetch it anew."
+        ) from None
 
 
 def predict(detector: Detector, table: pa.Table, locale: str | None = None) -> pa.Table:

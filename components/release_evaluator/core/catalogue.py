@@ -5,7 +5,6 @@ from __future__ import annotations
 from components.release_evaluator.core.metrics import MetricSpec
 
 _SHARE = (0.0, 1.0)
-_EXCESS = (None, 1.0)
 
 
 def _fidelity(direction: str, limits: tuple[float | None, float | None], description: str) -> MetricSpec:

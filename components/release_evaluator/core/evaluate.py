@@ -88,7 +88,7 @@ def evaluate(
     rng = np.random.default_rng(config.seed)
     tables = {"train": train, "holdout": holdout, "synthetic": synthetic}
     given = tables | ({} if previous is None else {"previous": previous})
-    with board.section(*METRICS):
+    with board.section(*METRICS, may_not_apply=False):
         known = {name: set(values) for name, values in config.gate.attacks.public_categories.items()}
         for name, values in (public or {}).items():
             known[name] = known.get(name, set()) | set(values)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from components.release_evaluator.config import GateCheck, GateConfig
+from components.release_evaluator.core.catalogue import METRICS
 from components.release_evaluator.core.metrics import Evidence, Metric, Status, rounded
 from components.release_evaluator.core.resampling import needed_for_auc, needed_for_rate
 
@@ -44,6 +45,11 @@ class CheckResult:
     outcome: Outcome = "REFUSED_UNDEFINED"
     required: int | None = None
 
+    @property
+    def judged(self) -> bool:
+        """Whether there was a value to compare."""
+        return self.value is not None and self.status == "OK"
+
     def to_json(self) -> dict[str, Any]:
         """A JSON object without NaN."""
         return dataclasses.asdict(self) | {"value": rounded(self.value)}
@@ -62,7 +68,8 @@ def judge(metrics: Sequence[Metric], gate: GateConfig) -> GateResult:
     """Judges metrics by a gate.
 
     A metric that is missing, UNDEFINED, not finite or without the interval that a rule asks for fails
-    the rule. One that is NOT_APPLICABLE (there is no labelled window to replay) passes, and says so.
+    the rule. One that is NOT_APPLICABLE (there is no labelled window to replay) passes, and says so; but
+    nothing is blessed where no rule on privacy was judged.
 
     Args:
       metrics: The evaluation.
@@ -97,6 +104,8 @@ def judge(metrics: Sequence[Metric], gate: GateConfig) -> GateResult:
             CheckResult(check.metric, rule, value, check.threshold, passed, reason, status, outcome, required)
         )
     reasons = tuple(f"{result.metric}: {result.reason}" for result in results if not result.passed)
+    if not reasons and not any(METRICS[one.metric].group == "privacy" and one.judged for one in results):
+        reasons = ("gate: no rule on privacy was judged; a release of which nothing was measured is refused",)
     blessed = bool(results) and not reasons
     return GateResult("BLESSED" if blessed else "NOT_BLESSED", tuple(results), reasons)
 

@@ -21,6 +21,18 @@ JACKKNIFE_GROUPS = 8
 def measure_fidelity(
     board: Board, columns: dict[str, Columns], config: ReleaseEvaluatorConfig, rng: np.random.Generator
 ) -> None:
+    """How like the real rows of normal operation the synthetic ones are.
+
+    All are dimensionless but `daily_profile_error`, which is in real standard deviations. What goes wrong
+    leaves metrics UNDEFINED (`Board.section`). The control is the same of holdout; intervals are a jackknife
+    over blocks of time.
+
+    Args:
+      board: Gets the metrics.
+      columns: `train`, `holdout` and `synthetic`.
+      config: Of the data set and the sizes.
+      rng: Draws the rows where there are too many, and deals blocks to the groups of the jackknife.
+    """
     names = (
         "marginal_fidelity",
         "worst_column_fidelity",
@@ -99,6 +111,18 @@ def _bounded(
 def measure_diversity(
     board: Board, windows: Sides, config: ReleaseEvaluatorConfig, rng: np.random.Generator
 ) -> None:
+    """Whether a few windows are repeated: a ratio of distances, dimensionless.
+
+    Args:
+      board: Gets `window_diversity`.
+      windows: Of train, holdout and the release.
+      config: Sizes.
+      rng: Draws equally many windows of either side.
+
+    Raises:
+      InsufficientDataError: there are too few windows.
+      UndefinedMetricError: those of one side lie in a single block of time.
+    """
     windows.require_enough()
     equal = min(len(windows.train), len(windows.synthetic), config.gate.attacks.max_candidates)
     levels = []
@@ -123,6 +147,18 @@ def measure_utility(
     config: ReleaseEvaluatorConfig,
     rng: np.random.Generator,
 ) -> None:
+    """How well models serve that were trained on synthetic rows.
+
+    Errors of the forecast are in ranges of the features (1st to 99th percentile of real rows), all else is
+    dimensionless. What goes wrong leaves metrics UNDEFINED (`Board.section`).
+
+    Args:
+      board: Gets the metrics.
+      columns: `train`, `holdout` and `synthetic`.
+      windows: Of the three.
+      config: Of the data set and the sizes.
+      rng: Of models and bootstrap.
+    """
     sides = windows.train, windows.holdout, windows.synthetic
     normal = [side.take(~side.rare) for side in sides]
     with board.section("tstr_mae", "trtr_mae", "utility_ratio"):

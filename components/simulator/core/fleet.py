@@ -59,7 +59,7 @@ def simulate_locale(config: FleetConfig, locale: str, span: int) -> pa.Table:
       InsufficientDataError: more anomalies are asked for than fit.
     """
     where = config.locale(locale)
-    frame, _ = _simulate_days(config, where, span * where.days, where.days, where.events, span)
+    frame = _simulate_days(config, where, span * where.days, where.days, where.events, span)
     return _to_table(frame)
 
 
@@ -70,7 +70,7 @@ def simulate_test(config: FleetConfig, locale: str, spans: int) -> pa.Table:
       As `simulate_locale`, with the column `locale` first.
     """
     where = config.locale(locale)
-    frame, _ = _simulate_days(config, where, spans * where.days, config.test_days, config.test_events, None)
+    frame = _simulate_days(config, where, spans * where.days, config.test_days, config.test_events, None)
     frame.insert(0, "locale", locale)
     return _to_table(frame)
 
@@ -149,8 +149,8 @@ def _simulate_days(
     days: int,
     rates: EventRates,
     span: int | None,
-) -> tuple[pd.DataFrame, tuple[anomalies.Event, ...]]:
-    """Rows of `days` days and their events; `span` None is the test period."""
+) -> pd.DataFrame:
+    """Rows of `days` days; `span` None is the test period."""
     per_day, assets = locale.steps_per_day, locale.assets
     lead, rows = WARM_UP_DAYS * per_day, days * per_day
     normal, uniform = _noise(config, locale, first_day - WARM_UP_DAYS, days + WARM_UP_DAYS)
@@ -196,7 +196,7 @@ def _simulate_days(
     if span is not None:
         hits_here = tuple(f for f in config.faults if f.locale == locale.name and f.span == span)
         frame = apply_faults(frame, hits_here, rows)
-    return frame.drop(columns="row"), events
+    return frame.drop(columns="row")
 
 
 def _read_sensors(

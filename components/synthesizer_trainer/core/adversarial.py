@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from components.executor_base import read_json, write_json
 from components.synthesizer_trainer.config import SynthesizerTrainerConfig
-from components.synthesizer_trainer.core.network import HALO, Critic, Generator
+from components.synthesizer_trainer.core.network import HALO, Critic, Generator, on_atoms
 
 _LOG = logging.getLogger(__name__)
 #: An improvement of the held-out score below this is noise of the sample.
@@ -114,10 +114,7 @@ class Adversary(tf.Module):
         inner = slice(HALO, HALO + self.config.window_steps)
         z, held, shift = z[:, inner], held[:, inner], shift[:, inner]
         # Straight through: values on a lattice step, gradients do not.
-        position = tf.clip_by_value((z + 5.0) * ((self.middles.shape[1] - 1) / 10.0), 0.0, 2000.0)
-        flat = tf.reshape(self.middles, [-1])
-        cell = tf.cast(tf.round(position), tf.int32) + tf.range(tf.shape(self.middles)[0]) * 2001
-        z = z + tf.stop_gradient(tf.gather(flat, cell) - z)
+        z = z + tf.stop_gradient(on_atoms(z, self.middles) - z)
         if self.holds:
             steps = tf.range(self.config.window_steps)[None, :, None]
             last = tf.where(held, 0, steps)

@@ -6,7 +6,7 @@ import numpy as np
 
 from components.synthesizer_trainer.core import chains as chain_lib
 from components.synthesizer_trainer.core import events as event_lib
-from components.synthesizer_trainer.core.columns import ColumnTable, decode
+from components.synthesizer_trainer.core.columns import GRID_SIZE, ColumnTable, decode
 from components.synthesizer_trainer.core.dynamics import Dynamics, memories
 from components.synthesizer_trainer.core.panel import MICROSECONDS, Panel
 
@@ -82,7 +82,7 @@ def fit_events(
     forced = np.full((count, len(variables)), -1, np.int32)
     memory = memories(y, panel.segment, dynamics.decay) if features else np.zeros((len(y), 0, 0))
     centred = inputs - dynamics.centre
-    table = np.stack([t.table for t in tables]) if tables else np.zeros((0, 2001))
+    table = np.stack([t.table for t in tables]) if tables else np.zeros((0, GRID_SIZE))
     scale = np.array([t.scale for t in tables])
     bad = np.concatenate([[0], np.cumsum(panel.kind > 0)])
     normal = np.flatnonzero(panel.kind == 0)

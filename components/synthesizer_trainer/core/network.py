@@ -12,6 +12,8 @@ import math
 
 import tensorflow as tf
 
+from components.synthesizer_trainer.core.columns import GRID_LIMIT, GRID_SIZE
+
 #: Steps to either side that an output row sees: kernel 5 with dilations 1, 2 and 4.
 DILATIONS = (1, 2, 4)
 KERNEL = 5
@@ -113,3 +115,19 @@ class Critic(tf.Module):
         for layer in self.layers:
             window = tf.nn.leaky_relu(layer(window))
         return tf.reduce_mean(self.last(window), axis=[1, 2])
+
+
+def on_atoms(z: tf.Tensor, middles: tf.Tensor) -> tf.Tensor:
+    """The scores of the values that latent values decode to: each at its nearest point of the latent grid.
+
+    Args:
+      z: Latent values. Shape [..., F].
+      middles: The score of the value that each point of the latent grid decodes to. Shape [F, GRID_SIZE].
+
+    Returns:
+      Scores. Shape [..., F].
+    """
+    scale = (GRID_SIZE - 1) / (2 * GRID_LIMIT)
+    position = tf.clip_by_value((z + GRID_LIMIT) * scale, 0.0, float(GRID_SIZE - 1))
+    cell = tf.cast(tf.round(position), tf.int32) + tf.range(tf.shape(middles)[0]) * GRID_SIZE
+    return tf.gather(tf.reshape(middles, [-1]), cell)

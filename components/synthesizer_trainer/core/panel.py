@@ -141,12 +141,7 @@ def check_rows(table: pa.Table, dataset: DatasetConfig, min_train_rows: int, pla
     Raises:
       InsufficientDataError: names the place, how many rows there are and the remedy.
     """
-    normal = int((label_kinds(table, dataset) == "").sum())
-    if normal < min_train_rows:
-        raise InsufficientDataError(
-            f"{place}: {normal} rows of normal operation, synthesizer_trainer needs at least "
-            f"{min_train_rows} (min_train_rows). Widen the span, or share this locale's data another way."
-        )
+    _refuse_too_few(int((label_kinds(table, dataset) == "").sum()), min_train_rows, place)
 
 
 def check_enough(panel: Panel, min_train_rows: int, var_order: int, place: str) -> None:
@@ -155,15 +150,18 @@ def check_enough(panel: Panel, min_train_rows: int, var_order: int, place: str) 
     Raises:
       InsufficientDataError: too few normal rows, or no run of neighbouring rows long enough.
     """
-    normal = int((panel.kind == 0).sum())
-    if normal < min_train_rows:
-        raise InsufficientDataError(
-            f"{place}: {normal} rows of normal operation, synthesizer_trainer needs at least "
-            f"{min_train_rows} (min_train_rows). Widen the span, or share this locale's data another way."
-        )
+    _refuse_too_few(int((panel.kind == 0).sum()), min_train_rows, place)
     longest = int(np.bincount(panel.segment[panel.kind == 0]).max())
     if longest < 4 * (var_order + 1):
         raise InsufficientDataError(
             f"{place}: the longest run of rows without a gap is {longest}, synthesizer_trainer needs at "
             f"least {4 * (var_order + 1)}. Check dataset.interval_s against the cadence of the rows."
+        )
+
+
+def _refuse_too_few(normal: int, min_train_rows: int, place: str) -> None:
+    if normal < min_train_rows:
+        raise InsufficientDataError(
+            f"{place}: {normal} rows of normal operation, synthesizer_trainer needs at least "
+            f"{min_train_rows} (min_train_rows). Widen the span, or share this locale's data another way."
         )

@@ -9,6 +9,7 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
+from components.dataset import DatasetConfig, FeatureConfig
 from components.egress.evaluation import gate_verdicts, released_evaluation
 from components.egress.rows import NumericSummary, RowsSummary
 from components.egress.schema import parse_schema, public_values, released_schema
@@ -21,7 +22,7 @@ from components.release_evaluator.core.metrics import Interval, Metric
 EVALUATION = {
     "metrics": [
         {
-            "name": "jsd",
+            "name": "acf_error",
             "value": 0.1,
             "range": [0, 1],
             "interval": {"low": 0.05, "high": 0.2, "confidence": 0.95, "method": "bootstrap"},
@@ -32,9 +33,9 @@ EVALUATION = {
     ],
     "gate": {
         "verdict": "BLESSED",
-        "reasons": ["jsd of ada"],
+        "reasons": ["acf_error of ada"],
         "checks": [
-            {"metric": "jsd", "passed": True, "value": 0.1, "threshold": 0.2, "rule": "value <= 0.2"},
+            {"metric": "acf_error", "passed": True, "value": 0.1, "threshold": 0.2, "rule": "value <= 0.2"},
         ],
     },
     "n_train": 4711,
@@ -55,7 +56,7 @@ def test_only_listed_fields_leave():
     assert released_evaluation(EVALUATION) == {
         "metrics": [
             {
-                "name": "jsd",
+                "name": "acf_error",
                 "value": 0.1,
                 "range": [0, 1],
                 "interval": {"low": 0.05, "high": 0.2, "confidence": 0.95, "method": "bootstrap"},
@@ -65,7 +66,13 @@ def test_only_listed_fields_leave():
         "gate": {
             "verdict": "BLESSED",
             "checks": [
-                {"metric": "jsd", "passed": True, "value": 0.1, "threshold": 0.2, "rule": "value <= 0.2"}
+                {
+                    "metric": "acf_error",
+                    "passed": True,
+                    "value": 0.1,
+                    "threshold": 0.2,
+                    "rule": "value <= 0.2",
+                }
             ],
         },
     }
@@ -85,6 +92,9 @@ def test_only_listed_fields_leave():
         changed("metrics", 0, "description", value="Lindqvist is the nearest record"),
         changed("metrics", 0, "description", value="x" * 301),
         changed("metrics", 0, "name", value="ada@example.org, Basel"),
+        changed("metrics", 0, "name", value="Lindqvist"),
+        changed("gate", "checks", 0, "metric", value="acf_error_Lindqvist"),
+        changed("gate", "checks", 0, "name", value="Lindqvist"),
         changed("gate", "checks", 0, "rule", value="value <= Lindqvist"),
     ],
     ids=lambda content: str(sorted(set(map(str, content)) - set(EVALUATION))) + str(content)[:0],
@@ -114,13 +124,13 @@ def test_a_locale_that_withholds_its_numbers_lets_verdicts_out():
     released = released_evaluation(EVALUATION, numbers=False)
     assert released["metrics"] == []
     (check,) = released["gate"]["checks"]
-    assert check == {"metric": "jsd", "passed": True, "threshold": 0.2, "rule": "value <= 0.2"}
+    assert check == {"metric": "acf_error", "passed": True, "threshold": 0.2, "rule": "value <= 0.2"}
 
 
 def test_metrics_by_name_and_a_verdict_at_the_top_are_understood():
-    found = released_evaluation({"metrics": {"jsd": {"value": 1}}, "verdict": "NOT_BLESSED"})
+    found = released_evaluation({"metrics": {"acf_error": {"value": 1}}, "verdict": "NOT_BLESSED"})
     assert found == {
-        "metrics": [{"name": "jsd", "value": 1}],
+        "metrics": [{"name": "acf_error", "value": 1}],
         "gate": {"verdict": "NOT_BLESSED", "checks": []},
     }
 
@@ -165,6 +175,9 @@ string_domain { name: "known" value: "north" value: "south" }
 """
 
 
+DATASET = DatasetConfig(series=("site",), features=(FeatureConfig(name="x"),), targets=("x",), interval_s=60)
+
+
 def schema(text: str) -> schema_pb2.Schema:
     return text_format.Parse(text, schema_pb2.Schema())
 
@@ -185,9 +198,18 @@ def test_domains_that_leave_are_those_of_the_curated_schema():
     assert (kept.feature[1].float_domain.min, kept.feature[1].float_domain.max) == (-100, 100)
     for secret in ("villa", "3.25", "0.9753"):
         assert secret not in text
-    assert "north" not in released_schema(schema(SCHEMA), schema(CURATED), withheld=("site",))
+    assert "north" not in released_schema(schema(SCHEMA), schema(CURATED), DATASET)
     assert public_values(schema(CURATED)) == {"site": {"north", "south"}}
     assert public_values(None) == {}
+
+
+def test_a_column_that_the_data_set_does_not_name_is_refused_without_being_named():
+    unnamed = schema(SCHEMA + 'feature { name: "ada_lindqvist" type: INT }')
+    with pytest.raises(
+        InternalError, match=r"^eu-west: schema.pbtxt: egress: there is a column '…'"
+    ) as caught:
+        released_schema(unnamed, None, DATASET, "eu-west")
+    assert "ada" not in str(caught.value)
 
 
 def test_a_schema_that_does_not_parse_is_not_quoted():

@@ -280,6 +280,19 @@ def test_the_policy_covers_splits_and_quarantine(door: Door, monkeypatch: pytest
         assert secret not in stored
 
 
+def test_a_restricted_locale_keeps_no_text_of_a_row_that_does_not_split(door: Door) -> None:
+    torn = "2024-01-01T00:40:00,d,1,1,0,u,0,,called +41 44 668 18 00 for Ann"
+    door.write(*(line(minute) for minute in range(30)), torn)
+    door.run(max_bad_fraction=0.5)
+    assert door.rows()[0]["text"] == torn
+    report = door.run(max_bad_fraction=0.5, refuse_identifiers=True)
+    assert report.quarantined_by_reason == {"wrong number of fields": 1}
+    assert door.places() == [("a.csv", "31", "", "wrong number of fields: 9, expected 8")]
+    assert door.rows()[0]["text"].startswith("withheld")
+    for path in (door.root / "q").iterdir():
+        assert b"Ann" not in path.read_bytes() and b"668" not in path.read_bytes(), path.name
+
+
 def test_parquet_is_the_same_as_csv(door: Door) -> None:
     door.write(*(line(minute, x=minute) for minute in range(5)))
     from_csv = door.run()
@@ -432,7 +445,6 @@ def test_taking_rows_in_any_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert rows.take(np.arange(25, 35))["x"].to_pylist() == list(range(25, 35))
         assert rows.take(np.array([3, 5]))["x"].to_pylist() == [3, 5]
         assert rows.take(np.zeros(0, dtype=np.int64)).num_rows == 0
-        assert [chunk.num_rows for chunk in rows.chunks(np.arange(7), 3)] == [3, 3, 1]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -126,9 +126,9 @@ class Region:
             (folder / "blessing").mkdir()
             (folder / "blessing" / verdict).touch()
             (folder / "evaluation").mkdir()
-            checks = [{"metric": "dcr", "passed": verdict == "BLESSED"}]
+            checks = [{"metric": "dcr_share_rows", "passed": verdict == "BLESSED"}]
             content = {
-                "metrics": [{"name": "dcr", "value": rows / 20}],
+                "metrics": [{"name": "dcr_share_rows", "value": rows / 20}],
                 "gate": {"verdict": verdict, "checks": checks},
             }
             (folder / "evaluation" / "evaluation.json").write_text(json.dumps(content))

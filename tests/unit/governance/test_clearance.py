@@ -264,7 +264,7 @@ def test_an_approver_sees_the_changes_since_the_last_release_and_the_budget(
     (second,) = [r for r in region.audit.state().releases.values() if r.content_digest != digest]
     shown = clearance.read_summary(tmp_path / "governance", second)
     assert shown["changes"]["rows"] == {"train": {"before": 20, "after": 30}}
-    assert shown["changes"]["metrics"] == {"dcr": {"before": 1.0, "after": 1.5}}
+    assert shown["changes"]["metrics"] == {"dcr_share_rows": {"before": 1.0, "after": 1.5}}
     assert shown["changes"]["columns"] == {"added": [], "removed": [], "retyped": []}
     assert shown["last_release"]["content_digest"] == digest
 
@@ -274,7 +274,7 @@ def test_a_summary_that_was_altered_is_not_shown(make_region, tmp_path):
     region.push()
     (found,) = region.audit.state().releases.values()
     path = clearance.summary_path(tmp_path / "governance", found.content_digest, found.summary_sha256)
-    path.write_text(path.read_text().replace('"dcr"', '"DCR"'))
+    path.write_text(path.read_text().replace('"dcr_share_rows"', '"DCR"'))
     with pytest.raises(DataError, match="is not what the audit log recorded"):
         clearance.read_summary(tmp_path / "governance", found)
     path.unlink()
@@ -329,8 +329,11 @@ def test_an_approver_is_shown_what_leaves_and_not_what_stays(make_region, tmp_pa
         clearance.read_summary(Path(region.governance.folder), found)["evaluation"]
         for found in region.audit.state().releases.values()
     ]
-    assert [[metric["name"] for metric in evaluation["metrics"]] for evaluation in shown] == [["dcr"], []]
-    assert shown[1]["gate"]["checks"] == [{"metric": "dcr", "passed": True}]
+    assert [[metric["name"] for metric in evaluation["metrics"]] for evaluation in shown] == [
+        ["dcr_share_rows"],
+        [],
+    ]
+    assert shown[1]["gate"]["checks"] == [{"metric": "dcr_share_rows", "passed": True}]
 
 
 def test_no_more_is_read_of_the_last_evaluation_than_its_manifest_says(make_region, people, monkeypatch):

@@ -36,12 +36,12 @@ from components.release.manifest import (
     Versions,
     build_manifest,
 )
-from components.release.publish import publish_release
 from components.release.revocation import Revocation
 from components.release.revoke import revoke_release
 from components.release.storage import file_entry, open_store
 from components.split_io import write_split
 from components.tfrecord import record_header
+from tests.support.releases import publish_release
 
 DATASET = DatasetConfig(features=(FeatureConfig(name="x"),), targets=("x",), interval_s=60)
 KEYS = {name: new_private_key() for name in ("eu-west", "us-east")}

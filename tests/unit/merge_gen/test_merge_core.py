@@ -23,10 +23,10 @@ from components.pusher.core import RegionInputs, push_region
 from components.release.checks import ReleaseLimits
 from components.release.keys import ensure_key_pair
 from components.release.manifest import PrivacyStatement, Versions
-from components.release.publish import publish_release
 from components.release.storage import open_store
 from components.secrets import SecretRef
 from components.split_io import list_splits, read_records, write_split
+from tests.support.releases import publish_release
 
 DATASET = DatasetConfig(
     series=("device",),

@@ -15,12 +15,12 @@ from components.pusher.config import ModelPusherConfig
 from components.pusher.registry import ModelInputs, push_model
 from components.release.keys import ensure_key_pair
 from components.release.manifest import PrivacyStatement, Versions
-from components.release.publish import publish_release
 from components.release.storage import open_store
 from components.secrets import SecretRef
 from pipeline import starter, tables
 from pipeline.config.load import load_deployment
 from pipeline.revoked import revocations
+from tests.support.releases import publish_release
 
 FILES = {"Split-train/a.gz": b"one" * 1000, "evaluation.json": b"{}"}
 

@@ -154,9 +154,18 @@ def test_what_is_wrong_is_named(tmp_path, edit, expected):
     assert expected in refused(tmp_path, edit)
 
 
-def test_a_key_given_twice_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="key 'name' is given twice"):
-        load_deployment(write(tmp_path, VALID + "name: other\n"))
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ("name: other\n", "key 'name' is given twice"),
+        ("central: {quorum: 1, quorum: 2}\n", "key 'quorum' is given twice"),
+        ("? [a, b]\n: 1\n", "found unhashable key"),
+    ],
+)
+def test_a_key_given_twice_is_refused_and_so_is_one_that_is_no_text(tmp_path, more, expected):
+    last = (VALID + more).count("\n") - more.count("\n") + 1
+    with pytest.raises(ConfigError, match=rf"isthmus\.yaml:{last}: {expected}"):
+        load_deployment(write(tmp_path, VALID + more))
 
 
 def test_no_yaml_no_file_and_no_mapping_are_refused(tmp_path):
@@ -186,6 +195,8 @@ def test_a_locale_that_is_set_to_a_span_is_merged_with_that_one(tmp_path):
     deployment = load_deployment(write(tmp_path, yaml.safe_dump(data)))
     assert resolve.central_configs(deployment).merge_gen.spans == {"eu-west": 0}
     assert resolve.ideal_span(deployment) == 0
+    # They are rows of restricted locales there, too.
+    assert resolve.central_configs(deployment).ideal.refuse_identifiers
     plain = load_deployment(write(tmp_path))
     assert resolve.central_configs(plain).merge_gen.spans == "latest"
     assert resolve.ideal_span(plain) == "latest"

@@ -107,3 +107,12 @@ def test_refuses_a_file_that_is_no_skops(tmp_path):
     path.write_bytes(b"\x80\x04K\x01.")
     with pytest.raises(ReleaseError, match="not a skops file"):
         classifiers.load_estimators(path)
+
+
+def test_refuses_a_file_without_roles(tmp_path):
+    import skops.io
+
+    path = tmp_path / "classifier.skops"
+    path.write_bytes(skops.io.dumps([1, 2]))
+    with pytest.raises(ReleaseError, match="holds no classifiers by role"):
+        classifiers.load_estimators(path)

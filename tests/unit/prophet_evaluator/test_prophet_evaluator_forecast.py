@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 
@@ -73,6 +75,19 @@ def test_interval_covers_its_nominal_share():
         forecaster.fit_prophet(stamps, y, IntervalDetectorConfig(growth="linear")), stamps
     )
     assert ((y >= found.lower) & (y <= found.upper)).mean() == pytest.approx(0.8, abs=0.05)
+
+
+@pytest.mark.parametrize("mode", ["calibrated", "tutorial"])
+def test_the_saved_model_carries_the_value_of_no_row(mode):
+    stamps, y = _history()
+    text = forecaster.to_json(forecaster.fit_prophet(stamps, y, IntervalDetectorConfig(mode=mode)))
+    history = json.loads(json.loads(text)["history"])
+    assert [(row["y"], row["y_scaled"]) for row in history["data"]] == [(0.0, 0.0)] * 2
+    numbers = {float(number) for number in re.findall(r"-?\d+\.\d+(?:e-?\d+)?", text)}
+    greatest = np.abs(y).max()
+    assert greatest in numbers  # Prophet's scale: the pattern does find values
+    for value in y[np.abs(y) != greatest]:
+        assert not any(abs(value - number) < 1e-9 for number in numbers)
 
 
 def test_json_round_trip_forecasts_the_same_and_holds_no_rows():

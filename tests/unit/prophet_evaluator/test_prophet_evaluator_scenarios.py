@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 
@@ -285,6 +286,20 @@ def test_a_series_without_values_is_not_flagged_by_the_interval(result, toy_test
         (lambda p: next((p / "prophet").iterdir()).write_text("{}"), "altered"),
         (lambda p: _edit(p, format=99), "format 99"),
         (lambda p: _edit(p, digests={}), "no digest"),
+        (lambda p: _edit(p, digests={"../outside.json": "0" * 64}), r"digests\.\.\./outside\.json"),
+        (lambda p: _edit(p, digests={"/etc/hostname": "0" * 64}), "digests"),
+        (lambda p: _edit(p, digests=[]), "digests: Input should be a valid dictionary"),
+        (lambda p: _edit(p, models=None), "models: Input should be a valid list"),
+        (lambda p: _edit_model(p, file="prophet/../../outside.json"), r"models\.0\.file"),
+        (lambda p: _edit_model(p, threshold="1"), r"models\.0\.threshold"),
+        (lambda p: _edit_model(p, rows=None), r"models\.0\.rows"),
+        (lambda p: _edit(p, classifiers={"own": {}}), r"classifiers\.own\.threshold: Field required"),
+        (lambda p: _edit(p, config={"unknown": 1}), "Do not use the detector"),
+        (lambda p: _edit(p, training_locales=3), "training_locales"),
+        (lambda p: (p / "detector.json").write_text("[1]"), "found list. Not a detector"),
+        (lambda p: (p / "detector.json").write_bytes(b"\xff"), "Not a detector"),
+        (lambda p: _replace_model(p, b"{}"), "not a Prophet model"),
+        (lambda p: _replace_model(p, b"\xff"), "not a Prophet model"),
     ],
 )
 def test_refuses_an_altered_detector(saved, tmp_path, damage, message):
@@ -298,6 +313,32 @@ def test_refuses_an_altered_detector(saved, tmp_path, damage, message):
 def _edit(path, **changes):
     content = json.loads((path / "detector.json").read_text())
     (path / "detector.json").write_text(json.dumps({**content, **changes}))
+
+
+def _edit_model(path, **changes):
+    first, *others = json.loads((path / "detector.json").read_text())["models"]
+    _edit(path, models=[{**first, **changes}, *others])
+
+
+def _replace_model(path, payload: bytes):
+    content = json.loads((path / "detector.json").read_text())
+    name = content["models"][0]["file"]
+    (path / name).write_bytes(payload)
+    _edit(path, digests={**content["digests"], name: hashlib.sha256(payload).hexdigest()})
+
+
+def test_a_file_beside_a_detector_is_not_read(saved, tmp_path):
+    """With its own digest a file outside would have been read as a model."""
+    copy = tmp_path / "copy"
+    shutil.copytree(saved, copy)
+    content = json.loads((copy / "detector.json").read_text())
+    inside = copy / content["models"][0]["file"]
+    inside.rename(tmp_path / "outside.json")
+    digests = {**content["digests"], "../outside.json": content["digests"].pop(content["models"][0]["file"])}
+    _edit_model(copy, file="../outside.json")
+    _edit(copy, digests=digests)
+    with pytest.raises(ReleaseError, match=r"detector\.json: models\.0\.file"):
+        storage.load_detector(copy)
 
 
 def test_key_slugs_are_file_names_and_differ():

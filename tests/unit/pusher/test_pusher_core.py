@@ -56,8 +56,8 @@ def blessing(root: Path, verdict: str = "BLESSED") -> Path:
 def evaluation(root: Path, passed: bool = True) -> Path:
     folder = root / "evaluation"
     folder.mkdir(parents=True)
-    gate = {"verdict": "BLESSED", "checks": [{"metric": "dcr", "passed": passed}]}
-    content = {"metrics": [{"name": "dcr", "value": 1.0, "reason": "row 3 of ada"}], "gate": gate}
+    gate = {"verdict": "BLESSED", "checks": [{"metric": "dcr_share_rows", "passed": passed}]}
+    content = {"metrics": [{"name": "dcr_share_rows", "value": 1.0, "reason": "row 3 of ada"}], "gate": gate}
     (folder / "evaluation.json").write_text(json.dumps(content))
     (folder / "plots.json").write_text('{"real": [1, 2, 3]}')
     return folder
@@ -132,7 +132,11 @@ def test_a_full_synthetic_release_verifies_and_holds_only_what_may_leave(tmp_pat
         "never": "null",
         "label": "int64",
     }
-    assert (manifest.kind, manifest.verdict, manifest.gates) == ("synthetic", "BLESSED", {"dcr": "passed"})
+    assert (manifest.kind, manifest.verdict, manifest.gates) == (
+        "synthetic",
+        "BLESSED",
+        {"dcr_share_rows": "passed"},
+    )
     everything = b"".join(path.read_bytes() for path in Path(report["uri"]).rglob("*") if path.is_file())
     for secret in (b"ada", b"3.25", b'"real"'):
         assert secret not in everything
@@ -205,7 +209,7 @@ def test_a_failed_gate_outweighs_the_blessing(tmp_path):
         examples(tmp_path), evaluation=evaluation(tmp_path, passed=False), blessing=blessing(tmp_path)
     )
     report = push(tmp_path, inputs=inputs)
-    assert report["reason"] == "BLESSED in spite of failed gates: dcr"
+    assert report["reason"] == "BLESSED in spite of failed gates: dcr_share_rows"
     assert nothing_left(tmp_path)
 
 

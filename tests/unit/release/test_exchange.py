@@ -24,10 +24,9 @@ from components.release.exchange import (
     why_outdated,
 )
 from components.release.keys import new_private_key
-from components.release.publish import publish_release
 from components.release.storage import open_store
 from components.release.verify import verify_release
-from tests.support.releases import FILES, fields
+from tests.support.releases import FILES, fields, publish_release
 
 
 @pytest.fixture

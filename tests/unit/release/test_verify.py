@@ -12,10 +12,9 @@ from components.release.checks import ReleaseLimits
 from components.release.exchange import ReleaseLocation
 from components.release.keys import new_private_key
 from components.release.manifest import FileEntry, build_manifest
-from components.release.publish import publish_release
 from components.release.storage import open_store
 from components.release.verify import checked_chunks, verify_copy, verify_release
-from tests.support.releases import FILES, fields
+from tests.support.releases import FILES, fields, publish_release
 
 KEY, OTHER = new_private_key(), new_private_key()
 TRUSTED = {"eu-west": [KEY.public], "us-east": [OTHER.public]}

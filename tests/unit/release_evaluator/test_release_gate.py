@@ -9,8 +9,9 @@ import pyarrow as pa
 import pytest
 
 from components.release_evaluator.config import GateCheck, GateConfig
+from components.release_evaluator.core import evaluate as evaluation
 from components.release_evaluator.core import measure_privacy
-from components.release_evaluator.core.attacks.base import Attack
+from components.release_evaluator.core.attacks.base import Attack, NotApplicable
 from components.release_evaluator.core.board import Board
 from components.release_evaluator.core.catalogue import METRICS
 from components.release_evaluator.core.evaluate import evaluate
@@ -141,6 +142,19 @@ def test_an_exception_fails_its_metrics_and_tells_only_its_type(sim, world, monk
     # an attack that is not in the registry is missed by the gate
     assert found.metric("linkability_risk").reason == "not computed"
     assert "secret" not in json.dumps(found.to_json())
+
+
+@pytest.mark.parametrize("part", ["read_columns", "make_world", "measure_utility", "measure_privacy"])
+def test_nothing_to_measure_outside_a_metrics_own_section_is_a_fault(sim, world, monkeypatch, part):
+    def nothing(*arguments: object) -> None:
+        raise NotApplicable("no feature varies")
+
+    monkeypatch.setattr(evaluation, part, nothing)
+    found = evaluate(world.train, world.holdout, world.synthetic.slice(0, 500), sim.quick())
+    assert found.gate.verdict == "NOT_BLESSED"
+    missed = found.metric("membership_distance_risk_rows")
+    assert missed.status == "UNDEFINED"
+    assert missed.reason == "outside any section that may not apply: no feature varies"
 
 
 def test_without_labels_the_label_metrics_do_not_apply(sim, world):

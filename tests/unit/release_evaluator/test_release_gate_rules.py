@@ -69,10 +69,23 @@ def interval(low, high):
     ],
 )
 def test_a_rule_holds_or_fails_closed(gate, metrics, verdict, reason):
-    result = judge(metrics, gate)
+    # A rule on privacy that holds beside it: without any, nothing is blessed.
+    other = GateCheck(metric="dcr_share_rows", rule="max", threshold=0.6)
+    beside = GateConfig(checks=(*gate.checks, other))
+    result = judge([*metrics, metric("dcr_share_rows")], beside)
     assert result.verdict == verdict
     assert result.checks[0].reason == reason
     assert result.reasons == (() if verdict == "BLESSED" else (f"{gate.checks[0].metric}: {reason}",))
+
+
+@pytest.mark.parametrize("gate", [VALUE, LOWER])
+def test_nothing_is_blessed_without_a_judged_rule_on_privacy(gate):
+    nothing = metric(status="NOT_APPLICABLE", value=None, reason="x")
+    result = judge([nothing, metric("spread_ratio", interval=interval(0.6, 1))], gate)
+    assert result.verdict == "NOT_BLESSED" and all(check.passed for check in result.checks)
+    assert result.reasons == (
+        "gate: no rule on privacy was judged; a release of which nothing was measured is refused",
+    )
 
 
 def test_one_failed_rule_of_many_refuses():

@@ -9,6 +9,7 @@ from components.skew_validator.config import SkewValidatorConfig
 from components.skew_validator.core import make_report
 from components.statistics_gen import core
 from components.statistics_gen.summary import Comparator, FeatureSummary
+from tests.support.histograms import histogram as make_histogram
 
 COMPARATORS = {"temp": Comparator("jensen_shannon_divergence", 0.4), "on": Comparator("infinity_norm", 0.1)}
 
@@ -16,7 +17,7 @@ COMPARATORS = {"temp": Comparator("jensen_shannon_divergence", 0.4), "on": Compa
 def _locale(low: float, on: int) -> dict[str, FeatureSummary]:
     """100 rows: `temp` uniform on [low, low + 1], `on` set in `on` rows."""
     edges = np.linspace(low, low + 1, 11)
-    histogram = core.Histogram.from_edges(edges, [10] * 10)
+    histogram = make_histogram(edges, [10] * 10)
     cdf = core.StepCdf(edges, np.linspace(0, 1, 11))
     return {
         "temp": FeatureSummary("temp", True, 100, 0, histogram=histogram, cdf=cdf),

@@ -14,7 +14,6 @@ from scipy.spatial import distance
 
 from components.errors import DataError, UndefinedMetricError
 from components.statistics_gen.core import (
-    Histogram,
     StepCdf,
     align_histograms,
     chi_square_homogeneity,
@@ -23,6 +22,7 @@ from components.statistics_gen.core import (
     kolmogorov_smirnov,
     linf_distance,
 )
+from tests.support.histograms import histogram as make_histogram
 
 COUNTS = st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 1000), min_size=1)
 
@@ -119,28 +119,28 @@ def test_jsd_refuses(p: list[float], q: list[float], error: type[Exception], tex
 
 def test_align_splits_buckets_in_proportion() -> None:
     # a: 4 values on [0, 2]; b: 6 values on [1, 4]. Edges 0, 1, 2, 4: a gives 2, 2, 0; b gives 0, 2, 4.
-    a, b = align_histograms(Histogram.from_edges([0, 2], [4]), Histogram.from_edges([1, 4], [6]))
+    a, b = align_histograms(make_histogram([0, 2], [4]), make_histogram([1, 4], [6]))
     assert a.tolist() == [2, 2, 0]
     assert b.tolist() == [0, 2, 4]
 
 
 def test_align_gives_a_single_value_a_bucket_of_its_own() -> None:
     # Edges 0, 1, 1, 2: the constant 1 sits in the bucket [1, 1], where b's mass has no width.
-    a, b = align_histograms(Histogram.from_edges([1, 1], [5]), Histogram.from_edges([0, 2], [8]))
+    a, b = align_histograms(make_histogram([1, 1], [5]), make_histogram([0, 2], [8]))
     assert a.tolist() == [0, 5, 0]
     assert b.tolist() == [4, 0, 4]
 
 
 def test_align_leaves_equal_edges_alone() -> None:
-    a, b = align_histograms(Histogram.from_edges([0, 1, 2], [1, 2]), Histogram.from_edges([0, 1, 2], [3, 4]))
+    a, b = align_histograms(make_histogram([0, 1, 2], [1, 2]), make_histogram([0, 1, 2], [3, 4]))
     assert (a.tolist(), b.tolist()) == ([1, 2], [3, 4])
 
 
 @pytest.mark.parametrize("other", [0.0, 0.5, 1.0, 2.0])
 def test_a_constant_is_far_from_what_varies(other: float) -> None:
-    constant = Histogram.from_edges([other, other], [10])
-    assert histogram_divergence(constant, Histogram.from_edges([0, 1], [10])) == 1.0
-    assert histogram_divergence(constant, Histogram.from_edges([other, other], [3])) == 0.0
+    constant = make_histogram([other, other], [10])
+    assert histogram_divergence(constant, make_histogram([0, 1], [10])) == 1.0
+    assert histogram_divergence(constant, make_histogram([other, other], [3])) == 0.0
 
 
 EDGES = st.lists(st.integers(-50, 50), min_size=2, max_size=6, unique=True).map(sorted)
@@ -149,9 +149,7 @@ EDGES = st.lists(st.integers(-50, 50), min_size=2, max_size=6, unique=True).map(
 @given(EDGES, EDGES, st.data())
 def test_alignment_keeps_mass(a: list[int], b: list[int], data: st.DataObject) -> None:
     histograms = [
-        Histogram.from_edges(
-            e, data.draw(st.lists(st.integers(1, 99), min_size=len(e) - 1, max_size=len(e) - 1))
-        )
+        make_histogram(e, data.draw(st.lists(st.integers(1, 99), min_size=len(e) - 1, max_size=len(e) - 1)))
         for e in (a, b)
     ]
     for aligned, original in zip(align_histograms(*histograms), histograms):
@@ -163,18 +161,18 @@ def test_alignment_keeps_mass(a: list[int], b: list[int], data: st.DataObject) -
 
 def test_nan_is_a_bucket_of_its_own() -> None:
     # (1, 1) against (1, 0) once a NaN per value stands beside the bucket: as the hand-derived JSD above.
-    with_nan = Histogram.from_edges([0, 1], [4], num_nan=4)
-    without = Histogram.from_edges([0, 1], [4])
+    with_nan = make_histogram([0, 1], [4], num_nan=4)
+    without = make_histogram([0, 1], [4])
     assert histogram_divergence(with_nan, without) == pytest.approx(0.75 * math.log2(4 / 3))
 
 
 def test_histogram_refuses_nonsense() -> None:
     with pytest.raises(DataError, match="differ in length"):
-        Histogram.from_edges([0, 1, 2], [1])
+        make_histogram([0, 1, 2], [1])
     with pytest.raises(DataError, match="decrease"):
-        Histogram.from_edges([0, 2, 1], [1, 1])
+        make_histogram([0, 2, 1], [1, 1])
     with pytest.raises(DataError, match="negative"):
-        Histogram.from_edges([0, 1], [-1])
+        make_histogram([0, 1], [-1])
 
 
 # --- Kolmogorov-Smirnov ----------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from components.statistics_gen.summary import (
     single_dataset,
     summarise,
 )
+from tests.support.histograms import histogram as make_histogram
 
 JSD = Comparator("jensen_shannon_divergence", 0.1)
 LINF = Comparator("infinity_norm", 0.1)
@@ -55,7 +56,7 @@ def _numeric(low: float, high: float, n: int, missing: int = 0) -> FeatureSummar
         True,
         n,
         missing,
-        histogram=core.Histogram.from_edges(edges, [n / 10] * 10),
+        histogram=make_histogram(edges, [n / 10] * 10),
         cdf=core.StepCdf(edges, np.linspace(0, 1, 11)),
     )
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -96,3 +99,34 @@ def test_the_inverse_rises_and_stays_near_the_range(values: list[float], digits:
     margin = columns.RANGE_MARGIN * (rounded.max() - rounded.min()) + 1e-9
     assert column.table.min() >= rounded.min() - margin
     assert column.table.max() <= rounded.max() + margin
+
+
+def test_the_size_of_the_grid_stands_in_one_place() -> None:
+    core = Path(columns.__file__).parent
+    for path in sorted(set(core.glob("*.py")) - {core / "columns.py"}):
+        found = [
+            node.lineno
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Constant) and node.value == columns.GRID_SIZE
+        ]
+        assert not found, (path.name, found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("limit", "size"), [(5.0, 2001), (3.0, 61)])
+def test_the_generators_values_step_onto_the_latent_grid(
+    monkeypatch: pytest.MonkeyPatch, limit: float, size: int
+) -> None:
+    from components.synthesizer_trainer.core import network
+
+    monkeypatch.setattr(network, "GRID_LIMIT", limit)
+    monkeypatch.setattr(network, "GRID_SIZE", size)
+    grid = np.linspace(-limit, limit, size, dtype=np.float32)
+    width = grid[1] - grid[0]
+    # A second feature's scores are the first's plus 100.
+    middles = np.stack([grid, grid + 100])
+    z = np.random.default_rng(0).uniform(-limit, limit, (4, 50, 2)).astype(np.float32)
+    found = network.on_atoms(z, middles).numpy() - [0, 100]
+    assert np.abs(found - z).max() < 0.51 * width
+    ends = network.on_atoms(np.array([[-9, 9]], np.float32), middles).numpy()
+    assert ends.tolist() == [[-limit, 100 + limit]]
