@@ -20,7 +20,7 @@ nothing but that no release passes until an owner adopts it.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pydantic
 import yaml
@@ -28,6 +28,7 @@ import yaml
 from components.config_base import ComponentConfig
 from components.errors import ConfigError
 from components.release.keys import PublicKey, load_public_key
+from components.strict_yaml import StrictLoader
 
 Role = Literal["owner", "scientist", "approver", "auditor"]
 MAX_POLICY_BYTES = 1 << 20
@@ -105,20 +106,6 @@ class Policy(ComponentConfig):
             )
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML keeps the last of two equal keys, silently; this one refuses them."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key '{key.value}' is given twice", key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
 def load_policy(path: str | Path, locale: str) -> Policy:
     """Reads a policy file; keys given as paths are read too.
 
@@ -134,7 +121,7 @@ def load_policy(path: str | Path, locale: str) -> Policy:
     if len(raw) > MAX_POLICY_BYTES:
         raise ConfigError(f"{place}: larger than {MAX_POLICY_BYTES} bytes; that is no policy.")
     try:
-        data = yaml.load(raw, Loader=_Loader)
+        data = yaml.load(raw, Loader=StrictLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""

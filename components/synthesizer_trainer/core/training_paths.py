@@ -64,6 +64,7 @@ def window_starts(segment: np.ndarray, steps: int) -> np.ndarray:
 
 
 def real_paths(panel: Panel, core: LinearCore, synthesizer: Synthesizer, steps: int) -> adversarial.Paths:
+    """The training rows as the critic sees them, in windows of `steps` rows."""
     design = core.calendar.design(panel.time_us)
     states = np.stack([c.codes for c in core.chains], 1) if core.chains else np.zeros((len(panel), 1), int)
     condition = synthesizer.condition(design, panel.kind, states)

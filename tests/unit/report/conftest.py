@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.report import plots
 from pipeline.report.collect import collect
 from pipeline.report.render import render_html
 
@@ -31,3 +32,10 @@ def make_run(tmp_path: Path) -> Callable[..., Any]:
 def whole_page(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The page of the whole made-up run, for tests that only look at it."""
     return render_html(collect(_made_up_run(tmp_path_factory.mktemp("run")).run_dir))
+
+
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of the words: each picture takes up to 0.2 s to draw."""
+    for draw in (plots.curve_svg, plots.training_svg, plots.forecast_svg, plots.scores_svg):
+        monkeypatch.setattr(plots, draw.__name__, lambda *_, **__: "<svg></svg>")

@@ -15,6 +15,7 @@ from pipeline.report.model import Decision
 from pipeline.report.render import render, render_html
 
 MakeRun = Callable[..., Any]
+pytestmark = pytest.mark.usefixtures("no_pictures")  # the words are looked at
 DEMANDED = {"state": "waiting for approval", "required": 2, "decisions": []}
 
 

@@ -63,13 +63,6 @@ class Page(html.parser.HTMLParser):
         return re.sub(r"\s+", " ", " ".join(self.words))
 
 
-@pytest.fixture
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests of the words: each picture takes up to 0.2 s to draw."""
-    for draw in (plots.curve_svg, plots.training_svg, plots.forecast_svg, plots.scores_svg):
-        monkeypatch.setattr(plots, draw.__name__, lambda *_, **__: "<svg></svg>")
-
-
 def test_page_and_twin_are_written_side_by_side(make_run: MakeRun, tmp_path: Path) -> None:
     report = collect(make_run(restricted=("eu-west",), features=1).run_dir)
     out = tmp_path / "deep" / "report.html"

@@ -363,6 +363,7 @@ def test_a_killed_training_resumes_and_ends_alike(
     assert all(np.array_equal(a, b) for a, b in zip(weights, after, strict=True))
 
 
+@pytest.mark.slow
 def test_minutes_are_kept_and_progress_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     # The clock goes on by two seconds at each look: one before a step, one after it.
     clock = itertools.count(1000, 2)
