@@ -13,7 +13,7 @@ from pipeline.addresses import normal, within
 from pipeline.border import check
 from pipeline.border_model import BorderError, Node, Proof, Sharing, Source, Zone
 from pipeline.config.model import Deployment
-from pipeline.config.resolve import regional_configs
+from pipeline.config.resolve_regional import regional_configs
 
 CENTRAL = "central"
 

@@ -18,7 +18,7 @@ from components.release.keys import load_private_key
 from components.release.manifest import Manifest
 from components.release.storage import open_store
 from pipeline.config.model import Deployment
-from pipeline.config.resolve import governance_config
+from pipeline.config.resolve_regional import governance_config
 
 
 def chosen(deployment: Deployment, asked: str | None) -> list[str]:

@@ -23,7 +23,7 @@ from components.executor_base import read_json, write_json
 from pipeline import outward, standing
 from pipeline.border_model import BorderError
 from pipeline.config.model import Deployment
-from pipeline.config.resolve import egress_config
+from pipeline.config.resolve_regional import egress_config
 from pipeline.root_lock import hold_root
 from pipeline.run_state import (
     CENTRAL,

@@ -18,7 +18,8 @@ from components.release import keys
 from components.release.storage import open_store
 from components.release.trust import load_keys
 from pipeline.config.model import Deployment
-from pipeline.config.resolve import central_configs, regional_configs
+from pipeline.config.resolve import central_configs
+from pipeline.config.resolve_regional import regional_configs
 
 
 def examine_locale(deployment: Deployment, name: str) -> IsthmusError | None:

@@ -24,7 +24,7 @@ from components.synthetic_gen.component import SyntheticGen
 from components.tfx_shim import BaseComponent, Pipeline, metadata
 from pipeline import governance
 from pipeline.config.model import Deployment, slug
-from pipeline.config.resolve import RegionalConfigs, ledger_access, regional_configs
+from pipeline.config.resolve_regional import RegionalConfigs, ledger_access, regional_configs
 from pipeline.history import previous_release, previous_statistics
 
 

@@ -73,7 +73,7 @@ def _standing(deployment: Any, name: str) -> dict[str, Any] | None:
     from components.governance.core.summary import standing
     from components.synthesizer_trainer.privacy_cost import planned_cost
     from pipeline import governance
-    from pipeline.config.resolve import regional_configs
+    from pipeline.config.resolve_regional import regional_configs
 
     ledger = governance.ledger_of(deployment, name)
     if ledger is None:

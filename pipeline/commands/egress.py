@@ -40,7 +40,7 @@ def egress(
 def describe(deployment: Any, name: str) -> dict[str, Any]:
     """The policy and the lists of one restricted locale as JSON values."""
     from components.egress import lists
-    from pipeline.config.resolve import egress_config
+    from pipeline.config.resolve_regional import egress_config
 
     policy = egress_config(deployment, name)
     dataset = deployment.dataset

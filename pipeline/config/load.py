@@ -73,11 +73,11 @@ def load_deployment(path: str | Path) -> Deployment:
     except pydantic.ValidationError as error:
         raise describe(error, file, root, Deployment) from None
     # The typed sections of the components, checked here so that `validate` answers for all of them.
-    from pipeline.config import resolve
+    from pipeline.config import resolve, sections
 
     try:
         resolve.check(deployment)
-    except resolve.SectionError as error:
+    except sections.SectionError as error:
         raise describe(error.error, file, root, error.model, error.prefix) from None
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from None

@@ -21,7 +21,7 @@ from components.release.manifest import utc_now
 from components.release.revoke import revoke_release
 from components.release.storage import open_store
 from pipeline.config.model import Deployment
-from pipeline.config.resolve import governance_config
+from pipeline.config.resolve_regional import governance_config
 from pipeline.erasure.evidence import (
     Evidence,
     Retraining,

@@ -13,7 +13,7 @@ from components.example_gen.config import PiiRule
 from components.example_gen.core.pii import apply_rule
 from components.example_gen.core.quarantine import ROWS_FILE
 from pipeline.config.model import Deployment
-from pipeline.config.resolve import regional_configs
+from pipeline.config.resolve_regional import regional_configs
 
 KEYED = "pseudonymise"
 

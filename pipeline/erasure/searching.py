@@ -19,7 +19,7 @@ from components.release.exchange import list_spans
 from components.release.storage import open_store
 from pipeline import governance
 from pipeline.config.model import Deployment
-from pipeline.config.resolve import regional_configs
+from pipeline.config.resolve_regional import regional_configs
 from pipeline.erasure.evidence import SpanSearch
 from pipeline.erasure.steps import Step
 from pipeline.retaining import artifact_folders

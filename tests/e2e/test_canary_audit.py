@@ -223,7 +223,7 @@ class Bench:
         """The real Pusher on the run's artifacts; the exchange is below `out`."""
         from components.pusher.core import RegionInputs, push_region
         from pipeline.config.load import load_deployment
-        from pipeline.config.resolve import regional_configs
+        from pipeline.config.resolve_regional import regional_configs
 
         config = regional_configs(load_deployment(self.fleet.config), LOCALE).pusher
         config = config.model_copy(update={"exchange_uri": str(self.out / "exchange")})

@@ -13,7 +13,8 @@ from components.release import keys
 from components.release.options import StorageOptions
 from pipeline import preflight, starter
 from pipeline.config.load import load_deployment
-from pipeline.config.resolve import central_configs, regional_configs
+from pipeline.config.resolve import central_configs
+from pipeline.config.resolve_regional import regional_configs
 
 
 @pytest.fixture(scope="module")

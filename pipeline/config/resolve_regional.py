@@ -1,0 +1,177 @@
+"""What each component of a region is configured with, resolved from a deployment."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from components.egress.config import EgressConfig
+from components.errors import ConfigError, list_briefly
+from components.example_gen.config import ExampleGenConfig, SplitConfig
+from components.example_validator.config import ExampleValidatorConfig
+from components.governance.config import GovernanceConfig, LedgerAccess
+from components.pusher.config import PusherConfig
+from components.release_evaluator.config import GateConfig, ReleaseEvaluatorConfig, privacy_checks
+from components.schema_gen.config import SchemaGenConfig
+from components.statistics_gen.config import StatisticsGenConfig
+from components.synthesizer_trainer.config import SynthesizerTrainerConfig
+from components.synthetic_gen.config import SyntheticGenConfig
+from pipeline.config.model import Deployment, LocaleSection
+from pipeline.config.privacy import (
+    budgeted,
+    check_budget,
+    check_public_grid,
+    privacy_claim,
+    splits_for,
+)
+from pipeline.config.sections import Location, monitoring_of, named_source, pii_rules, typed
+
+
+@dataclasses.dataclass(frozen=True)
+class RegionalConfigs:
+    """Configurations of one region's components; the last three are None for an open locale."""
+
+    example_gen: ExampleGenConfig
+    statistics_gen: StatisticsGenConfig
+    schema_gen: SchemaGenConfig
+    example_validator: ExampleValidatorConfig
+    pusher: PusherConfig
+    synthesizer: SynthesizerTrainerConfig | None
+    generation: SyntheticGenConfig | None
+    evaluator: ReleaseEvaluatorConfig | None
+
+
+def regional_configs(deployment: Deployment, name: str, *, small: bool = False) -> RegionalConfigs:
+    """Configurations of a locale's components.
+
+    Args:
+      deployment: The deployment.
+      name: The locale's name.
+      small: The synthesizer's small preset.
+
+    Raises:
+      SectionError: a section breaks a rule.
+    """
+    index = [locale.name for locale in deployment.locales].index(name)
+    locale, at = deployment.locales[index], ("locales", index)
+    monitoring = monitoring_of(deployment)
+    restricted = locale.sharing == "restricted"
+    synthesizer = _synthesizer(deployment, locale, at, small) if restricted else None
+    return RegionalConfigs(
+        example_gen=_regional_source(deployment, locale, at, splits_for(deployment.splits, synthesizer)),
+        statistics_gen=StatisticsGenConfig(dataset=deployment.dataset),
+        schema_gen=SchemaGenConfig(dataset=deployment.dataset, monitoring=monitoring),
+        example_validator=ExampleValidatorConfig(monitoring=monitoring),
+        pusher=PusherConfig(
+            kind="synthetic" if restricted else "open",
+            exchange_uri=deployment.exchange.uri,
+            storage=deployment.exchange.storage_options,
+            signing_key=locale.signing_key,
+            config_digest=deployment.file_digest,
+            dataset=deployment.dataset,
+            egress=egress_config(deployment, locale.name),
+            operator_holds_rows=restricted and deployment.central.ideal,
+            governance=governance_config(deployment, name),
+            privacy=privacy_claim(synthesizer),
+        ),
+        synthesizer=synthesizer,
+        generation=_generation(deployment, locale, at) if restricted else None,
+        evaluator=_evaluator(deployment, locale, at) if restricted else None,
+    )
+
+
+def governance_config(deployment: Deployment, name: str) -> GovernanceConfig | None:
+    """Where a locale's ledger and audit log are; None where it has neither budget nor policy."""
+    locale = deployment.locale(name)
+    budget = locale.privacy.budget if locale.privacy else None
+    section = locale.governance
+    if budget is None and section is None:
+        return None
+    return GovernanceConfig(
+        locale=name,
+        folder=f"{deployment.root}/{name}/governance",
+        trusted_keys=tuple(trusted.key for trusted in locale.trusted_key),
+        budget_unit=budget.unit if budget else None,
+        policy=section.policy if section else None,
+        required_approvals=section.required_approvals if section else 0,
+    )
+
+
+def ledger_access(deployment: Deployment, name: str) -> LedgerAccess | None:
+    """What a locale's trainer needs to reserve its cost; None where the locale has no budget."""
+    governance = governance_config(deployment, name)
+    if governance is None or governance.budget_unit is None:
+        return None
+    return LedgerAccess(governance=governance, signing_key=deployment.locale(name).signing_key)
+
+
+def _regional_source(
+    deployment: Deployment, locale: LocaleSection, at: Location, splits: SplitConfig
+) -> ExampleGenConfig:
+    return typed(
+        ExampleGenConfig,
+        at,
+        {},
+        dataset=deployment.dataset,
+        sources=(named_source(locale.source, locale.name),),
+        pii=pii_rules(locale, at),
+        refuse_identifiers=locale.sharing == "restricted",
+        splits=splits,
+        max_bad_fraction=locale.max_bad_fraction,
+    )
+
+
+def egress_config(deployment: Deployment, name: str) -> EgressConfig:
+    """What a locale lets out.
+
+    Raises:
+      SectionError: the section breaks a rule.
+    """
+    index = [locale.name for locale in deployment.locales].index(name)
+    return typed(EgressConfig, ("locales", index, "egress"), deployment.locales[index].egress)
+
+
+def _synthesizer(
+    deployment: Deployment, locale: LocaleSection, at: Location, small: bool
+) -> SynthesizerTrainerConfig:
+    dataset = deployment.dataset
+    common = budgeted(deployment.synthesizer, locale, "synthesizer")
+    own = budgeted(locale.synthesizer, locale, f"locales[{at[1]}].synthesizer")
+    typed(SynthesizerTrainerConfig, ("synthesizer",), common, dataset=dataset)
+    typed(SynthesizerTrainerConfig, (*at, "synthesizer"), own, dataset=dataset)
+    said = {**common, **own}
+    config = typed(SynthesizerTrainerConfig, (*at, "synthesizer"), said, dataset=dataset)
+    check_budget(config, locale)
+    return SynthesizerTrainerConfig.small(dataset, **said) if small else config
+
+
+def _generation(deployment: Deployment, locale: LocaleSection, at: Location) -> SyntheticGenConfig:
+    policy = egress_config(deployment, locale.name)
+    given = {"dataset": deployment.dataset, "egress": policy}
+    typed(SyntheticGenConfig, ("generation",), deployment.generation, **given)
+    typed(SyntheticGenConfig, (*at, "generation"), locale.generation, **given)
+    said = {**deployment.generation, **locale.generation}
+    synthesizer = _synthesizer(deployment, locale, at, False)
+    if policy.timestamps == "made" and said.setdefault("grid", "regular") == "real":
+        raise ConfigError(
+            f"locale {locale.name}: generation.grid: found 'real', which releases the times of real rows; "
+            "allowed: regular or rows, or egress: {timestamps: real}"
+        )
+    config = SyntheticGenConfig(**given, **said)
+    check_public_grid(config, synthesizer, locale.name)
+    return config
+
+
+def _evaluator(deployment: Deployment, locale: LocaleSection, at: Location) -> ReleaseEvaluatorConfig:
+    assert locale.privacy is not None  # the deployment's own rule
+    gate = typed(GateConfig, (*at, "privacy", "gate"), locale.privacy.gate)
+    known = {check.metric for check in privacy_checks()}
+    if not known & {check.metric for check in gate.checks}:
+        raise ConfigError(
+            f"locale {locale.name}: privacy.gate.checks: found no rule on privacy; allowed: at least one on "
+            f"{list_briefly(sorted(known), limit=20)}"
+        )
+    return ReleaseEvaluatorConfig(
+        dataset=deployment.dataset,
+        gate=gate,
+        seed=deployment.seed,
+    )
