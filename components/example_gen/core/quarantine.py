@@ -21,9 +21,9 @@ import pyarrow.csv
 
 from components.errors import DataError, list_briefly
 from components.example_gen.config import ExampleGenConfig
+from components.example_gen.core.blocks import RawBlock, needed_columns
 from components.example_gen.core.convert import convert_text, is_text
 from components.example_gen.core.pii import apply_rule_to_text
-from components.example_gen.core.reading import RawBlock, needed_columns
 
 PLACES_FILE = "quarantine.csv"
 ROWS_FILE = "quarantine_rows.csv"

@@ -16,9 +16,10 @@ from components.dataset import TIMESTAMP
 from components.errors import DataError
 from components.example_gen.config import ExampleGenConfig, SourceConfig, TimestampFormat
 from components.example_gen.core import convert, pii
+from components.example_gen.core.blocks import RawBlock, needed_columns
 from components.example_gen.core.keys import Keys, KeyStore
 from components.example_gen.core.quarantine import Quarantine
-from components.example_gen.core.reading import RawBlock, needed_columns, read_blocks
+from components.example_gen.core.reading import read_blocks
 from components.example_gen.core.spans import ResolvedSpan
 from components.example_gen.core.splits import Assignment
 from components.example_gen.core.store import RowStore
