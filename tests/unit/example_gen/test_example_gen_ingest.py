@@ -17,7 +17,7 @@ from components import split_io
 from components.dataset import DatasetConfig, FeatureConfig
 from components.errors import DataError
 from components.example_gen.config import ExampleGenConfig
-from components.example_gen.core import keys, reading, store
+from components.example_gen.core import csv_blocks, keys, reading, store
 from components.example_gen.core.ingest import IngestReport, ingest
 
 DATASET = DatasetConfig(
@@ -145,7 +145,7 @@ def test_each_bad_row_is_named_and_kept(door: Door) -> None:
 
 
 def test_row_numbers_go_on_from_block_to_block(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "CSV_BLOCK_BYTES", 200)
+    monkeypatch.setattr(csv_blocks, "CSV_BLOCK_BYTES", 200)
     rows = [line(minute, x="bad" if minute in (0, 17, 58) else minute) for minute in range(60)]
     rows[5] = "too,few"
     door.write(*rows)
@@ -155,7 +155,7 @@ def test_row_numbers_go_on_from_block_to_block(door: Door, monkeypatch: pytest.M
 
 
 def test_quotes_may_hold_delimiters_and_line_ends(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "CSV_BLOCK_BYTES", 64)
+    monkeypatch.setattr(csv_blocks, "CSV_BLOCK_BYTES", 64)
     texts = ['a,"b', "two\nlines", "plain"] * 5
     rows = [line(i).replace(",u,", ',"' + text.replace('"', '""') + '",') for i, text in enumerate(texts)]
     door.write(*rows)
@@ -224,8 +224,8 @@ def test_missing_file(door: Door) -> None:
 
 
 def test_a_block_without_an_end_of_row_is_refused(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "CSV_BLOCK_BYTES", 64)
-    monkeypatch.setattr(reading, "_MAX_ROW_BYTES", 512)
+    monkeypatch.setattr(csv_blocks, "CSV_BLOCK_BYTES", 64)
+    monkeypatch.setattr(csv_blocks, "_MAX_ROW_BYTES", 512)
     door.write(line(0), '"' + "x" * 2_000)
     with pytest.raises(DataError, match="no end of row in"):
         door.run()
@@ -338,7 +338,7 @@ def test_order_of_input_does_not_matter(door: Door, monkeypatch: pytest.MonkeyPa
     door.write(*shuffled[:300], name="a.csv")
     door.write(*shuffled[300:], name="b.csv")
     monkeypatch.setattr(store, "STORED_ROWS", 100)
-    monkeypatch.setattr(reading, "CSV_BLOCK_BYTES", 3_000)
+    monkeypatch.setattr(csv_blocks, "CSV_BLOCK_BYTES", 3_000)
     monkeypatch.setattr(keys, "PIECE_ROWS", 70)
     second = door.run(splits={"block_s": 1_200})
     assert second.data_digest == first.data_digest
@@ -356,7 +356,7 @@ def test_rows_beyond_the_memory_budget_go_through_a_file(door: Door, monkeypatch
     before = door.run()
     monkeypatch.setattr(store, "STORED_ROWS", 500)
     monkeypatch.setattr(keys, "PIECE_ROWS", 1_000)
-    monkeypatch.setattr(reading, "CSV_BLOCK_BYTES", 10_000)
+    monkeypatch.setattr(csv_blocks, "CSV_BLOCK_BYTES", 10_000)
     spilled = []
     finish = store.RowStore.finish
 
