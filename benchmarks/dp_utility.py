@@ -33,7 +33,8 @@ from components.synthesizer_trainer.config import SynthesizerTrainerConfig
 from components.synthesizer_trainer.core.dp.mechanism import noise_multiplier
 from components.synthesizer_trainer.core.dp.train import train_dp_synthesizer
 from components.synthesizer_trainer.core.panel import MICROSECONDS
-from components.synthesizer_trainer.core.sampling import Session, Synthesizer
+from components.synthesizer_trainer.core.planning import Session
+from components.synthesizer_trainer.core.sampling import Synthesizer
 from components.synthesizer_trainer.public_domains import public_domains
 from components.synthetic_gen.core.rows import to_table
 

@@ -23,7 +23,8 @@ import tensorflow_transform.beam  # noqa: F401  (outside the clock, as the peer'
 from components.dataset import DatasetConfig
 from components.synthesizer_trainer.config import SynthesizerTrainerConfig
 from components.synthesizer_trainer.core.panel import build_panel
-from components.synthesizer_trainer.core.sampling import Session, Synthesizer
+from components.synthesizer_trainer.core.planning import Session
+from components.synthesizer_trainer.core.sampling import Synthesizer
 from components.synthesizer_trainer.core.training import train_synthesizer
 from components.synthesizer_trainer.schema_bounds import feature_bounds
 from components.synthesizer_trainer.transform import analyse

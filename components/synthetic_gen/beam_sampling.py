@@ -12,7 +12,7 @@ import apache_beam as beam
 import pyarrow as pa
 
 from components.dataset import DatasetConfig
-from components.synthesizer_trainer.core.sampling import Session
+from components.synthesizer_trainer.core.planning import Session
 
 
 @functools.lru_cache(maxsize=2)

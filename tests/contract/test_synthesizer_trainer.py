@@ -89,7 +89,8 @@ def _do(root: Path, table: pa.Table, **changes: Any) -> Any:
 
 
 def test_the_model_and_its_report(tmp_path: Path) -> None:
-    from components.synthesizer_trainer.core.sampling import Synthesizer, real_grid
+    from components.synthesizer_trainer.core.planning import real_grid
+    from components.synthesizer_trainer.core.sampling import Synthesizer
 
     heard: list[str] = []
     progress.listen(lambda stage, done, total, values: heard.append(f"{stage} {done:g}/{total:g}"))

@@ -7,7 +7,6 @@ of the training code's dependencies.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,10 @@ from components.synthesizer_trainer.core import selection
 from components.synthesizer_trainer.core.calendar import Calendar
 from components.synthesizer_trainer.core.model import MAX_CONDITION_INDICATORS
 from components.synthesizer_trainer.core.panel import MICROSECONDS
+from components.synthesizer_trainer.core.planning import (
+    EventPlanner,
+    Session,
+)
 
 #: Rows of one XLA block and rows run before the first one that counts.
 BLOCK = 1024
@@ -27,60 +30,6 @@ LANES = 32
 #: Jitter of a series' own calendar: normal scores for the level, a share for the rest.
 STYLE_LEVEL_JITTER = 0.03
 STYLE_JITTER = 0.02
-#: Anomalies may take this share of a release's rows at most, however much they are amplified.
-MAX_EVENT_SHARE = 0.35
-#: Rows kept normal between two events.
-EVENT_GAP = 6
-
-
-@dataclass(frozen=True)
-class PlannedEvent:
-    """An anomaly to be sampled: rows [start, start + rows) of a session, in the manner of `template`."""
-
-    start: int
-    rows: int
-    template: int
-
-
-@dataclass(frozen=True)
-class Session:
-    """One synthetic series on a regular grid.
-
-    Attributes:
-      number: Position among all sessions; seeds and styles depend on it alone.
-      start_us: Time of row 0.
-      keep: Rows of the grid that are emitted, rising. Shape [n], int64.
-      time_us: Their timestamps. Shape [n], int64.
-      events: Anomalies, in order.
-    """
-
-    number: int
-    start_us: int
-    keep: np.ndarray
-    time_us: np.ndarray
-    events: tuple[PlannedEvent, ...] = ()
-
-    @property
-    def steps(self) -> int:
-        """Rows of the grid up to the last one emitted."""
-        return int(self.keep[-1]) + 1
-
-
-def real_grid(time_us: np.ndarray, series: np.ndarray, interval_s: float, first: int = 0) -> list[Session]:
-    """One session per series, on the series' own grid of timestamps.
-
-    Args:
-      time_us: Shape [N], rising within each series.
-      series: Index of each row's series. Shape [N].
-      interval_s: Cadence.
-      first: Number of the first session.
-    """
-    sessions: list[Session] = []
-    for index in np.unique(series):
-        own = time_us[series == index]
-        keep = np.rint((own - own[0]) / (interval_s * MICROSECONDS)).astype(np.int64)
-        sessions.append(Session(first + len(sessions), int(own[0]), keep, own))
-    return sessions
 
 
 class Synthesizer:
@@ -115,87 +64,8 @@ class Synthesizer:
     def plan_events(
         self, sessions: list[Session], amplification: dict[str, float], seed: int
     ) -> list[Session]:
-        """Gives sessions their anomalies: as often as in training, times the kind's amplification.
-
-        Args:
-          sessions: Without events.
-          amplification: By kind; 1 where a kind is not named.
-          seed: Same seed, same plan.
-
-        Returns:
-          The sessions with events, none overlapping, each on rows that are all emitted.
-        """
-        generator = np.random.default_rng([seed, 1])
-        rows = sum(len(s.keep) for s in sessions)
-        wanted = self._draw_templates(rows, amplification, generator)
-        emitted = [np.zeros(s.steps + 1, np.int64) for s in sessions]
-        for session, count in zip(sessions, emitted):
-            count[1:][session.keep] = 1
-        totals = [np.cumsum(count) for count in emitted]
-        taken = [np.zeros(s.steps, bool) for s in sessions]
-        weights = np.array([len(s.keep) for s in sessions], float)
-        plans: list[list[PlannedEvent]] = [[] for _ in sessions]
-        for template, length in wanted:
-            place = self._place(sessions, totals, taken, weights, template, length, generator)
-            if place is None:
-                continue
-            index, start = place
-            taken[index][max(start - EVENT_GAP, 0) : start + length + EVENT_GAP] = True
-            plans[index].append(PlannedEvent(start, length, template))
-        return [
-            Session(s.number, s.start_us, s.keep, s.time_us, tuple(sorted(p, key=lambda e: e.start)))
-            for s, p in zip(sessions, plans)
-        ]
-
-    def _draw_templates(
-        self, rows: int, amplification: dict[str, float], generator: np.random.Generator
-    ) -> list[tuple[int, int]]:
-        """(template, rows) of every event wanted, kinds interleaved."""
-        kinds, durations = self.store["event_kind"], self.store["event_duration"]
-        wanted: list[tuple[int, int]] = []
-        for index, name in enumerate(self.kinds):
-            own = np.flatnonzero(kinds == index + 1)
-            if not len(own):
-                continue
-            factor = amplification.get(name, 1.0)
-            count = rows / float(self.store["event_rows"][index]) * factor
-            count = max(int(np.rint(count)), 1) if factor > 0 else 0
-            # Every template in turn, so that a small release holds as many different ones as it can.
-            order = np.concatenate([generator.permutation(own) for _ in range(count // len(own) + 1)])
-            for template in order[:count]:
-                spread = np.exp(event_lib.DURATION_JITTER * generator.standard_normal())
-                wanted.append((int(template), max(1, int(np.rint(durations[template] * spread)))))
-        wanted = [wanted[i] for i in generator.permutation(len(wanted))]
-        total = np.cumsum([length for _, length in wanted])
-        return wanted[: max(int((total <= MAX_EVENT_SHARE * rows).sum()), min(1, len(wanted)))]
-
-    def _place(
-        self,
-        sessions: list[Session],
-        totals: list[np.ndarray],
-        taken: list[np.ndarray],
-        weights: np.ndarray,
-        template: int,
-        length: int,
-        generator: np.random.Generator,
-    ) -> tuple[int, int] | None:
-        """A free place near the template's hour of the day, or None after many tries."""
-        hour = float(self.store["event_hour"][template]) + 1.0 * generator.standard_normal()
-        best: tuple[float, int, int] | None = None
-        for index in generator.choice(len(sessions), 4, p=weights / weights.sum()):
-            session = sessions[index]
-            if session.steps <= length:
-                continue
-            starts = generator.integers(0, session.steps - length, 64)
-            whole = totals[index][starts + length] - totals[index][starts] == length
-            for start in starts[whole]:
-                if taken[index][start : start + length].any():
-                    continue
-                second = session.start_us / MICROSECONDS + start * self.interval_s
-                away = abs((second % 86_400 / 3600 - hour + 12) % 24 - 12)
-                if best is None or away < best[0]:
-                    best = (away, int(index), int(start))
-        return None if best is None else best[1:]
+        """Gives sessions their anomalies; see `planning.plan_events`."""
+        return EventPlanner(self.store, self.kinds, self.interval_s).plan(sessions, amplification, seed)
 
     def sample(self, sessions: list[Session], seed: int) -> list[dict[str, np.ndarray]]:
         """Samples sessions, `LANES` at a time; the batch's first session numbers its seed.

@@ -19,7 +19,8 @@ from components.synthesizer_trainer.core.linear_core import LinearCore, fit_line
 from components.synthesizer_trainer.core.model import SynthesizerModule
 from components.synthesizer_trainer.core.network import Generator
 from components.synthesizer_trainer.core.panel import MICROSECONDS, Panel, check_enough
-from components.synthesizer_trainer.core.sampling import LANES, Session, Synthesizer, real_grid
+from components.synthesizer_trainer.core.planning import Session, real_grid
+from components.synthesizer_trainer.core.sampling import LANES, Synthesizer
 from components.synthesizer_trainer.core.training_paths import (
     core_paths,
     evaluator_of,

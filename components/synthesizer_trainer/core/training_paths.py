@@ -12,7 +12,8 @@ from components.synthesizer_trainer.core.fidelity import compare
 from components.synthesizer_trainer.core.linear_core import LinearCore, hold_mask
 from components.synthesizer_trainer.core.network import HALO, Generator
 from components.synthesizer_trainer.core.panel import MICROSECONDS, Panel
-from components.synthesizer_trainer.core.sampling import Session, Synthesizer
+from components.synthesizer_trainer.core.planning import Session
+from components.synthesizer_trainer.core.sampling import Synthesizer
 
 #: Rows of the core that a look at held-out fidelity samples, at most.
 EVALUATION_ROWS = 20_000

@@ -10,7 +10,8 @@ import pyarrow as pa
 from components.dataset import TIMESTAMP, DatasetConfig
 from components.errors import ConfigError, InsufficientDataError
 from components.synthesizer_trainer.core.panel import MICROSECONDS
-from components.synthesizer_trainer.core.sampling import LANES, Session, real_grid
+from components.synthesizer_trainer.core.planning import Session, real_grid
+from components.synthesizer_trainer.core.sampling import LANES
 from components.synthetic_gen.config import SyntheticGenConfig
 
 

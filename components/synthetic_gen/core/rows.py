@@ -11,7 +11,8 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from components.dataset import TIMESTAMP, DatasetConfig
 from components.errors import DataError, list_briefly
-from components.synthesizer_trainer.core.sampling import Session, Synthesizer
+from components.synthesizer_trainer.core.planning import Session
+from components.synthesizer_trainer.core.sampling import Synthesizer
 
 _INTEGERS = ("integer", "binary")
 

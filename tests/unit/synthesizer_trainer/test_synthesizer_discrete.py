@@ -12,7 +12,8 @@ from components.synthesizer_trainer.core import linear_core
 from components.synthesizer_trainer.core import styles as styles_lib
 from components.synthesizer_trainer.core.fidelity import compare
 from components.synthesizer_trainer.core.panel import Panel, build_panel
-from components.synthesizer_trainer.core.sampling import Synthesizer, real_grid
+from components.synthesizer_trainer.core.planning import real_grid
+from components.synthesizer_trainer.core.sampling import Synthesizer
 from components.synthesizer_trainer.core.training import Trained, train_synthesizer
 
 ROWS = 4000

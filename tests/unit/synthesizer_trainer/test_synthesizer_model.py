@@ -21,7 +21,8 @@ from components.synthesizer_trainer.config import SynthesizerTrainerConfig
 from components.synthesizer_trainer.core import adversarial
 from components.synthesizer_trainer.core.fidelity import autocorrelation, compare, ks_similarity
 from components.synthesizer_trainer.core.panel import Panel, build_panel, check_enough, check_rows
-from components.synthesizer_trainer.core.sampling import Session, Synthesizer, real_grid
+from components.synthesizer_trainer.core.planning import Session, real_grid
+from components.synthesizer_trainer.core.sampling import Synthesizer
 from components.synthesizer_trainer.core.training import Trained, train_synthesizer
 
 DATASET = DatasetConfig(
@@ -215,11 +216,12 @@ def test_a_saved_model_samples_the_same_bytes_in_a_clean_process(
     code = f"""
 import sys
 import numpy as np
-from components.synthesizer_trainer.core.sampling import Session, Synthesizer
+from components.synthesizer_trainer.core.sampling import Synthesizer
+from components.synthesizer_trainer.core.planning import Session
 synthesizer = Synthesizer.load({str(tmp_path / "model")!r})
 assert "apache_beam" not in sys.modules and "tensorflow_transform" not in sys.modules
 grid = np.load({str(tmp_path / "grid.npz")!r})
-from components.synthesizer_trainer.core.sampling import real_grid
+from components.synthesizer_trainer.core.planning import real_grid
 sessions = synthesizer.plan_events(real_grid(grid["t"], grid["s"], 600.0), dict(shift=1.0, stuck=1.0), 3)
 values = np.concatenate([p["values"] for p in synthesizer.sample(sessions, 3)])
 np.save({str(tmp_path / "values.npy")!r}, values)

@@ -16,7 +16,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from components.dataset import DatasetConfig, FeatureConfig
 from components.errors import ConfigError, DataError, InsufficientDataError
 from components.split_io import arrow_schema
-from components.synthesizer_trainer.core.sampling import Session
+from components.synthesizer_trainer.core.planning import Session
 from components.synthetic_gen.config import SyntheticGenConfig
 from components.synthetic_gen.core import grid
 from components.synthetic_gen.core.rows import check_conforms, synthetic_name, to_table

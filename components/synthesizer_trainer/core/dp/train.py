@@ -30,7 +30,8 @@ from components.synthesizer_trainer.core.dp.statement import privacy_block
 from components.synthesizer_trainer.core.linear_core import LinearCore
 from components.synthesizer_trainer.core.model import SynthesizerModule
 from components.synthesizer_trainer.core.panel import MICROSECONDS
-from components.synthesizer_trainer.core.sampling import LANES, Session, Synthesizer
+from components.synthesizer_trainer.core.planning import Session
+from components.synthesizer_trainer.core.sampling import LANES, Synthesizer
 from components.synthesizer_trainer.core.training import Trained, calibrate, describe_core
 
 _LOG = logging.getLogger(__name__)
