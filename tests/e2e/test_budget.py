@@ -80,7 +80,7 @@ def test_two_models_fit_the_third_is_refused_and_nothing_is_paid_for_twice(fleet
         fleet.write_text(yaml.safe_dump(data, sort_keys=False))
         run = isthmus("run", fleet, *WHERE)
         assert run.returncode == status, run.stdout + run.stderr
-    assert "the budget is 3. Nothing was trained or published" in run.stdout
+    assert "the budget is 3. Nothing was trained;" in run.stdout
     assert "exit status 1: a verdict was negative: eu-west would exceed its privacy budget" in run.stdout
     after = json.loads(isthmus("budget", fleet, "--json").stdout)["eu-west"]
     assert (after["releases"], after["reserved"], after["refused"], after["releases_left"]) == (2, 0, 1, 0)
