@@ -13,7 +13,7 @@ from components.errors import ConfigError
 from components.governance.core.events import Gaussian, PrivacyCost
 from pipeline import cli
 from pipeline.commands import budget as budget_command
-from pipeline.config import resolve
+from pipeline.config import resolve_regional as resolve
 from pipeline.config.load import load_deployment
 
 DEPLOYMENT = """
