@@ -13,7 +13,7 @@ from components.errors import ConfigError
 from components.governance.core.events import Gaussian, PrivacyCost
 from pipeline import cli
 from pipeline.commands import budget as budget_command
-from pipeline.config import resolve_regional as resolve
+from pipeline.config import resolve, resolve_regional
 from pipeline.config.load import load_deployment
 
 DEPLOYMENT = """
@@ -296,10 +296,10 @@ def test_the_policy_is_found_beside_the_file_and_an_open_locale_may_have_one(tmp
     data["locales"][1]["governance"] = {"policy": "us.yaml", "required_approvals": 2}
     (tmp_path / "isthmus.yaml").write_text(yaml.safe_dump(data))
     deployment = load_deployment(tmp_path / "isthmus.yaml")
-    found = resolve.governance_config(deployment, "us-east")
+    found = resolve_regional.governance_config(deployment, "us-east")
     assert (found.policy_file, found.required_approvals) == (str(tmp_path / "us.yaml"), 2)
-    assert found.budget_unit is None and resolve.ledger_access(deployment, "us-east") is None
-    restricted = resolve.governance_config(deployment, "eu-west")
+    assert found.budget_unit is None and resolve_regional.ledger_access(deployment, "us-east") is None
+    restricted = resolve_regional.governance_config(deployment, "eu-west")
     assert restricted.folder == str(tmp_path / "eu-west" / "governance")
     assert [key.file for key in restricted.trusted_keys] == [str(tmp_path / "key.pub")]
 
@@ -312,7 +312,7 @@ def test_the_border_sees_no_foreign_place_in_what_the_components_get(tmp_path):
     (tmp_path / "isthmus.yaml").write_text(DEPLOYMENT.replace("key.pub", "'ed25519:" + "A" * 43 + "='", 1))
     for _ in range(2):
         deployment = load_deployment(tmp_path / "isthmus.yaml")
-        access = resolve.ledger_access(deployment, "eu-west")
+        access = resolve_regional.ledger_access(deployment, "eu-west")
         found = list(addresses({"ledger": access.to_exec_property()}))
         assert found == [("ledger.governance.folder", str(tmp_path / "eu-west" / "governance"))]
         assert all(within(address, str(tmp_path / "eu-west")) for _, address in found)
