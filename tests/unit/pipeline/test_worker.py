@@ -46,18 +46,18 @@ def pipelines(monkeypatch: pytest.MonkeyPatch) -> dict[str, ModuleType]:
     return made
 
 
-def test_a_pipeline_that_cannot_be_built_is_left_to_its_worker(pipelines, capfd):
+def test_a_pipeline_that_cannot_be_built_is_left_to_its_worker(pipelines, capsys):
     pipe = Pipe()
     worker.examine_border("here.yaml", ["eu", "us", "central"], "merge", False, pipe)
     assert pipe.sent == [("", {"us": "us", "central": "the centre"})] and pipe.closed
-    assert SECRET not in "".join(capfd.readouterr())
+    assert SECRET not in "".join(capsys.readouterr())
 
 
-def test_a_proof_that_fails_says_its_type_alone(pipelines, capfd):
+def test_a_proof_that_fails_says_its_type_alone(pipelines, capsys):
     pipelines["border_view"].prove = refuse
     pipe = Pipe()
     with pytest.raises(SystemExit) as caught:
         worker.examine_border("here.yaml", ["us"], "merge", False, pipe)
     assert caught.value.code == 3 and pipe.sent == [] and pipe.closed
     assert caught.value.__suppress_context__
-    assert capfd.readouterr().err == "border: the check failed (ValueError)\n"
+    assert capsys.readouterr().err == "border: the check failed (ValueError)\n"
