@@ -26,7 +26,8 @@ A kill counts only if the test passes again, in the same process, without the sa
 
 What it cannot see: code in other processes (such a test is listed as "elsewhere" where nothing in this
 process kills it), functions made anew at each call (their makers are sabotaged instead), code that runs
-at import, traced TensorFlow graphs, and tests with pytest's `capfd` (use `capsys`). Hypothesis runs 20 examples and does not shrink here.
+at import, traced TensorFlow graphs, and tests with pytest's `capfd` (use `capsys`). Hypothesis runs 20
+examples and does not shrink here.
 
 While code is sabotaged nothing outside pytest's temporary folders can be written, removed or killed.
 """
