@@ -54,7 +54,7 @@ test: $(STAMP) lint type
 	$(BIN)/python -m pytest -m "tfx or e2e or browser or slow"
 
 test-core: $(STAMP)
-	$(BIN)/python -m pytest -q $(CORE)
+	$(BIN)/python -m pytest -q $(subst not slow,not slow and not heavy,$(CORE))
 
 # Breaks the code that each core test runs until the test fails (tests/README.md); about half an hour.
 sabotage: $(STAMP)

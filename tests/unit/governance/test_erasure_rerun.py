@@ -14,6 +14,8 @@ from pipeline import retaining
 from pipeline.erasure import drill
 from pipeline.erasure.evidence import Evidence
 
+pytestmark = pytest.mark.heavy
+
 SUBJECT = ("--locale", "eu-west", "--series", "zoe")
 
 

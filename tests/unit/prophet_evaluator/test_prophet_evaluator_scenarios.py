@@ -21,6 +21,8 @@ from components.prophet_evaluator.core import evaluate as evaluation
 from components.prophet_evaluator.core import frames, plots, scenarios, storage
 from components.prophet_evaluator.core.fitting import fit_detector
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="module")
 def result(toy_examples, toy_test, toy_config, toy_table):

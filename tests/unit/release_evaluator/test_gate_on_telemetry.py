@@ -26,6 +26,8 @@ from components.simulator.core.fleet import simulate_locale
 from components.simulator.presets import default_fleet
 from components.split_io import arrow_schema
 
+pytestmark = pytest.mark.heavy
+
 ROOT = Path(__file__).parents[3]
 SMAP = ROOT.parent / "shared" / "data" / "smap" / "smap_freeze" / "train" / "A-2.csv"
 SEEDS = (1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow))

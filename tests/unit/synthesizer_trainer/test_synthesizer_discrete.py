@@ -16,6 +16,8 @@ from components.synthesizer_trainer.core.planning import real_grid
 from components.synthesizer_trainer.core.sampling import Synthesizer
 from components.synthesizer_trainer.core.training import Trained, train_synthesizer
 
+pytestmark = pytest.mark.heavy
+
 ROWS = 4000
 DATASET = DatasetConfig(
     label="label",

@@ -25,6 +25,8 @@ from components.synthesizer_trainer.core.planning import Session, real_grid
 from components.synthesizer_trainer.core.sampling import Synthesizer
 from components.synthesizer_trainer.core.training import Trained, train_synthesizer
 
+pytestmark = pytest.mark.heavy
+
 DATASET = DatasetConfig(
     series=("asset",),
     label="label",
