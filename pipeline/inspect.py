@@ -11,6 +11,7 @@ from components.executor_base import read_json
 from pipeline.config.model import Deployment
 from pipeline.local_runner import latest_run
 from pipeline.revoked import revocations
+from pipeline.run_state import output_json
 
 
 def run_folder(deployment: Deployment, run_id: str | None = None) -> Path:
@@ -50,7 +51,7 @@ def status(deployment: Deployment, run_id: str | None = None) -> dict[str, Any]:
             "log": section["log"],
             "components": len(components),
             "cached": sum(component["state"] == "cached" for component in components),
-            "verdict": _json_of(components, "blessing", "verdict.json").get("verdict"),
+            "verdict": output_json(components, "blessing", "verdict.json").get("verdict"),
             "release": _push_of(components),
         }
     keys = ("run_id", "started_at", "finished_at", "exit_status", "config_digest", "seed")
@@ -74,7 +75,7 @@ def lineage(deployment: Deployment, run_id: str | None = None) -> dict[str, Any]
     regions = {}
     for name, section in state["locales"].items():
         components = section["components"]
-        ingest = _json_of(components, "quarantine", "ingest.json")
+        ingest = output_json(components, "quarantine", "ingest.json")
         regions[name] = {
             "source": {key: ingest.get(key) for key in ("span", "fingerprint", "rows_kept") if key in ingest},
             "artifacts": {component["id"]: component.get("outputs", {}) for component in components},
@@ -85,8 +86,8 @@ def lineage(deployment: Deployment, run_id: str | None = None) -> dict[str, Any]
         "run_id": state["run_id"],
         "config_digest": state["config_digest"],
         "regions": regions,
-        "merge": _json_of(central, "merge_report", "merge.json"),
-        "detector": _json_of(central, "pushed", "push.json"),
+        "merge": output_json(central, "merge_report", "merge.json"),
+        "detector": output_json(central, "pushed", "push.json"),
         "revocations": revocations(deployment),
     }
 
@@ -94,13 +95,6 @@ def lineage(deployment: Deployment, run_id: str | None = None) -> dict[str, Any]
 def _push_of(components: list[dict[str, Any]]) -> dict[str, Any]:
     """The listed fields of a `push.json`, a region's or the centre's."""
     known = lists.PUSH_FIELDS | lists.MODEL_PUSH_FIELDS
-    return {key: value for key, value in _json_of(components, "pushed", "push.json").items() if key in known}
-
-
-def _json_of(components: list[dict[str, Any]], channel: str, file: str) -> dict[str, Any]:
-    """A component's JSON file by the channel that it was written to; empty where there is none."""
-    for component in components:
-        uri = component.get("outputs", {}).get(channel)
-        if uri and (Path(uri) / file).exists():
-            return dict(read_json(Path(uri) / file))
-    return {}
+    return {
+        key: value for key, value in output_json(components, "pushed", "push.json").items() if key in known
+    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -16,13 +15,13 @@ import pyarrow.parquet as pq
 from components.errors import ConfigError, DataError, ReleaseError
 from components.example_gen.config import ExampleGenConfig, SourceConfig, SplitConfig
 from components.example_gen.core.ingest import ingest
+from components.executor_base import write_atomically
 from components.prophet_evaluator.core.storage import load_detector, predict
 from components.pusher.registry import list_versions, signed_by
-from components.release.keys import load_private_key
-from components.release.storage import Store, open_store, read_bounded
+from components.release.storage import Store, file_entry, open_store, read_bounded
 from components.split_io import read_table
 from pipeline.config.model import Deployment
-from pipeline.revoked import revocations
+from pipeline.revoked import registry_keys, revocations
 
 FORMATS = (".parquet", ".csv")
 #: A detector is some megabytes; more than this is not one of ours.
@@ -102,7 +101,10 @@ def apply_detector(
             quarantine = out.with_name(f"{out.name}.quarantine")
             shutil.rmtree(quarantine, ignore_errors=True)
             shutil.copytree(work / "quarantine", quarantine)
-        _write(scores, out)
+        try:
+            write_atomically(out, _as_bytes(scores, out.suffix))
+        except OSError as error:
+            raise DataError(f"{out}: cannot be written ({error.strerror or error})") from error
     flagged = {
         column.removesuffix("_flag"): int(scores[column].to_numpy().sum())
         for column in scores.column_names
@@ -120,8 +122,7 @@ def apply_detector(
 
 def _check_trust(deployment: Deployment, version: int, manifest: dict[str, Any], uri: str) -> None:
     """Refuses a version whose signature does not fit, or that stands on a release that was revoked."""
-    key = deployment.central.signing_key
-    keys = [load_private_key(key).public] if key else []
+    keys = registry_keys(deployment)
     found = signed_by(manifest, keys)
     if keys and found != f"signed by key {keys[0].key_id}":
         raise ReleaseError(f"{uri}: {found}; the centre signs with key {keys[0].key_id}. Do not use it.")
@@ -141,27 +142,19 @@ def _fetch(registry: Store, folder: str, manifest: dict[str, Any], target: Path)
         if parts[:1] != ("model",):
             continue
         if ".." in parts or len(parts) < 2:
-            raise ReleaseError(
-                f"{registry.address(folder)}: a file's name leads out of the model. Do not use it."
-            )
+            raise ReleaseError(f"{place}: a file's name leads out of the model. Do not use it.")
         data = read_bounded(registry, f"{folder}/{name}", min(int(entry["size_bytes"]), MAX_FILE_BYTES))
-        if data is None or hashlib.sha256(data).hexdigest() != entry["sha256"]:
+        if data is None or file_entry(data).sha256 != entry["sha256"]:
             raise ReleaseError(f"{place}: a file is missing or altered (SHA-256). Do not use it.")
         path = target.joinpath(*parts[1:])
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
 
 
-def _write(scores: pa.Table, out: Path) -> None:
-    temporary = out.with_name(f".{out.name}.part")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        if out.suffix == ".csv":
-            pyarrow.csv.write_csv(scores, temporary)
-        else:
-            pq.write_table(scores, temporary)
-        temporary.replace(out)
-    except OSError as error:
-        raise DataError(f"{out}: cannot be written ({error.strerror or error})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+def _as_bytes(scores: pa.Table, ending: str) -> bytes:
+    sink = pa.BufferOutputStream()
+    if ending == ".csv":
+        pyarrow.csv.write_csv(scores, sink)
+    else:
+        pq.write_table(scores, sink)
+    return sink.getvalue().to_pybytes()

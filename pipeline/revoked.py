@@ -118,9 +118,7 @@ def registry_versions(deployment: Deployment) -> list[dict[str, Any]]:
     """
     central = deployment.central
     registry = open_store(central.registry, "registry", central.registry_storage_options)
-    keys: list[PublicKey] = []
-    if central.signing_key is not None:
-        keys = [load_private_key(central.signing_key).public]
+    keys = registry_keys(deployment)
     return [
         {
             "name": central.model_name,
@@ -131,3 +129,9 @@ def registry_versions(deployment: Deployment) -> list[dict[str, Any]]:
         }
         for version, manifest in list_versions(registry, central.model_name).items()
     ]
+
+
+def registry_keys(deployment: Deployment) -> list[PublicKey]:
+    """The key that the centre signs its detectors with; none where it signs none."""
+    key = deployment.central.signing_key
+    return [load_private_key(key).public] if key is not None else []

@@ -141,6 +141,21 @@ def finish(state: RunState, chosen: list[str]) -> None:
     state.exit_reason = "; ".join(reasons)
 
 
+def output_json(components: list[dict[str, Any]], channel: str, file: str) -> dict[str, Any]:
+    """A component's JSON file by the channel that it was written to; empty where there is none.
+
+    Args:
+      components: Of a `PipelineState`, or of a section of `run.json`.
+      channel: Such as `pushed`.
+      file: Such as `push.json`.
+    """
+    for component in components:
+        uri = (component.get("outputs") or {}).get(channel)
+        if uri and (Path(uri) / file).exists():
+            return dict(read_json(Path(uri) / file))
+    return {}
+
+
 def negative_of(section: PipelineState) -> list[str]:
     """Verdicts of a pipeline's evaluators other than `BLESSED`, and what people have not approved."""
     found, undecided = [], []

@@ -6,18 +6,16 @@ wrote. Imports no TFX.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from components.egress import lists
 from components.errors import IsthmusError
-from components.executor_base import read_json
 from components.governance.config import REJECTED, WAITING
 from components.governance.core import anchors, summary
 from components.governance.core.audit_state import ReleaseState
 from pipeline import governance
 from pipeline.config.model import Deployment
-from pipeline.run_state import PipelineState
+from pipeline.run_state import PipelineState, output_json
 
 #: The states of a record that holds nothing else.
 NOT_CONFIGURED = "not configured"
@@ -48,7 +46,7 @@ def record_of(deployment: Deployment, locale: str, section: PipelineState) -> di
     except IsthmusError:
         budget = {"state": NOT_READABLE}
     try:
-        approval = _approval(deployment, locale, _push(section))
+        approval = _approval(deployment, locale, output_json(section.components, "pushed", "push.json"))
     except IsthmusError:
         approval = {"state": NOT_READABLE}
     return {"budget": budget, "approval": approval}
@@ -94,12 +92,3 @@ def _decisions(found: ReleaseState) -> list[dict[str, str]]:
     if found.rejected_by is not None:
         decisions.append({"who": found.rejected_by.name, "at": found.at, "decision": "rejected"})
     return decisions
-
-
-def _push(section: PipelineState) -> dict[str, Any]:
-    """The `push.json` of this run; empty where the Pusher did not run."""
-    for component in section.components:
-        uri = component.get("outputs", {}).get("pushed")
-        if uri and (Path(uri) / "push.json").exists():
-            return dict(read_json(Path(uri) / "push.json"))
-    return {}

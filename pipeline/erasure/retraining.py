@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from components.executor_base import read_json
 from components.release.keys import load_private_key
 from components.release.manifest import utc_now
 from pipeline.config.model import Deployment
 from pipeline.erasure.drill import conclude
 from pipeline.erasure.evidence import Evidence, Retraining
-from pipeline.run_state import PipelineState, RunState
+from pipeline.run_state import RunState, output_json
 
 #: Runs the locale and the centre; gives the state that the run ended with.
 Run = Callable[[], RunState]
@@ -42,8 +40,8 @@ def retrain(deployment: Deployment, evidence: Evidence, run: Run) -> Evidence:
 
 
 def _outcome(evidence: Evidence, state: RunState) -> Retraining:
-    release = _push(state.locales[evidence.locale])
-    detector = _push(state.central)
+    release = output_json(state.locales[evidence.locale].components, "pushed", "push.json")
+    detector = output_json(state.central.components, "pushed", "push.json")
     revoked = {found["content_digest"] for found in evidence.releases}
     missing = _missing(state, release, detector, revoked)
     return Retraining(
@@ -77,15 +75,6 @@ def _not_replaced(evidence: Evidence, release: dict[str, Any]) -> str:
     spans = {found["uri"].rstrip("/").rsplit("/", 2)[-2] for found in evidence.releases}
     others = sorted(spans - {f"span-{release['span']}"})
     return f"nothing takes the place of releases of {', '.join(others)}" if others else ""
-
-
-def _push(section: PipelineState) -> dict[str, Any]:
-    """The `push.json` of a pipeline of the run; empty where its Pusher did not run."""
-    for component in section.components:
-        uri = (component.get("outputs") or {}).get("pushed")
-        if uri and (Path(uri) / "push.json").exists():
-            return dict(read_json(Path(uri) / "push.json"))
-    return {}
 
 
 def _chosen(push: dict[str, Any], *names: str) -> tuple[dict[str, str], ...]:
