@@ -6,56 +6,77 @@ move to another line starts with the names of this module, but the pipeline also
 runner's parts give back, and `pipeline.dag_runner` composes the cache's key as 1.16 does.
 
 Submodules are imported instead of `tfx.v1`, which costs 14 s and 830 MB, most of it for parts that
-Isthmus does not use.
+Isthmus does not use; and each when its name is first asked for, because an executor in a pod needs a base
+class and an artifact type, not the local runner and Beam (half of the seconds that all of them take).
 """
 
 from __future__ import annotations
 
-from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
-from tfx.dsl.components.base.base_component import BaseComponent
-from tfx.dsl.components.base.base_executor import BaseExecutor
-from tfx.dsl.components.base.executor_spec import BeamExecutorSpec, ExecutorClassSpec
-from tfx.orchestration import data_types_utils, metadata
-from tfx.orchestration.local import runner_utils
-from tfx.orchestration.local.local_dag_runner import LocalDagRunner
-from tfx.orchestration.pipeline import Pipeline
-from tfx.orchestration.portable import (
-    cache_utils,
-    inputs_utils,
-    launcher,
-    outputs_utils,
-    runtime_parameter_utils,
-)
-from tfx.proto.orchestration import pipeline_pb2
-from tfx.types import artifact_utils, standard_artifacts
-from tfx.types.artifact import Artifact
-from tfx.types.channel import BaseChannel, Channel, ExternalPipelineChannel
-from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+import importlib
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "Artifact",
-    "BaseBeamExecutor",
-    "BaseChannel",
-    "BaseComponent",
-    "BaseExecutor",
-    "BeamExecutorSpec",
-    "Channel",
-    "ChannelParameter",
-    "ComponentSpec",
-    "ExecutionParameter",
-    "ExecutorClassSpec",
-    "ExternalPipelineChannel",
-    "LocalDagRunner",
-    "Pipeline",
-    "artifact_utils",
-    "cache_utils",
-    "data_types_utils",
-    "inputs_utils",
-    "launcher",
-    "metadata",
-    "outputs_utils",
-    "pipeline_pb2",
-    "runner_utils",
-    "runtime_parameter_utils",
-    "standard_artifacts",
-]
+
+if TYPE_CHECKING:
+    from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+    from tfx.dsl.components.base.base_component import BaseComponent
+    from tfx.dsl.components.base.base_executor import BaseExecutor
+    from tfx.dsl.components.base.executor_spec import BeamExecutorSpec, ExecutorClassSpec
+    from tfx.orchestration import data_types_utils, metadata
+    from tfx.orchestration.local import runner_utils
+    from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+    from tfx.orchestration.pipeline import Pipeline
+    from tfx.orchestration.portable import (
+        cache_utils,
+        inputs_utils,
+        launcher,
+        outputs_utils,
+        runtime_parameter_utils,
+    )
+    from tfx.proto.orchestration import pipeline_pb2
+    from tfx.types import artifact_utils, standard_artifacts
+    from tfx.types.artifact import Artifact
+    from tfx.types.channel import BaseChannel, Channel, ExternalPipelineChannel
+    from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+
+#: Name to the package or module that has it.
+_HOMES = {
+    "Artifact": "tfx.types.artifact",
+    "BaseBeamExecutor": "tfx.dsl.components.base.base_beam_executor",
+    "BaseChannel": "tfx.types.channel",
+    "BaseComponent": "tfx.dsl.components.base.base_component",
+    "BaseExecutor": "tfx.dsl.components.base.base_executor",
+    "BeamExecutorSpec": "tfx.dsl.components.base.executor_spec",
+    "Channel": "tfx.types.channel",
+    "ChannelParameter": "tfx.types.component_spec",
+    "ComponentSpec": "tfx.types.component_spec",
+    "ExecutionParameter": "tfx.types.component_spec",
+    "ExecutorClassSpec": "tfx.dsl.components.base.executor_spec",
+    "ExternalPipelineChannel": "tfx.types.channel",
+    "LocalDagRunner": "tfx.orchestration.local.local_dag_runner",
+    "Pipeline": "tfx.orchestration.pipeline",
+    "artifact_utils": "tfx.types",
+    "cache_utils": "tfx.orchestration.portable",
+    "data_types_utils": "tfx.orchestration",
+    "inputs_utils": "tfx.orchestration.portable",
+    "launcher": "tfx.orchestration.portable",
+    "metadata": "tfx.orchestration",
+    "outputs_utils": "tfx.orchestration.portable",
+    "pipeline_pb2": "tfx.proto.orchestration",
+    "runner_utils": "tfx.orchestration.local",
+    "runtime_parameter_utils": "tfx.orchestration.portable",
+    "standard_artifacts": "tfx.types",
+}
+
+__all__ = [*_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a name's module when the name is first asked for."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(home)
+    # A package need not have imported the submodule that is asked for.
+    found = getattr(module, name) if hasattr(module, name) else importlib.import_module(f"{home}.{name}")
+    globals()[name] = found
+    return found

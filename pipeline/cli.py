@@ -19,6 +19,7 @@ from components.errors import ConfigError, IsthmusError
 from components.version import __version__
 from pipeline.commands import budget, people, releases, retention
 from pipeline.commands.canary import canary
+from pipeline.commands.compile import compile_command
 from pipeline.commands.egress import egress
 from pipeline.commands.erasure import erase
 from pipeline.commands.predict import predict
@@ -50,6 +51,7 @@ app.command()(erase)
 app.command()(egress)
 app.command()(canary)
 app.command()(predict)
+app.command("compile")(compile_command)
 
 RunOption = Annotated[
     Optional[str], typer.Option("--run", help="Run id; the latest run where none is given.")

@@ -24,6 +24,7 @@ from pipeline import outward, standing
 from pipeline.border_model import BorderError
 from pipeline.config.model import Deployment
 from pipeline.config.resolve_regional import egress_config
+from pipeline.environment import environment
 from pipeline.root_lock import hold_root
 from pipeline.run_state import (
     CENTRAL,
@@ -38,7 +39,7 @@ from pipeline.run_state import (
     take,
     versions,
 )
-from pipeline.worker import Job, environment, examine_border, start_fork_server, work
+from pipeline.worker import Job, examine_border, start_fork_server, work
 
 #: Called with (pipeline name, event, payload) as things happen.
 Listener = Callable[[str, str, dict[str, Any]], None]

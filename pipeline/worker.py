@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.errors import IsthmusError
+from pipeline.own_error import own_error
 
 if TYPE_CHECKING:
     from components.release.options import StorageOptions
@@ -91,7 +92,7 @@ def work(job: Job, pipe: Connection) -> None:
         pipe.send(("done", {"seconds": round(time.monotonic() - started, 3)}))
     except BaseException as error:
         traceback.print_exc()
-        cause = _own_error(error)
+        cause = own_error(error)
         pipe.send(
             (
                 "failed",
@@ -210,17 +211,6 @@ def examine_border(deployment_file: str, names: list[str], stage: str, small: bo
         pipe.close()
 
 
-def _own_error(error: BaseException | None) -> IsthmusError | None:
-    # TFX and Beam wrap what an executor raised; the reason is somewhere down the chain.
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        if isinstance(error, IsthmusError):
-            return error
-        seen.add(id(error))
-        error = error.__cause__ or error.__context__
-    return None
-
-
 def _end_with_parent() -> None:
     # The lock on the root goes with the parent. A worker that outlived it would write beside the next run.
     parent = multiprocessing.parent_process()
@@ -242,19 +232,3 @@ def _redirect_output(log: Path) -> None:
     os.close(handle)
     sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
-
-
-def environment() -> dict[str, str]:
-    """Environment that keeps libraries quiet, off the network and to one thread, set before their import.
-
-    One thread each: locales run side by side, OpenMP's spinning threads cost ten times their work on a
-    busy machine (measured), and sums in a fixed order give the same bytes on any number of cores.
-    """
-    one = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-    return {
-        "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
-        "CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "-1"),
-        "TF_ENABLE_ONEDNN_OPTS": "0",
-        "TFX_DISABLE_TELEMETRY": "1",
-        **dict.fromkeys(one, "1"),
-    }

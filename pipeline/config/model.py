@@ -20,6 +20,7 @@ from components.governance.config import BudgetConfig, GovernanceSection, Retent
 from components.release.options import DEFAULT_OPTIONS, StorageOptions
 from components.release.trust import TrustedKeys
 from components.secrets import SecretRef
+from pipeline.config.kubeflow import NO_KUBEFLOW, KubeflowSection
 from pipeline.config.placement import NOWHERE, PlacementSection
 
 #: Sections that another model checks; kept as given here, typed in `resolve`.
@@ -82,7 +83,7 @@ class LocaleSection(ComponentConfig):
       synthesizer: Overrides of the deployment's `synthesizer` section.
       generation: Overrides of the deployment's `generation` section.
       max_bad_fraction: Share of rows that may be quarantined before the run fails.
-      placement: Where it runs on Kubernetes; refused until the compiler that reads it is built.
+      placement: Where it runs on Kubernetes; `isthmus compile` reads it, `isthmus run` does not.
     """
 
     name: str
@@ -219,6 +220,7 @@ class Deployment(ComponentConfig):
       central: The merge stage.
       beam: The Beam runner.
       run: How a run uses this machine.
+      kubeflow: How it is compiled for Kubeflow Pipelines; `isthmus run` does not read it.
     """
 
     version: Literal[1] = 1
@@ -235,6 +237,7 @@ class Deployment(ComponentConfig):
     central: CentralSection
     beam: BeamSection = BeamSection()
     run: RunSection = RunSection()
+    kubeflow: KubeflowSection = NO_KUBEFLOW
 
     _file_digest: str = pydantic.PrivateAttr(default="")
 

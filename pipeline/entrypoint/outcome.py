@@ -1,0 +1,87 @@
+"""The last task of a run: who came to the end, who did not, and what the centre decided."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from typing import Any
+
+from components.release.options import StorageOptions
+from pipeline.entrypoint import notices
+
+MISSING = "did not come to its end"
+
+
+def gather(told: Mapping[str, Any], run: str) -> list[dict[str, Any]]:
+    """One entry per zone: its notice, or that there is none.
+
+    Args:
+      told: `zones` (name and sharing), `exchange` and `storage`.
+      run: The run's id.
+
+    Raises:
+      DataError: the exchange cannot be read.
+    """
+    found = notices.read(told["exchange"], StorageOptions.model_validate(told["storage"]), run)
+    return [
+        {"sharing": sharing, **found.get(zone, {"zone": zone, "outcome": MISSING})}
+        for zone, sharing in told["zones"]
+    ]
+
+
+def sentence(zones: list[dict[str, Any]]) -> str:
+    """The run in one sentence."""
+    regions = [zone for zone in zones if zone["sharing"] != "central"]
+    pushed = [zone for zone in regions if zone["outcome"] == "pushed"]
+    missing = [zone["zone"] for zone in zones if zone["outcome"] == MISSING]
+    words = [f"{len(pushed)} of {len(regions)} regions released"]
+    for zone in zones:
+        if zone["sharing"] == "central" and zone["outcome"] != MISSING:
+            words.append(f"the detector is {zone.get('verdict') or 'without a verdict'}")
+    if missing:
+        words.append(f"failed: {', '.join(missing)}")
+    return "; ".join(words)
+
+
+def markdown(name: str, zones: list[dict[str, Any]]) -> str:
+    """The table for KFP's page."""
+    lines = [f"# {name}: {sentence(zones)}", "", "| zone | sharing | outcome | span | release or version |"]
+    lines.append("| --- | --- | --- | --- | --- |")
+    for zone in zones:
+        what = zone.get("release_id") or (f"version {zone['version']}" if zone.get("version") else "")
+        outcome = zone["outcome"] if not zone.get("verdict") else f"{zone['outcome']} ({zone['verdict']})"
+        lines.append(
+            f"| {zone['zone']} | {zone['sharing']} | {outcome} | {zone.get('span', '')} | {what} |"
+        )
+    if any(zone["outcome"] == MISSING for zone in zones):
+        lines += ["", f"A zone that {MISSING} failed, or was never started: its tasks in this run say why."]
+    return "\n".join(lines) + "\n"
+
+
+def page(name: str, zones: list[dict[str, Any]]) -> str:
+    """The same as a page without any request to elsewhere."""
+    rows = "".join(
+        "<tr{}><th scope=row>{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>".format(
+            " class=missing" if zone["outcome"] == MISSING else "",
+            *(
+                html.escape(str(text))
+                for text in (
+                    zone["zone"],
+                    zone["sharing"],
+                    zone["outcome"] + (f" ({zone['verdict']})" if zone.get("verdict") else ""),
+                    zone.get("span", ""),
+                    zone.get("release_id") or zone.get("version") or "",
+                )
+            ),
+        )
+        for zone in zones
+    )
+    return (
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>{html.escape(name)}</title>"
+        "<style>body{font:15px/1.5 system-ui,sans-serif;margin:2rem;color:#1a1a1a;background:#fff}"
+        "table{border-collapse:collapse}th,td{padding:.35rem .9rem;text-align:left;"
+        "border-bottom:1px solid #ccc}.missing{background:#fde8e8}</style>"
+        f"<h1>{html.escape(name)}</h1><p>{html.escape(sentence(zones))}</p><table><thead><tr>"
+        "<th scope=col>zone<th scope=col>sharing<th scope=col>outcome<th scope=col>span"
+        f"<th scope=col>release or version</tr></thead><tbody>{rows}</tbody></table></html>\n"
+    )

@@ -1,0 +1,81 @@
+"""Artifacts of a zone that has a bucket of its own: KFP's pipeline root gets references only.
+
+KFP keeps all artifacts of a run below one root, in one bucket, whatever region made them. A locale with
+`placement.store` writes its artifacts into its own bucket with its own credentials, and what the launcher
+uploads is one small file that says where they are and what they must be.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import uuid
+from pathlib import Path
+from typing import Any
+
+from components.errors import DataError
+from components.executor_base import write_json
+from components.release.storage import file_entry, open_store, storage_errors
+from pipeline.config.placement import RegionStore
+
+REFERENCE = "reference.json"
+
+
+class OwnStore:
+    """A zone's bucket."""
+
+    def __init__(self, config: RegionStore) -> None:
+        """Opens it; credentials come from the environment or a file."""
+        self._store = open_store(config.uri, "placement.store", options=config.storage_options)
+
+    def keep(self, task: str, name: str, folder: Path, reference: Path, metadata: dict[str, Any]) -> None:
+        """Uploads an artifact and writes the reference to it, last.
+
+        Args:
+          task, name: Of the artifact, for its address.
+          folder: Its content.
+          reference: Folder that the launcher uploads.
+          metadata: What the artifact's reader needs; it stays in the bucket's side of the border too.
+
+        Raises:
+          DataError: the bucket cannot be written.
+        """
+        # Another attempt writes elsewhere: two pods of one task never share files.
+        place = f"artifacts/{task}/{uuid.uuid4().hex}/{name}"
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        entries = {str(file.relative_to(folder)): file_entry(file).sha256 for file in files}
+        with storage_errors("cannot write to", self._store.address(place)):
+            for file in files:
+                target = self._store.path(place, str(file.relative_to(folder)))
+                self._store.fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+                self._store.fs.put_file(str(file), target)
+            content = {"files": entries, "metadata": metadata}
+            self._store.fs.pipe_file(
+                self._store.path(place, ".artifact.json"), json.dumps(content, sort_keys=True).encode()
+            )
+        write_json(reference / REFERENCE, {"artifact": place})
+
+    def fetch(self, reference: Path, name: str) -> tuple[Path, dict[str, Any]]:
+        """Downloads what a reference names; gives its folder and metadata.
+
+        Raises:
+          DataError: there is no reference, or what it names is gone or altered.
+        """
+        file = reference / REFERENCE
+        if not file.exists():
+            raise DataError(
+                f"artifact {name}: no {REFERENCE} came; its maker has no bucket of its own (placement.store)"
+            )
+        place = str(json.loads(file.read_text())["artifact"])
+        if ".." in place.split("/") or not place.startswith("artifacts/"):
+            raise DataError(f"artifact {name}: its reference names '{place}', which is no place of an artifact")
+        folder = Path(tempfile.mkdtemp(prefix="isthmus-artifact-"))
+        with storage_errors("cannot read", self._store.address(place)):
+            content = json.loads(self._store.fs.cat_file(self._store.path(place, ".artifact.json")))
+            for relative, digest in content["files"].items():
+                target = folder / relative
+                target.parent.mkdir(parents=True, exist_ok=True)
+                self._store.fs.get_file(self._store.path(place, relative), str(target))
+                if file_entry(target).sha256 != digest:
+                    raise DataError(f"{self._store.address(place, relative)}: is not what was written there")
+        return folder, dict(content["metadata"])

@@ -1,0 +1,70 @@
+"""A zone's first step: which files, which span, which baseline, which releases. Imports no TensorFlow.
+
+Its answers are parameters of the steps after it, and so parts of their cache keys: KFP's cache sees
+parameters, not what is in a bucket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from components.example_gen.config import PiiRule
+from components.example_gen.core.pii import key_id
+from components.example_gen.core.spans import resolve_sources
+from components.merge_gen.config import MergeGenConfig
+from components.merge_gen.resolution import resolve_releases
+from pipeline.entrypoint.state import RELEASE, STATISTICS, State
+
+#: The pipeline parameter `span` where nobody chose one.
+AS_CONFIGURED = -1
+
+
+def answer(question: Mapping[str, Any], state: State) -> dict[str, Any]:
+    """The output parameters of a first step.
+
+    Args:
+      question: `pipeline.compiler.zones`, with its placeholders filled.
+      state: Of the zone.
+
+    Raises:
+      DataError: a source, a span, the state or the exchange cannot be read.
+      ConfigError: a key of the PII policy cannot be read.
+    """
+    return _centre(question) if question["zone"] == "central" else _region(question, state)
+
+
+def _region(question: Mapping[str, Any], state: State) -> dict[str, Any]:
+    asked = int(question["asked_span"])
+    span, _, fingerprint = resolve_sources(
+        question["patterns"], question["span"] if asked == AS_CONFIGURED else asked
+    )
+    statistics, statistics_digest = state.before(STATISTICS, span)
+    release, release_digest = state.before(RELEASE, span)
+    rules = [PiiRule.model_validate(rule) for rule in question["pii"]]
+    keys = {f"key_id_{i}": key_id(rule.key.read()) for i, rule in enumerate(rules) if rule.key}
+    return {
+        "span": span,
+        "fingerprint": fingerprint,
+        "statistics_baseline": statistics,
+        "statistics_baseline_digest": statistics_digest,
+        "release_baseline": release,
+        "release_baseline_digest": release_digest,
+        **keys,
+    }
+
+
+def _centre(question: Mapping[str, Any]) -> dict[str, Any]:
+    resolution = resolve_releases(MergeGenConfig.model_validate(question["merge"]))
+    ideal = question["ideal"]
+    return {
+        "releases": resolution.to_exec_property(),
+        "releases_fingerprint": resolution.fingerprint,
+        "test_fingerprint": resolve_sources(question["test"])[2],
+        "ideal_fingerprint": resolve_sources(ideal, question["ideal_span"])[2] if ideal else "",
+        "ideal_span": _ideal_span(question["ideal_span"]),
+    }
+
+
+def _ideal_span(span: Any) -> int:
+    return AS_CONFIGURED if span == "latest" else int(span)  # ExampleGen's NEWEST_SPAN

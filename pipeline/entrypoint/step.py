@@ -1,0 +1,196 @@
+"""One step in one pod: from the launcher's ExecutorInput to its ExecutorOutput."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.egress.words import words_of
+from components.release.options import DEFAULT_OPTIONS, StorageOptions
+from pipeline.compiler.placeholders import fill, fill_own
+from pipeline.config.placement import RegionStore
+from pipeline.entrypoint.launcher import Invocation
+from pipeline.entrypoint.state import RELEASE, STATISTICS, State
+
+if TYPE_CHECKING:
+    from pipeline.entrypoint.arguments import Arguments
+    from pipeline.entrypoint.running import Listener
+
+DIGEST = "digest"
+_WHOLE = ("seed", "span", "ideal_span")
+_BASELINES = {"statistics_baseline": STATISTICS, "release_baseline": RELEASE}
+
+
+def run(arguments: Arguments, invocation: Invocation, listener: Listener) -> None:
+    """Runs a step; what it returns to the launcher is written last.
+
+    Raises:
+      IsthmusError: bad input, or a fault of ours.
+      Exception: whatever an executor raises.
+    """
+    invocation.prepare()
+    told = _told(invocation)
+    store = RegionStore.model_validate_json(arguments.store) if arguments.store else None
+    # A state in the locale's own bucket is reached as the bucket is.
+    options = store.storage_options if store and "://" in arguments.state else DEFAULT_OPTIONS
+    state = State(arguments.state, invocation.text("zone"), options)
+    parameters = _parameters(invocation)
+    if arguments.role == "report":
+        _report(told, parameters, invocation)
+    elif "question" in told:
+        from pipeline.entrypoint.resolving import answer
+
+        invocation.finish(answer(fill(told["question"], parameters), state), {})
+    else:
+        for name, kind in _BASELINES.items():
+            if parameters.get(name):
+                parameters[name] = state.fetch(kind, parameters[name])
+        if arguments.state and "://" not in arguments.state:
+            work = Path(arguments.state) / invocation.text("zone") / "work"
+            os.environ["ISTHMUS_WORK_DIR"] = str(work)  # a killed training goes on where it was
+        _Nodes(arguments, invocation, told, parameters, state, store).run(listener)
+
+
+class _Nodes:
+    """A step that runs TFX nodes."""
+
+    def __init__(
+        self,
+        arguments: Arguments,
+        invocation: Invocation,
+        told: dict[str, Any],
+        parameters: dict[str, Any],
+        state: State,
+        store: RegionStore | None,
+    ) -> None:
+        self._arguments, self._invocation, self._told = arguments, invocation, told
+        self._parameters, self._state = parameters, state
+        self._zone = invocation.text("zone")
+        if store is not None:
+            from pipeline.entrypoint.own_store import OwnStore
+
+            self._store: OwnStore | None = OwnStore(store)
+        else:
+            self._store = None
+
+    def run(self, listener: Listener) -> None:
+        from pipeline.entrypoint.artifacts import described
+        from pipeline.entrypoint.running import content_digest, run_nodes
+
+        invocation = self._invocation
+        ports = {port for node in self._told["nodes"] for port, _ in node["outputs"].values()}
+        inputs = self._inputs()
+        folders = self._folders(ports)
+        made = run_nodes(self._told, self._parameters, inputs, folders, listener)
+        metadata = {name: described(kind, artifact) for name, (kind, artifact) in made.items()}
+        known = {name: folder for name, (folder, _) in inputs.items()} | folders
+        metadata |= self._show(known)
+        self._remember(known)
+        if self._store is not None:
+            for name, folder in folders.items():
+                reference = invocation.outputs[name].path
+                self._store.keep(self._arguments.task, name, folder, reference, metadata.pop(name))
+        invocation.finish({DIGEST: content_digest(folders)}, metadata)
+
+    def _inputs(self) -> dict[str, tuple[Path, dict[str, Any]]]:
+        found = {}
+        for name, slot in self._invocation.inputs.items():
+            # Of an artifact without files, an object store has nothing that could be downloaded.
+            slot.path.mkdir(parents=True, exist_ok=True)
+            found[name] = (
+                self._store.fetch(slot.path, name) if self._store else (slot.path, dict(slot.metadata))
+            )
+        return found
+
+    def _folders(self, ports: set[str]) -> dict[str, Path]:
+        """Where the nodes write: the launcher's folders, or scratch where another bucket gets it."""
+        if self._store is None:
+            return {name: self._invocation.outputs[name].path for name in ports}
+        scratch = Path(tempfile.mkdtemp(prefix="isthmus-outputs-"))
+        folders = {name: scratch / name for name in ports}
+        for folder in folders.values():
+            folder.mkdir()
+        return folders
+
+    def _show(self, artifacts: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
+        """Pages and metrics, and the notice to the report; returns the metrics as metadata."""
+        from components.executor_base import read_json
+        from pipeline.entrypoint import notices, views
+
+        outputs = {name: slot.path for name, slot in self._invocation.outputs.items()}
+        central = self._arguments.role == "centre"
+        metrics: dict[str, float] = {}
+        evaluated = artifacts.get("prophetevaluator-evaluation")
+        if central and evaluated is not None and (evaluated / "evaluation.json").exists():
+            metrics = views.central_metrics(read_json(evaluated / "evaluation.json"))
+        if "metrics" in outputs:
+            views.write_text(outputs["metrics"], json.dumps(metrics, sort_keys=True))
+        pushed = artifacts.get("modelpusher-pushed" if central else "pusher-pushed")
+        if pushed is not None and "summary" in outputs:
+            push = read_json(pushed / "push.json")
+            run_id = self._invocation.text("run")
+            if central:
+                sentence = views.central_report(self._told, artifacts, run_id, outputs["report"])
+                views.write_text(outputs["summary"], views.central_summary(sentence, metrics))
+                blessing = artifacts.get("prophetevaluator-blessing")
+                notice = views.centre_notice(push, views.verdict_in(blessing) if blessing else "")
+            else:
+                names = words_of(_texts(self._told))
+                restricted = self._arguments.sharing == "restricted"
+                text = views.region_summary(push, self._zone, names, restricted)
+                views.write_text(outputs["summary"], text)
+                notice = views.region_notice({**push, "span": self._parameters["span"]}, self._zone)
+            place = self._told["notices"]
+            exchange = str(self._parameters["exchange"])
+            notices.write(exchange, StorageOptions.model_validate(place), run_id, notice)
+        return {"metrics": dict(metrics)} if "metrics" in outputs else {}
+
+    def _remember(self, artifacts: Mapping[str, Path]) -> None:
+        """Keeps what the next span is compared with, once this one was found fit."""
+        ran = {node["id"] for node in self._told["nodes"]}
+        span = int(self._parameters.get("span") or 0)
+        if "ExampleValidator" in ran:
+            self._state.remember(STATISTICS, span, artifacts["statisticsgen-statistics"])
+        if "Pusher" in ran and self._arguments.sharing == "restricted":
+            from components.executor_base import read_json
+
+            if read_json(artifacts["pusher-pushed"] / "push.json").get("pushed"):
+                self._state.remember(RELEASE, span, artifacts["syntheticgen-synthetic"])
+
+
+def _report(told: Mapping[str, Any], parameters: Mapping[str, Any], invocation: Invocation) -> None:
+    from components.executor_base import write_atomically
+    from pipeline.entrypoint import outcome
+
+    filled = fill(told, parameters)
+    zones = outcome.gather(filled, invocation.text("run"))
+    write_atomically(invocation.outputs["summary"].path, outcome.markdown(filled["name"], zones))
+    write_atomically(invocation.outputs["report"].path, outcome.page(filled["name"], zones))
+    print(outcome.sentence(zones), flush=True)
+    invocation.finish({}, {})
+
+
+def _told(invocation: Invocation) -> dict[str, Any]:
+    template, own = (json.loads(invocation.text(name)) for name in ("template", "own"))
+    return dict(fill_own(template, own))
+
+
+def _parameters(invocation: Invocation) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in invocation.parameters.items():
+        # A number comes back from some stores as a float.
+        found[name] = int(value) if name in _WHOLE else invocation.text(name)
+    return found
+
+
+def _texts(value: Any) -> list[str]:
+    """The words of what a step is told: both sides of the border have the deployment file."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Mapping):
+        return [text for key, item in value.items() for text in (str(key), *_texts(item))]
+    return [text for item in value for text in _texts(item)] if isinstance(value, list) else []
