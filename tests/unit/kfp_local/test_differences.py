@@ -1,4 +1,4 @@
-"""Where kfp.local differs from a cluster, as its README says: a newer kfp that behaves otherwise is seen here."""
+"""Where kfp.local differs from a cluster, as its README says, so that a newer kfp which does not is seen."""
 
 from __future__ import annotations
 
