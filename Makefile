@@ -6,6 +6,9 @@ UV_VERSION := 0.13.8
 UV := .tools/uv/bin/uv
 BIN := .venv/bin
 STAMP := .venv/.isthmus-installed
+# A current kfp in an environment of its own (tests/kubeflow/kfp_local/README.md).
+KFP_LOCAL := tests/kubeflow/kfp_local
+KFP_STAMP := .venvs/kfp/.isthmus-installed
 # The machine's certificate store, so that a mirror or a proxy with its own authority works.
 export UV_SYSTEM_CERTS := 1
 export UV_NATIVE_TLS := 1
@@ -18,15 +21,17 @@ export PYTHONDONTWRITEBYTECODE :=
 BOTH := -n 2 --dist worksteal
 # Files, folders and options of `make sabotage`.
 SABOTAGE ?= tests/unit
-CORE := tests/unit tests/integration -m "not tfx and not e2e and not browser and not slow" $(BOTH)
+CORE := tests/unit tests/integration -m "not tfx and not e2e and not browser and not slow and not kubeflow" $(BOTH)
 
-.PHONY: help setup demo test test-core sabotage lint type lock clean benchmark
+.PHONY: help setup demo test test-core sabotage lint type lock clean benchmark \
+	kubeflow-env kubeflow-lock kubeflow-test
 
 help:
 	@echo "make demo       install, simulate three regions, run them and the centre, write a report"
 	@echo "make test       install, then every check and test that CI runs"
 	@echo "make test-core  the numerics only: no TFX, within a minute"
 	@echo "make sabotage   does every core test fail when the code that it runs is broken?"
+	@echo "make kubeflow-test  compiled pipelines under KFP's local orchestrator; installs a current kfp in .venvs/kfp"
 	@echo "make lint type  ruff, import-linter, mypy"
 	@echo "make lock       resolve the dependencies anew (rewrites uv.lock)"
 	@echo "make clean      remove the environment, tools and demo output"
@@ -51,14 +56,26 @@ demo: $(STAMP)
 
 test: $(STAMP) lint type
 	$(BIN)/python -m pytest $(CORE) --cov --cov-report=term:skip-covered --cov-fail-under=95
-	$(BIN)/python -m pytest -m "tfx or e2e or browser or slow"
+	$(BIN)/python -m pytest -m "(tfx or e2e or browser or slow) and not kubeflow"
 
 test-core: $(STAMP)
 	$(BIN)/python -m pytest -q $(subst not slow,not slow and not heavy,$(CORE))
 
 # Breaks the code that each core test runs until the test fails (tests/README.md); about half an hour.
 sabotage: $(STAMP)
-	$(BIN)/python -m pytest -q -m "not tfx and not e2e and not browser" $(BOTH) -p tests.sabotage.plugin $(SABOTAGE)
+	$(BIN)/python -m pytest -q -m "not tfx and not e2e and not browser and not kubeflow" $(BOTH) -p tests.sabotage.plugin $(SABOTAGE)
+
+kubeflow-test: $(STAMP) kubeflow-env
+	$(BIN)/python -m pytest -m kubeflow
+
+kubeflow-env: $(KFP_STAMP)
+
+# From its own folder: at the root uv would apply the constraints of the project, which hold kfp at 2.5.
+$(KFP_STAMP): $(KFP_LOCAL)/requirements.txt | $(UV)
+	$(UV) venv --quiet --allow-existing --python 3.10 .venvs/kfp
+	cd $(KFP_LOCAL) && $(CURDIR)/$(UV) pip sync --quiet --python $(CURDIR)/.venvs/kfp/bin/python \
+		--require-hashes requirements.txt
+	@touch $(KFP_STAMP)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -73,5 +90,10 @@ lock: | $(UV)
 	$(UV) lock --python 3.10
 	sed -E -i 's#registry = "https?://[^"]*"#registry = "wheelhouse"#; s#url = "https?://[^"]*/([^/"]+)"#path = "\1"#' uv.lock
 
+kubeflow-lock: | $(UV)
+	cd $(KFP_LOCAL) && $(CURDIR)/$(UV) pip compile --quiet --upgrade --python-version 3.10 \
+		--python-platform x86_64-manylinux_2_28 --generate-hashes --no-emit-index-url --no-annotate \
+		--custom-compile-command 'make kubeflow-lock' pyproject.toml --output-file requirements.txt
+
 clean:
-	rm -rf .venv .tools demo build dist *.egg-info
+	rm -rf .venv .venvs .tools demo build dist *.egg-info
