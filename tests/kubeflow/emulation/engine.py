@@ -15,7 +15,7 @@ from tests.kubeflow.emulation.launcher import Launcher
 from tests.kubeflow.emulation.metadata import Store
 from tests.kubeflow.emulation.objects import Objects, S3Account
 from tests.kubeflow.emulation.resolve import DriverError
-from tests.kubeflow.emulation.spec import HOOKS, RETRIES, RETRY_DEFAULTS_ZERO, Spec, Task
+from tests.kubeflow.emulation.spec import ERRORS_ONLY, HOOKS, RETRIES, RETRY_DEFAULTS_ZERO, Spec, Task
 
 SUCCEEDED, FAILED, ERROR, SKIPPED, OMITTED = "Succeeded", "Failed", "Error", "Skipped", "Omitted"
 _COMPLETED = (SUCCEEDED, FAILED, ERROR)
@@ -200,6 +200,10 @@ class Engine:
     ) -> str:
         """container.go, retryStrategy; argo's operator.go, processNodeRetries."""
         policy = (task.retry or {}) if self.spec.release >= RETRIES else {}
+        retried = FAILED
+        if self.spec.release >= ERRORS_ONLY:
+            # The bundled manifests' templateDefaults: limit 2, OnError, also for a policy of its own.
+            retried, policy = ERROR, policy or {"maxRetryCount": 2, "backoffMaxDuration": "infs"}
         zero = "0s" if self.spec.release >= RETRY_DEFAULTS_ZERO else "inf"
         limit = int(policy.get("maxRetryCount", 0))
         longest = _seconds(policy.get("backoffMaxDuration", zero))
@@ -212,7 +216,7 @@ class Engine:
                 self._pod(task, parent, driven, record, attempt, faults)
             self.store.update_dag(parent)
             record.reason = attempt.reason
-            if attempt.phase != FAILED or attempt.number > limit or self.stopped.is_set():
+            if attempt.phase != retried or attempt.number > limit or self.stopped.is_set():
                 return attempt.phase
             if time.time() > first + longest:
                 record.reason += "; not tried again: Max duration limit exceeded"

@@ -24,7 +24,8 @@ FINAL_STATUS: Release = (2, 14)
 NAMES_PER_DAG: Release = (2, 14)
 RETRY_DEFAULTS_ZERO: Release = (2, 14)
 PVC_IN_KEY: Release = (2, 15)
-ENV_IN_KEY: Release = (2, 16)
+ERRORS_ONLY: Release = (2, 17)
+ENV_IN_KEY: Release = (2, 18)
 
 EXIT = "ALL_UPSTREAM_TASKS_COMPLETED"
 

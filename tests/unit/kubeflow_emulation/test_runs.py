@@ -11,7 +11,9 @@ import pytest
 from tests.kubeflow.emulation import Fault
 from tests.support.kfp_specs import Pipeline, task
 
-MODEL, DATA = "system.Model", "system.Dataset"
+pytestmark = pytest.mark.slow  # half a minute of small pods
+
+DATA = "system.Dataset"
 WRITE = 'mkdir -p "$1"; echo "$2" > "$1/data.txt"'
 PATH, COPY = "{{$.outputs.artifacts['data'].path}}", 'cp -r "$1" "$2"'
 RETRY = {"maxRetryCount": 2, "backoffDuration": "0s", "backoffFactor": 1, "backoffMaxDuration": "3600s"}
@@ -244,6 +246,7 @@ def test_a_task_is_tried_again_with_the_same_uris_in_a_new_pod(cluster, tmp_path
         ("2.14", {"maxRetryCount": 2}, 1),
         ("2.5", {"maxRetryCount": 2}, 3),
         ("2.14", None, 1),
+        ("2.17", RETRY, 1),
     ],
 )
 def test_retry_policies_by_release(cluster, tmp_path, release, retry, tries):
@@ -251,6 +254,15 @@ def test_retry_policies_by_release(cluster, tmp_path, release, retry, tries):
     pipeline.container("bad", "sleep 0.01; exit 1")
     spec = pipeline.write(tmp_path / "pipeline.yaml", bad=task("bad", retry=retry))
     assert len(cluster.run(spec, release=release).task("bad").attempts) == tries
+
+
+@pytest.mark.parametrize("release, retry, tries", [("2.14", RETRY, 1), ("2.17", RETRY, 3), ("2.17", None, 3)])
+def test_a_lost_node_is_made_good_from_2_17(cluster, tmp_path, release, retry, tries):
+    pipeline = Pipeline()
+    pipeline.container("long", "sleep 60")
+    spec = pipeline.write(tmp_path / "pipeline.yaml", long=task("long", retry=retry))
+    run = cluster.run(spec, release=release, faults={"long": Fault("lost", after_s=0.0)})
+    assert [attempt.phase for attempt in run.task("long").attempts] == ["Error"] * tries
 
 
 def test_a_dag_s_retry_policy_goes_to_its_tasks_from_2_14(cluster, tmp_path):
