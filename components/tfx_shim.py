@@ -15,28 +15,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-
 if TYPE_CHECKING:
-    from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
-    from tfx.dsl.components.base.base_component import BaseComponent
-    from tfx.dsl.components.base.base_executor import BaseExecutor
-    from tfx.dsl.components.base.executor_spec import BeamExecutorSpec, ExecutorClassSpec
-    from tfx.orchestration import data_types_utils, metadata
-    from tfx.orchestration.local import runner_utils
-    from tfx.orchestration.local.local_dag_runner import LocalDagRunner
-    from tfx.orchestration.pipeline import Pipeline
-    from tfx.orchestration.portable import (
-        cache_utils,
-        inputs_utils,
-        launcher,
-        outputs_utils,
-        runtime_parameter_utils,
-    )
-    from tfx.proto.orchestration import pipeline_pb2
-    from tfx.types import artifact_utils, standard_artifacts
-    from tfx.types.artifact import Artifact
-    from tfx.types.channel import BaseChannel, Channel, ExternalPipelineChannel
-    from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+    import tfx  # noqa: F401  what is imported by name below, for whoever looks at imports only
 
 #: Name to the package or module that has it.
 _HOMES = {
@@ -66,8 +46,6 @@ _HOMES = {
     "runtime_parameter_utils": "tfx.orchestration.portable",
     "standard_artifacts": "tfx.types",
 }
-
-__all__ = [*_HOMES]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
+from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
 from components.errors import ConfigError
 from pipeline.commands.shared import ConfigArgument, JsonOption, load, print_json, simulation_warning
+from pipeline.environment import environment
 
 
 class LayoutChoice(str, Enum):
@@ -25,7 +29,10 @@ def compile_command(
     out: Annotated[
         Path,
         typer.Option(
-            "-o", "--out", help="File to write; a folder where each region has its own spec.", show_default=False
+            "-o",
+            "--out",
+            help="File to write; a folder where each region has its own spec.",
+            show_default=False,
         ),
     ],
     layout: Annotated[
@@ -37,15 +44,11 @@ def compile_command(
     from components.executor_base import write_atomically
 
     deployment = load(config)
-    # Before TensorFlow is imported, which reads it then and would print.
-    import os
-
-    from pipeline.environment import environment
-
     os.environ.update(environment())
-    from pipeline.compiler.compile import compile_deployment
-    from pipeline.compiler.rules import check_size
-    from pipeline.compiler.text import to_text
+    with _quiet():
+        from pipeline.compiler.compile import compile_deployment
+        from pipeline.compiler.rules import check_size
+        from pipeline.compiler.text import to_text
 
     try:
         specs, warnings = compile_deployment(deployment, layout.value if layout else None)  # type: ignore[arg-type]
@@ -68,7 +71,7 @@ def compile_command(
             write_atomically(file, texts[name])
     except OSError as error:
         raise ConfigError(f"{out}: cannot be written ({error.strerror})") from None
-    found = [
+    found: list[dict[str, Any]] = [
         {
             "file": str(files[spec.name]),
             "pipeline": spec.name,
@@ -81,4 +84,20 @@ def compile_command(
         print_json({"specs": found, "warnings": warnings})
         return
     for item in found:
-        print(f"{item['file']}: pipeline {item['pipeline']}, {item['tasks']} steps, {item['bytes'] >> 10} KiB")
+        print(
+            f"{item['file']}: pipeline {item['pipeline']}, {item['tasks']} steps, {item['bytes'] >> 10} KiB"
+        )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps what TensorFlow's C++ prints while it is imported from the user's terminal."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

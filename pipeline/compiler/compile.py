@@ -78,7 +78,9 @@ def _spec(deployment: Deployment, name: str, regions: list[Zone], centre: Zone |
 
     def use(key: str, *, outer: bool, **how: Any) -> Data:
         given = {
-            found: ir.constant(spec.templates[found]) if outer and is_template(found) else ir.passed_down(found)
+            found: ir.constant(spec.templates[found])
+            if outer and is_template(found)
+            else ir.passed_down(found)
             for found in needs[key]
         }
         if key == _REPORT:

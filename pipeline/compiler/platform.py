@@ -79,4 +79,8 @@ def _toleration(item: Toleration) -> Data:
 
 
 def _without_nothing(found: Data) -> Data:
-    return {key: list(item) if isinstance(item, tuple) else item for key, item in found.items() if item not in (None, ())}
+    return {
+        key: list(item) if isinstance(item, tuple) else item
+        for key, item in found.items()
+        if item not in (None, ())
+    }

@@ -73,7 +73,9 @@ def _walk(pipeline: Data, frame: _Frame) -> Iterator[Leaf]:
         component_name = task["componentRef"]["name"]
         component = pipeline["components"].get(component_name)
         if component is None:
-            raise InternalError(f"compiled spec: {_join(frame, name)} uses {component_name}, which is not there")
+            raise InternalError(
+                f"compiled spec: {_join(frame, name)} uses {component_name}, which is not there"
+            )
         if "dag" in component:
             yield from _walk(
                 pipeline, _Frame(component["dag"], _join(frame, name), task.get("inputs", {}), frame)
@@ -82,9 +84,7 @@ def _walk(pipeline: Data, frame: _Frame) -> Iterator[Leaf]:
             yield _leaf(pipeline, frame, name, task, component_name, component["executorLabel"])
 
 
-def _leaf(
-    pipeline: Data, frame: _Frame, name: str, task: Data, component: str, executor: str
-) -> Leaf:
+def _leaf(pipeline: Data, frame: _Frame, name: str, task: Data, component: str, executor: str) -> Leaf:
     container = pipeline["deploymentSpec"]["executors"][executor]["container"]
     arguments = dict(
         text[2:].split("=", 1) for text in container["args"] if text.startswith("--") and "=" in text

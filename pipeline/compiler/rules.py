@@ -73,7 +73,9 @@ def _check_accounts(zones: list[tuple[str, PlacementSection]], layout: Layout) -
 def _check_state(locale: LocaleSection) -> None:
     """A ledger and an audit log need locks and fsync, which no object store has."""
     placement = locale.placement
-    keeps = locale.governance is not None or (locale.privacy is not None and locale.privacy.budget is not None)
+    keeps = locale.governance is not None or (
+        locale.privacy is not None and locale.privacy.budget is not None
+    )
     if keeps and placement.state is None:
         raise ConfigError(
             f"locale {locale.name}: placement.state: found none, and the locale has a budget or a policy, "
@@ -115,10 +117,9 @@ def _check_residency(deployment: Deployment, locale: LocaleSection) -> None:
             f"{key}: its bucket has no credentials of its own; allowed: placement.store.storage_options with "
             "a secret by reference"
         )
-    own = {item.secret for item in (*placement.secret_env, *placement.secret_volumes)}
     others = [(other.name, other.placement) for other in deployment.locales if other.name != locale.name]
     for name, other in [*others, ("central", deployment.kubeflow.central)]:
-        shared = own & {item.secret for item in (*other.secret_env, *other.secret_volumes)}
+        shared = placement.secrets & other.secrets
         if shared:
             raise ConfigError(
                 f"{key}: shares the Secret {sorted(shared)[0]} with {name}; allowed: Secrets of its own"
@@ -147,8 +148,8 @@ def check_size(size_bytes: int) -> list[str]:
     limit, loud = 1 << 20, 700 << 10
     if size_bytes >= limit:
         raise ConfigError(
-            f"the compiled spec has {size_bytes >> 10} KiB; allowed: less than {limit >> 10} KiB; fewer locales in "
-            "one spec (layout: multi-cluster), or fuse: region"
+            f"the compiled spec has {size_bytes >> 10} KiB; allowed: less than {limit >> 10} KiB; "
+            "fewer locales in one spec (layout: multi-cluster), or fuse: region"
         )
     if size_bytes > loud:
         return [f"the compiled spec has {size_bytes >> 10} KiB; from {limit >> 10} KiB on it is refused"]

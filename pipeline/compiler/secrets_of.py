@@ -27,7 +27,9 @@ def restrict(placement: PlacementSection, step: Any, zone: Iterable[Any]) -> Pla
     return placement.model_copy(
         update={
             "secret_env": tuple(
-                item for item in placement.secret_env if item.env in mine or item.env not in all_of_them | store
+                item
+                for item in placement.secret_env
+                if item.env in mine or item.env not in all_of_them | store
             ),
             "secret_volumes": tuple(
                 item

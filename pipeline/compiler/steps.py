@@ -113,7 +113,9 @@ def group(nodes: list[GraphNode], fuse: Fuse) -> list[Step]:
                 name=name,
                 nodes=own,
                 inputs=inputs,
-                outputs=tuple(_port(node.id, key, kind) for node in own for key, kind in node.outputs.items()),
+                outputs=tuple(
+                    _port(node.id, key, kind) for node in own for key, kind in node.outputs.items()
+                ),
                 after=tuple(sorted(({step_of[port.node] for port in inputs} | control) - {name})),
                 parameters=tuple(sorted(set().union(*(names(node.properties) for node in own)))),
                 cached=not any(node.id in PUSHERS for node in own),
@@ -134,7 +136,9 @@ def step_names(fuse: Fuse, *, central: bool) -> tuple[str, ...]:
 def _table(nodes: list[GraphNode], fuse: Fuse) -> dict[str, list[str]]:
     table: dict[str, list[str]] = {}
     central = any(node.id == "MergeGen" for node in nodes)
-    cheap = {node: step for step, ids in (_CHEAP_CENTRE if central else _CHEAP_REGION).items() for node in ids}
+    cheap = {
+        node: step for step, ids in (_CHEAP_CENTRE if central else _CHEAP_REGION).items() for node in ids
+    }
     for node in nodes:
         if fuse == "none":
             name = slug(node.id)

@@ -25,14 +25,19 @@ class _Dumper(yaml.CSafeDumper):
     def represent_mapping(self, tag: str, mapping: Any, flow_style: bool | None = None) -> yaml.MappingNode:
         node = super().represent_mapping(tag, mapping, flow_style)
         width = sum(_width(key) + _width(value) + 4 for key, value in node.value)
-        node.flow_style, node.width = width < _LINE, width + 2
-        return node
+        return _laid_out(node, width)
 
-    def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> yaml.SequenceNode:
+    def represent_sequence(
+        self, tag: str, sequence: Any, flow_style: bool | None = None
+    ) -> yaml.SequenceNode:
         node = super().represent_sequence(tag, sequence, flow_style)
         width = sum(_width(value) + 2 for value in node.value)
-        node.flow_style, node.width = width < _LINE, width + 2
-        return node
+        return _laid_out(node, width)
+
+
+def _laid_out(node: Any, width: int) -> Any:
+    node.flow_style, node.width = width < _LINE, width + 2
+    return node
 
 
 def _width(node: yaml.Node) -> int:

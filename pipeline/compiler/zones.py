@@ -154,7 +154,8 @@ def shape(step: Step) -> list[dict[str, Any]]:
 
 
 def content(zone: Zone, step: Step) -> dict[str, Any]:
-    """What a step's container is told, with placeholders: `nodes`, `properties` by node, `question`, `beam`."""
+    """What a step's container is told, with placeholders: a first step `question`, others `nodes`,
+    `properties` by node, `beam`; a Pusher's step also what its notice and pages need."""
     if step.name == RESOLVE:
         return {"question": zone.question}
     told: dict[str, Any] = {

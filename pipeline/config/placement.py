@@ -176,8 +176,7 @@ class PlacementSection(ComponentConfig):
     @pydantic.model_validator(mode="after")
     def _check_once(self) -> PlacementSection:
         _once("secret_env", [item.env for item in self.secret_env])
-        mounts = [item.mount_path for item in (*self.secret_volumes, *self.volumes)]
-        _once("secret_volumes and volumes", mounts)
+        _once("secret_volumes and volumes", list(self.mounts))
         return self
 
     @property
@@ -188,7 +187,13 @@ class PlacementSection(ComponentConfig):
     @property
     def mounts(self) -> tuple[str, ...]:
         """Paths that exist in its pods."""
-        return tuple(item.mount_path for item in (*self.secret_volumes, *self.volumes))
+        secrets = tuple(item.mount_path for item in self.secret_volumes)
+        return secrets + tuple(item.mount_path for item in self.volumes)
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Names of the Kubernetes Secrets that its pods get."""
+        return frozenset({x.secret for x in self.secret_env} | {x.secret for x in self.secret_volumes})
 
 
 def _once(what: str, names: list[str]) -> None:

@@ -70,7 +70,10 @@ def described(type_path: str, artifact: Artifact) -> dict[str, Any]:
     for name in ("properties", "custom_properties"):
         for key, value in getattr(artifact.mlmd_artifact, name).items():
             getattr(message, name)[key].CopyFrom(value)
-    kept = {"type": type_path, "artifact": json_format.MessageToDict(message, preserving_proto_field_name=True)}
+    kept = {
+        "type": type_path,
+        "artifact": json_format.MessageToDict(message, preserving_proto_field_name=True),
+    }
     shown = {}
     for key in _SHOWN:
         for properties in (message.custom_properties, message.properties):

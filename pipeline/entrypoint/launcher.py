@@ -110,7 +110,9 @@ class Invocation:
         """
         if set(parameters) != set(self._parameter_files):
             odd = sorted(set(parameters) ^ set(self._parameter_files))
-            raise InternalError(f"entrypoint: output parameters {', '.join(odd)} are given or asked for alone")
+            raise InternalError(
+                f"entrypoint: output parameters {', '.join(odd)} are given or asked for alone"
+            )
         values: dict[str, Any] = {}
         for name, value in parameters.items():
             values[name] = NOTHING if value == "" else value
@@ -118,7 +120,9 @@ class Invocation:
         artifacts = {}
         for name, slot in self.outputs.items():
             kept = {
-                key: value for key, value in (metadata.get(name) or {}).items() if value not in (None, "", {}, [])
+                key: value
+                for key, value in (metadata.get(name) or {}).items()
+                if value not in (None, "", {}, [])
             }
             found: dict[str, Any] = {"name": slot.name, "uri": slot.uri}
             artifacts[name] = {"artifacts": [found | ({"metadata": kept} if kept else {})]}

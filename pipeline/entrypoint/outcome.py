@@ -50,9 +50,7 @@ def markdown(name: str, zones: list[dict[str, Any]]) -> str:
     for zone in zones:
         what = zone.get("release_id") or (f"version {zone['version']}" if zone.get("version") else "")
         outcome = zone["outcome"] if not zone.get("verdict") else f"{zone['outcome']} ({zone['verdict']})"
-        lines.append(
-            f"| {zone['zone']} | {zone['sharing']} | {outcome} | {zone.get('span', '')} | {what} |"
-        )
+        lines.append(f"| {zone['zone']} | {zone['sharing']} | {outcome} | {zone.get('span', '')} | {what} |")
     if any(zone["outcome"] == MISSING for zone in zones):
         lines += ["", f"A zone that {MISSING} failed, or was never started: its tasks in this run say why."]
     return "\n".join(lines) + "\n"

@@ -68,7 +68,9 @@ class OwnStore:
             )
         place = str(json.loads(file.read_text())["artifact"])
         if ".." in place.split("/") or not place.startswith("artifacts/"):
-            raise DataError(f"artifact {name}: its reference names '{place}', which is no place of an artifact")
+            raise DataError(
+                f"artifact {name}: its reference names '{place}', which is no place of an artifact"
+            )
         folder = Path(tempfile.mkdtemp(prefix="isthmus-artifact-"))
         with storage_errors("cannot read", self._store.address(place)):
             content = json.loads(self._store.fs.cat_file(self._store.path(place, ".artifact.json")))

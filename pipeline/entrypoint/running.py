@@ -52,7 +52,13 @@ def run_nodes(
         }
         given = {key: new(kind, outputs[port]) for key, (port, kind) in node["outputs"].items()}
         properties = fill(told["properties"][node["id"]], parameters)
-        _execute(node, taken, {key: [artifact] for key, artifact in given.items()}, properties, told.get("beam", ()))
+        _execute(
+            node,
+            taken,
+            {key: [artifact] for key, artifact in given.items()},
+            properties,
+            told.get("beam", ()),
+        )
         for key, (port, kind) in node["outputs"].items():
             made[port] = (kind, given[key])
         listener(node["id"], time.monotonic() - started)

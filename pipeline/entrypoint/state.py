@@ -34,7 +34,9 @@ class State:
         """Args: place: path or URI, "" for none; zone: whose; options: how an object store is reached."""
         self._store: Store | None = None
         if place:
-            self._store = open_store(f"{place.rstrip('/')}/{zone}/history", "placement.state", options=options)
+            self._store = open_store(
+                f"{place.rstrip('/')}/{zone}/history", "placement.state", options=options
+            )
 
     def remember(self, kind: str, span: int, folder: Path) -> None:
         """Keeps what a span had; what was kept of it before is replaced.

@@ -112,7 +112,9 @@ def central_report(told: Mapping[str, Any], artifacts: Mapping[str, Path], run: 
 def central_summary(sentence: str, metrics: Mapping[str, float]) -> str:
     """Markdown about the centre."""
     rows = [f"| {name} | {value:.4f} |" for name, value in sorted(metrics.items()) if name.endswith("_f1")]
-    return "\n".join([f"# {sentence}", "", "| F1 by scenario and detector | |", "| --- | --- |", *rows]) + "\n"
+    return (
+        "\n".join([f"# {sentence}", "", "| F1 by scenario and detector | |", "| --- | --- |", *rows]) + "\n"
+    )
 
 
 def verdict_in(folder: Path) -> str:

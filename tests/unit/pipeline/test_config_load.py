@@ -123,9 +123,9 @@ def test_a_message_names_the_line(tmp_path):
         ),
         (lambda d: d["central"].update(quorum=3), "central.quorum: found 3; allowed: 1 to 2"),
         (
-            lambda d: d["locales"][1].update(placement={"namespace": "us", "cpu": 2}),
-            "locales[1].placement: found namespace, cpu, which nothing reads: every run is on this machine; "
-            "allowed: no placement, until the Kubeflow compiler is built",
+            lambda d: d["locales"][1].update(placement={"tolerations": [{"operator": "Equal"}]}),
+            "locales[1].placement.tolerations[0]: operator Equal needs a key; allowed: a key, or operator: "
+            "Exists",
         ),
         (lambda d: d["central"].update(quorum=0), "central.quorum: found 0"),
         (lambda d: d["locales"][0].update(span=-1), "locales[0].span: found -1"),
