@@ -1,0 +1,1 @@
+"""The detector behind HTTP, and its way to KServe and to the Kubeflow Model Registry."""
