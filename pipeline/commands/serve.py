@@ -1,17 +1,25 @@
-"""`isthmus serve`: the detector behind HTTP, as KServe's predictor or anywhere else."""
+"""`isthmus serve`, `serve-manifest`, `register-model`: the detector behind HTTP, and known to Kubeflow."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
-from components.errors import ConfigError, ReleaseError
+from components.errors import ConfigError, DataError, ReleaseError
+from pipeline.commands.shared import ConfigArgument, JsonOption, load, print_json
+
+VersionOption = Annotated[
+    Optional[int], typer.Option(min=1, help="Of the detector; the newest where none is given.")
+]
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
     app.command()(serve)
+    app.command("serve-manifest")(serve_manifest)
+    app.command("register-model")(register_model)
 
 
 def serve(
@@ -63,3 +71,87 @@ def serve(
         asyncio.run(app.serve(predictor, host, port))
     except OSError as error:
         raise ConfigError(f"--port {port}: {error.strerror or error}; choose another") from None
+
+
+def serve_manifest(
+    config: ConfigArgument,
+    version: VersionOption = None,
+    out: Annotated[str, typer.Option("--out", "-o", help="File to write; - is stdout.")] = "-",
+    name: Annotated[str, typer.Option(help="Of the InferenceService.")] = "detector",
+    namespace: Annotated[str, typer.Option(help="Kubernetes namespace.")] = "isthmus-central",
+    runtime: Annotated[str, typer.Option(help="Of the ServingRuntime.")] = "isthmus-detector",
+    service_account: Annotated[str, typer.Option(help="Whose secrets read it.")] = "isthmus-detector",
+    storage_uri: Annotated[
+        str, typer.Option(help="Where KServe finds the version, if not at the registry's address.")
+    ] = "",
+    canary_percent: Annotated[
+        Optional[int], typer.Option(min=1, max=99, help="Of the traffic; needs Knative.")
+    ] = None,
+) -> None:
+    """Write a version of the detector as a KServe InferenceService, for git."""
+    from components.executor_base import write_atomically
+    from pipeline.registry_version import choose_version
+    from pipeline.serving.manifest import Place, inference_service, to_yaml
+
+    found = choose_version(load(config), version)
+    place = Place(name, namespace, runtime, service_account, storage_uri, canary_percent)
+    text = to_yaml(inference_service(found, place))
+    if out == "-":
+        print(text, end="")
+        return
+    try:
+        write_atomically(Path(out), text)
+    except OSError as error:
+        raise DataError(f"{out}: cannot be written ({error.strerror or error})") from None
+
+
+def register_model(
+    config: ConfigArgument,
+    endpoint: Annotated[str, typer.Option(help="https://HOST[:PORT] of the registry.", show_default=False)],
+    version: VersionOption = None,
+    name: Annotated[str, typer.Option(help="There; the model's own where none is given.")] = "",
+    storage_uri: Annotated[str, typer.Option(help="Where the version is, seen from there.")] = "",
+    namespace: Annotated[str, typer.Option(help="Kubernetes namespace that it comes from.")] = "",
+    token_env: Annotated[str, typer.Option(help="Environment variable that holds the token.")] = "",
+    token_file: Annotated[str, typer.Option(help="File that holds the token.")] = "",
+    ca_file: Annotated[str, typer.Option(help="Certificates to check the server against.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Make a version of the detector known to the Kubeflow Model Registry; again changes nothing."""
+    import sys
+
+    from components.secrets import SecretRef
+    from pipeline.registry_version import choose_version
+    from pipeline.serving.description import describe
+    from pipeline.serving.model_registry import ModelRegistry, Registration
+
+    if token_env and token_file:
+        raise ConfigError("--token-env, --token-file: both given; allowed: one of them")
+    token = SecretRef(env=token_env or None, file=token_file or None) if token_env or token_file else None
+    if ca_file and not Path(ca_file).is_file():
+        raise ConfigError(f"--ca-file {ca_file}: no such file")
+    server = ModelRegistry(endpoint, token, ca_file or None)
+    deployment = load(config)
+    found = choose_version(deployment, version)
+    properties, notes = describe(found, deployment)
+    for note in notes:
+        print(f"WARNING: {note}", file=sys.stderr)
+    wanted = Registration(
+        model=name or deployment.central.model_name,
+        version=str(found.number),
+        uri=storage_uri or found.uri,
+        properties=properties,
+        content_digest=str(found.manifest["content_digest"]),
+        description=f"Isthmus detector, version {found.number}, on releases of {properties['locales']}",
+        namespace=namespace,
+    )
+    done = server.register(wanted)
+    if as_json:
+        print_json(
+            {**done, "model": wanted.model, "version": found.number, "uri": wanted.uri, "notes": notes}
+        )
+        return
+    made = ", ".join(done["made"]) or "nothing; it was there"
+    print(
+        f"{server.endpoint}: {wanted.model} {wanted.version}, version id {done['version_id']}; made: {made}"
+    )

@@ -1,1 +1,0 @@
-"""The detector behind HTTP, and its way to KServe and to the Kubeflow Model Registry."""
