@@ -115,6 +115,7 @@ def register_model(
     token_env: Annotated[str, typer.Option(help="Environment variable that holds the token.")] = "",
     token_file: Annotated[str, typer.Option(help="File that holds the token.")] = "",
     ca_file: Annotated[str, typer.Option(help="Certificates to check the server against.")] = "",
+    api: Annotated[str, typer.Option(help="Version of its REST API: v1alpha3 or v1.")] = "v1alpha3",
     as_json: JsonOption = False,
 ) -> None:
     """Make a version of the detector known to the Kubeflow Model Registry; again changes nothing."""
@@ -130,7 +131,7 @@ def register_model(
     token = SecretRef(env=token_env or None, file=token_file or None) if token_env or token_file else None
     if ca_file and not Path(ca_file).is_file():
         raise ConfigError(f"--ca-file {ca_file}: no such file")
-    server = ModelRegistry(endpoint, token, ca_file or None)
+    server = ModelRegistry(endpoint, token, ca_file or None, api)
     deployment = load(config)
     found = choose_version(deployment, version)
     properties, notes = describe(found, deployment)

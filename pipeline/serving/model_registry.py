@@ -1,7 +1,8 @@
-"""The Kubeflow Model Registry over its REST API v1alpha3: find by name, make what is missing, no more.
+"""The Kubeflow Model Registry over its REST API: find by name, make what is missing, no more.
 
-Source: kubeflow/model-registry, api/openapi/model-registry.yaml at commit 00a8ece. Paths, names and values
-are its; what the server answers is read as far as `id`, `customProperties`, `message` and what we set.
+Source: kubeflow/model-registry (now kubeflow/hub), api/openapi/model-registry.yaml of v1alpha3 at commit
+00a8ece. For us, v1 differs in the prefix alone (kubeflow/hub issue 2992; the client model-registry 0.3.18
+speaks it). What the server answers is read as far as `id`, `customProperties`, `message` and what we set.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from components.errors import ConfigError, DataError
 from components.release.canonical import printable
 from components.secrets import SecretRef
 
-_BASE = "/api/model_registry/v1alpha3"
+#: Versions of the API that we can speak.
+APIS = ("v1alpha3", "v1")
 #: A full answer is some kilobytes.
 _TIMEOUT_S = (10.0, 60.0)
 _ATTEMPTS = 5
@@ -59,6 +61,7 @@ class ModelRegistry:
       endpoint: `https://host[:port]`; `http` for a service inside the cluster.
       token: Where the bearer token is, or None.
       ca_file: Certificates to check the server against; None: the machine's.
+      api: One of `APIS`.
       backoff_s: Unit of the growing pause between attempts, in seconds.
 
     Raises:
@@ -70,6 +73,7 @@ class ModelRegistry:
         endpoint: str,
         token: SecretRef | None = None,
         ca_file: str | None = None,
+        api: str = APIS[0],
         backoff_s: float = 0.5,
     ) -> None:
         parts = urlsplit(endpoint)
@@ -79,6 +83,9 @@ class ModelRegistry:
             raise ConfigError(
                 f"--endpoint {parts.hostname}: a token over http; allowed: https, or a service of the cluster"
             )
+        if api not in APIS:
+            raise ConfigError(f"--api {printable(api)[:40]}: not known; allowed: {', '.join(APIS)}")
+        self._base = f"/api/model_registry/{api}"
         self.endpoint = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
         self._session = requests.Session()
         self._session.trust_env = False  # a .netrc or a proxy of the machine must not get the token
@@ -201,7 +208,7 @@ class ModelRegistry:
         try:
             response = self._session.request(
                 method,
-                f"{self.endpoint}{_BASE}/{path}",
+                f"{self.endpoint}{self._base}/{path}",
                 params=dict(params or {}),
                 json=body,
                 timeout=_TIMEOUT_S,

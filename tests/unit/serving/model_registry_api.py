@@ -101,7 +101,7 @@ FINDS = {
     "model_version": {"name", "externalId", "parentResourceId"},
     "model_artifact": {"name", "externalId", "parentResourceId"},
 }
-BASE = "/api/model_registry/v1alpha3/"
+BASE = "/api/model_registry/"
 
 
 class Server:
@@ -112,6 +112,7 @@ class Server:
       requests: Method and path of every request, in order.
       token: The bearer token that is asked for; empty for none.
       script: Answers to give before anything else is looked at, as status or (status, body).
+      api: Version of the API that it speaks.
       racing: Names of kinds whose next POST is beaten by someone else's.
     """
 
@@ -119,6 +120,7 @@ class Server:
         self.stored: dict[str, list[dict[str, Any]]] = {kind: [] for kind in FINDS}
         self.requests: list[str] = []
         self.token = ""
+        self.api = "v1alpha3"
         self.script: list[Any] = []
         self.racing: set[str] = set()
         owner = self
@@ -155,15 +157,16 @@ class Server:
 
     def answer(self, method: str, target: str, authorization: str, raw: bytes) -> tuple[int, Any]:
         parts = urlsplit(target)
-        self.requests.append(f"{method} {parts.path.removeprefix(BASE)}")
+        base = f"{BASE}{self.api}/"
+        self.requests.append(f"{method} {parts.path.removeprefix(base)}")
         if self.script:
             given = self.script.pop(0)
             return given if isinstance(given, tuple) else (given, error(given, "scripted"))
         if self.token and authorization != f"Bearer {self.token}":
             return 401, error(401, "no")
-        if not parts.path.startswith(BASE):
+        if not parts.path.startswith(base):
             return 404, error(404, "no such path")
-        path = parts.path.removeprefix(BASE)
+        path = parts.path.removeprefix(base)
         if method == "GET":
             return self._find(path, dict(parse_qsl(parts.query, strict_parsing=True)))
         found = re.search(r"/([1-9][0-9]{0,8})(/|$)", path)

@@ -84,6 +84,15 @@ def test_a_version_with_another_content_is_refused(server):
     assert server.stored["model_version"][0]["customProperties"]["content_digest"]["string_value"] == "a" * 64
 
 
+def test_a_server_of_the_newer_api_is_spoken_to_in_it(server):
+    server.api = "v1"
+    assert len(client(server, api="v1").register(WANTED)["made"]) == 3
+    with pytest.raises(DataError, match=r"registered_models: HTTP 404: no such path$"):
+        client(server).register(WANTED)
+    with pytest.raises(ConfigError, match=r"--api v2: not known; allowed: v1alpha3, v1"):
+        client(server, api="v2")
+
+
 @pytest.mark.parametrize("kind", ["registered_model", "model_version", "model_artifact"])
 def test_who_is_beaten_to_it_takes_what_is_there_then(server, kind):
     """Two registrations at once: the second gets 409, and finds what the first made."""
