@@ -44,7 +44,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "0.0.0.0",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8080,
     max_rows: Annotated[int, typer.Option(min=1, help="Of one request.")] = 100_000,
-    max_mb: Annotated[int, typer.Option(min=1, help="Of one request's body, in MiB.")] = 64,
+    max_mb: Annotated[int, typer.Option(min=1, help="Of one request's body, in MiB.")] = 32,
     waiting: Annotated[int, typer.Option(min=0, help="Requests that may wait.")] = 8,
     check_s: Annotated[float, typer.Option(min=1, help="Between two looks at the revocations.")] = 300.0,
     drain_s: Annotated[float, typer.Option(min=0, help="Not ready, and still open, at the end.")] = 5.0,
@@ -87,6 +87,7 @@ def serve_manifest(
     canary_percent: Annotated[
         Optional[int], typer.Option(min=1, max=99, help="Of the traffic; needs Knative.")
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Write a version of the detector as a KServe InferenceService, for git."""
     from components.executor_base import write_atomically
@@ -95,9 +96,12 @@ def serve_manifest(
 
     found = choose_version(load(config), version)
     place = Place(name, namespace, runtime, service_account, storage_uri, canary_percent)
-    text = to_yaml(inference_service(found, place))
+    manifest = inference_service(found, place)
+    if as_json:
+        print_json(manifest)
+    text = to_yaml(manifest)
     if out == "-":
-        print(text, end="")
+        print("" if as_json else text, end="")
         return
     try:
         write_atomically(Path(out), text)

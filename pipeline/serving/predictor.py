@@ -37,7 +37,7 @@ class Limits:
       finish_s: How long requests in hand may take after that, in seconds.
     """
 
-    max_bytes: int = 64 << 20
+    max_bytes: int = 32 << 20
     max_rows: int = 100_000
     waiting: int = 8
     read_s: float = 30.0

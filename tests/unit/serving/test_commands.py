@@ -54,6 +54,7 @@ def test_a_version_becomes_a_manifest_with_the_digest_that_the_server_will_check
     assert model["storageUri"] == "pvc://registry/detector/1/"
     assert model["env"][0]["value"] == manifest["content_digest"]
     assert isthmus(*arguments)[1] == out.read_text()
+    assert json.loads(isthmus(*arguments, "--json")[1]) == found
     status, _, error = isthmus("serve-manifest", world.config)
     assert status == 2 and "KServe cannot fetch from" in error and error.count("\n") == 1
 
