@@ -24,6 +24,8 @@ from components.version import __version__
 from pipeline.serving.predictor import LOG, Busy, Predictor
 
 _PREDICTOR = web.AppKey("predictor", Predictor)
+#: Marks a body of V2's binary tensor extension; KServe's client sends NumPy arrays so, unless told otherwise.
+_BINARY = "Inference-Header-Content-Length"
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -140,6 +142,8 @@ async def _judge(request: web.Request, version: int) -> web.Response:
     predictor = _model(request)
     if predictor.revoked:
         return _error(f"a release behind this detector {printable(predictor.revoked)}", 503)
+    if _BINARY in request.headers:
+        raise DataError("binary tensor data is not spoken here; allowed: JSON (binary_data: false)")
     predictor.acquire()
     try:
         body = await asyncio.wait_for(request.read(), predictor.limits.read_s)

@@ -57,7 +57,9 @@ class Request:
 
 
 class _Part(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
+    model_config = pydantic.ConfigDict(
+        strict=True, extra="forbid", hide_input_in_errors=True, protected_namespaces=()
+    )
 
 
 class _Parameters(_Part):
@@ -87,6 +89,9 @@ class _Tensors(_Part):
     parameters: _Parameters = _Parameters()
     inputs: list[_Tensor] = pydantic.Field(min_length=1, max_length=10_000)
     outputs: list[_Wanted] = []
+    # Not in the protocol, but sent by KServe's own client (kserve 0.21); the path says which model is meant.
+    model_name: Optional[str] = None
+    model_version: Optional[str] = None
 
 
 def parse_v1(body: bytes, max_rows: int) -> Request:

@@ -101,4 +101,11 @@ def _check_order(table: Mapping[str, pa.Array], dataset: DatasetConfig) -> None:
         )
     cadence = Cadence(dataset.interval_s)
     cadence.add(code[order], stamps[order])
-    cadence.require(f"column '{dataset.timestamp}'")
+    try:
+        cadence.require("")
+    except DataError:  # its advice is for who writes a deployment file
+        found = float(np.median(cadence.disagree_s))
+        raise DataError(
+            f"column '{dataset.timestamp}': the rows come every {found:g} s; allowed: every "
+            f"{dataset.interval_s:g} s, with gaps"
+        ) from None

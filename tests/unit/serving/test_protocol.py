@@ -77,6 +77,12 @@ def test_both_protocols_give_the_table_that_files_would(tmp_path):
     assert (first.locale, first.request_id, first.outputs) == ("", None, ())
 
 
+def test_the_fields_that_kserves_client_adds_are_taken():
+    assert parse_v2(v2(model_name="detector", model_version=None), 10).rows == 2
+    with pytest.raises(DataError, match="modelname: Extra inputs are not permitted"):
+        parse_v2(v2(modelname="detector"), 10)
+
+
 def test_tensors_may_have_one_column_and_times_may_be_numbers():
     stamps = tensor("timestamp", [[1704067200], [1704068100]], "INT64", [2, 1])
     assert table(parse_v2(v2({"timestamp": stamps}), 10)).to_pydict() == table(parse_v2(v2(), 10)).to_pydict()
@@ -171,7 +177,7 @@ def test_a_bad_v2_request_is_refused_in_a_line(changes, message):
         ([row(timestamp=1.5)], "column 'timestamp': found double; allowed: ISO 8601 text, or whole numbers"),
         ([row(15), row(0)], "column 'timestamp': row 1 is not later than the row of its series before it"),
         ([row(0), row(15, device="d1"), row(0)], "row 2 is not later"),
-        ([row(minute) for minute in range(10)], "the rows come every 60 s"),
+        ([row(minute) for minute in range(10)], "the rows come every 60 s; allowed: every 900 s, with gaps"),
     ],
 )
 def test_rows_that_the_model_cannot_take_are_refused_in_a_line(rows, message):

@@ -155,6 +155,14 @@ def test_bodies_and_rows_are_bounded(predictor, new_rows):
     assert big == (400, {"error": "1536 rows; allowed: 1 to 1000 in one request"})
 
 
+def test_the_binary_extension_is_refused_by_its_name(predictor):
+    binary = {"data": b"{}\x00", "headers": {"Inference-Header-Content-Length": "2"}}
+    ((status, answer),) = ask(predictor, ("POST", INFER, binary))
+    assert status == 400 and answer["error"].startswith(
+        "binary tensor data is not spoken here; allowed: JSON"
+    )
+
+
 def test_a_client_that_sends_slowly_loses_its_place(predictor):
     async def drip():
         yield b"{"
