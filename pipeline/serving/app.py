@@ -63,6 +63,8 @@ async def _errors(request: web.Request, handler: _Handler) -> web.StreamResponse
         response = _error("too many requests wait; come back", 503, {"Retry-After": "1"})
     except asyncio.TimeoutError:
         response = _error("the body came too slowly", 408)
+    except web.RequestPayloadError:
+        response = _error("the body is cut short, or not compressed as its header says", 400)
     except (ConnectionError, asyncio.CancelledError):
         raise
     except Exception as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -94,10 +95,17 @@ def test_the_example_is_what_the_command_writes():
     assert found == to_yaml(inference_service(version(), Place(storage_uri="s3://my-registry/detector/1")))
 
 
+def tool(name):
+    """A program of `make kubeflow-tools`, or the machine's own."""
+    own = ROOT / ".venvs" / "kubeflow-tools" / "bin"
+    found = shutil.which(name, path=f"{own}{os.pathsep}{os.environ['PATH']}")
+    if found is None:
+        pytest.skip(f"needs {name}")
+    return found
+
+
 def render(folder):
-    if shutil.which("kubectl") is None:
-        pytest.skip("needs kubectl")
-    done = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True)
+    done = subprocess.run([tool("kubectl"), "kustomize", str(folder)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return {item["kind"]: item for item in yaml.safe_load_all(done.stdout)}
 
@@ -126,6 +134,28 @@ def test_the_overlay_renders_and_its_parts_fit_together():
     chosen = found["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"]
     assert chosen.items() <= predictor["labels"].items()
     assert "@sha256:" in spec["containers"][0]["image"]
+
+
+def test_kubernetes_own_parts_are_valid_by_its_schemas(tmp_path):
+    """The runtime's container and volumes as the pod that KServe makes of them; other kinds as they are."""
+    found = render(KSERVE / "example")
+    spec = found["ServingRuntime"]["spec"]
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "detector", "annotations": spec["annotations"]},
+        "spec": {"containers": spec["containers"], "volumes": spec["volumes"]},
+    }
+    own = [pod, *(found[kind] for kind in ("ConfigMap", "NetworkPolicy", "ServiceAccount"))]
+    file = tmp_path / "rendered.yaml"
+    file.write_text(yaml.safe_dump_all(own))
+    command = [tool("kubernetes-validate"), "-k", "1.32", "--strict", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0 and said.count(" passed for resource ") == len(own), said
+    pod["spec"]["containers"][0]["livenesProbe"] = {}
+    file.write_text(yaml.safe_dump_all(own))
+    assert subprocess.run(command, capture_output=True, text=True).returncode == 1
 
 
 def test_the_base_takes_requests_from_the_gateway_only():

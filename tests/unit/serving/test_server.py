@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import logging
 import threading
@@ -153,6 +154,18 @@ def test_bodies_and_rows_are_bounded(predictor, new_rows):
     assert (status, answer) == (413, {"error": "the body is larger than 4194304 bytes"})
     big = post(predictor, INFER, tensors(new_rows.slice(0, 768).take(list(range(768)) * 2)))
     assert big == (400, {"error": "1536 rows; allowed: 1 to 1000 in one request"})
+
+
+def test_a_compressed_body_is_bounded_by_what_it_unpacks_to(predictor, new_rows):
+    def packed(body):
+        return ("POST", INFER, {"data": body, "headers": {"Content-Encoding": "gzip"}})
+
+    good = gzip.compress(json.dumps(tensors(new_rows.slice(0, 20))).encode())
+    answers = ask(predictor, packed(good))
+    answers += ask(predictor, packed(gzip.compress(b" " * (200 << 20))))
+    answers += ask(predictor, packed(b"no gzip"))
+    assert [status for status, _ in answers] == [200, 413, 400]
+    assert answers[2][1]["error"] == "the body is cut short, or not compressed as its header says"
 
 
 def test_the_binary_extension_is_refused_by_its_name(predictor):
