@@ -17,7 +17,7 @@ from rich.console import Console
 
 from components.errors import ConfigError, IsthmusError
 from components.version import __version__
-from pipeline.commands import budget, kubeflow_runs, people, releases, retention
+from pipeline.commands import budget, kubeflow_runs, people, releases, retention, serve
 from pipeline.commands.canary import canary
 from pipeline.commands.compile import compile_command
 from pipeline.commands.egress import egress
@@ -48,6 +48,7 @@ budget.register(app)
 people.register(app)
 retention.register(app)
 kubeflow_runs.register(app)
+serve.register(app)
 app.command()(erase)
 app.command()(egress)
 app.command()(canary)

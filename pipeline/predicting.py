@@ -6,26 +6,22 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from components.errors import ConfigError, DataError, ReleaseError
+from components.errors import ConfigError, DataError
 from components.example_gen.config import ExampleGenConfig, SourceConfig, SplitConfig
 from components.example_gen.core.ingest import ingest
 from components.executor_base import write_atomically
 from components.prophet_evaluator.core.storage import load_detector, predict
-from components.pusher.registry import list_versions, signed_by
-from components.release.storage import Store, file_entry, open_store, read_bounded
+from components.pusher.fetching import fetch_model
 from components.split_io import read_table
 from pipeline.config.model import Deployment
-from pipeline.revoked import registry_keys, revocations
+from pipeline.registry_version import choose_version
 
 FORMATS = (".parquet", ".csv")
-#: A detector is some megabytes; more than this is not one of ours.
-MAX_FILE_BYTES = 1 << 30
 _SPLIT = "rows"
 
 
@@ -69,20 +65,10 @@ def apply_detector(
     """
     if out.suffix not in FORMATS:
         raise ConfigError(f"--out {out.name}: unknown ending; allowed: {', '.join(FORMATS)}")
-    central = deployment.central
-    registry = open_store(central.registry, "registry", central.registry_storage_options)
-    name = central.model_name
-    known = list_versions(registry, name)
-    if not known:
-        raise ConfigError(f"{registry.address(name)}: no version of the detector; `isthmus run` pushes one")
-    number = max(known) if version is None else version
-    if number not in known:
-        listed = ", ".join(map(str, known))
-        raise ConfigError(f"--version {number}: not in {registry.address(name)}; allowed: {listed}")
-    _check_trust(deployment, number, known[number], registry.address(name, str(number)))
+    chosen = choose_version(deployment, version)
     with tempfile.TemporaryDirectory(prefix="isthmus-predict-") as folder:
         work = Path(folder)
-        _fetch(registry, f"{name}/{number}", known[number], work / "model")
+        fetch_model(chosen.registry, chosen.folder, chosen.manifest, work / "model")
         detector = load_detector(work / "model")
         dataset = detector.config.dataset.model_copy(update={"label": None, "label_kind": None})
         config = ExampleGenConfig(
@@ -111,44 +97,13 @@ def apply_detector(
         if column.endswith("_flag")
     }
     return Predicted(
-        version=number,
-        uri=registry.address(name, str(number)),
+        version=chosen.number,
+        uri=chosen.uri,
         rows=scores.num_rows,
         quarantined=report.rows_quarantined,
         quarantine=quarantine,
         flagged=flagged,
     )
-
-
-def _check_trust(deployment: Deployment, version: int, manifest: dict[str, Any], uri: str) -> None:
-    """Refuses a version whose signature does not fit, or that stands on a release that was revoked."""
-    keys = registry_keys(deployment)
-    found = signed_by(manifest, keys)
-    if keys and found != f"signed by key {keys[0].key_id}":
-        raise ReleaseError(f"{uri}: {found}; the centre signs with key {keys[0].key_id}. Do not use it.")
-    for release in revocations(deployment)["revoked"]:
-        if any(detector["version"] == version for detector in release["detectors"]):
-            raise ReleaseError(
-                f"{uri}: stands on {release['release']}, which was revoked ({release['reason']}). Run the "
-                "deployment again for a detector without it, or name another --version."
-            )
-
-
-def _fetch(registry: Store, folder: str, manifest: dict[str, Any], target: Path) -> None:
-    """Copies the model's files, each checked against the manifest's digest."""
-    place = registry.address(folder)
-    for name, entry in manifest.get("files", {}).items():
-        parts = Path(name).parts
-        if parts[:1] != ("model",):
-            continue
-        if ".." in parts or len(parts) < 2:
-            raise ReleaseError(f"{place}: a file's name leads out of the model. Do not use it.")
-        data = read_bounded(registry, f"{folder}/{name}", min(int(entry["size_bytes"]), MAX_FILE_BYTES))
-        if data is None or file_entry(data).sha256 != entry["sha256"]:
-            raise ReleaseError(f"{place}: a file is missing or altered (SHA-256). Do not use it.")
-        path = target.joinpath(*parts[1:])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
 
 
 def _as_bytes(scores: pa.Table, ending: str) -> bytes:

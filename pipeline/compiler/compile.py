@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import Any
 
 from components.config_base import canonical_json
+from components.errors import InternalError
 from components.version import __version__
 from pipeline.compiler import ir, rules, zones
 from pipeline.compiler.border import prove
@@ -55,6 +56,8 @@ def compile_deployment(
         specs = [_spec(deployment, f"{name}-{slug(zone.name)}", [zone], None) for zone in regions]
         specs.append(_spec(deployment, f"{name}-central", [], centre))
     prove(deployment, specs)
+    for spec in specs:
+        _check_form(spec)
     return specs, warnings
 
 
@@ -143,3 +146,18 @@ def _report_content(deployment: Deployment, everyone: list[Zone]) -> Data:
         "exchange": {"$": "exchange"},
         "storage": deployment.exchange.storage_options.model_dump(mode="json"),
     }
+
+
+def _check_form(spec: Compiled) -> None:
+    """Checks a spec against KFP's own protos, which know every field and its type.
+
+    Raises:
+      InternalError: it does not fit.
+    """
+    from google.protobuf import json_format
+    from kfp.pipeline_spec import pipeline_spec_pb2
+
+    try:
+        json_format.ParseDict(spec.pipeline, pipeline_spec_pb2.PipelineSpec())
+    except json_format.ParseError as error:
+        raise InternalError(f"compiled spec {spec.name}: {error}") from error

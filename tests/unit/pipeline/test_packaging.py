@@ -17,7 +17,7 @@ OURS = ("pipeline", "components", "schemas")
 BROUGHT_BY = {"google": "protobuf", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 #: Declared, and imported by no line of ours: fsspec's back ends, what is imported by a made-up name, and
 #: what waits for the Kubeflow compiler.
-IMPORTED_BY_NO_LINE = {"adlfs", "gcsfs", "s3fs", "python-stdnum", "kfp", "kfp-kubernetes"}
+IMPORTED_BY_NO_LINE = {"adlfs", "gcsfs", "s3fs", "python-stdnum"}
 
 
 @pytest.mark.parametrize("package", ["pipeline", "components", "schemas"])
