@@ -29,6 +29,8 @@ TEMPLATE = "template-"
 #: The run's id, for steps that are never cached. Drivers fill it into constants
 #: (`backend/src/v2/driver/resolve.go`), not into arguments.
 RUN, RUN_PLACEHOLDER = "run", "{{$.pipeline_job_uuid}}"
+#: By which Kubernetes waits longer than the step itself does.
+_GRACE_S = 120
 #: What a step shows in KFP's pages, by role and step.
 _VIEWS = {
     ("region", PUSH): {"summary": "system.Markdown"},
@@ -183,7 +185,7 @@ class Spec:
         container: Data = {"image": "{{$.inputs.parameters['image']}}", "command": COMMAND, "args": arguments}
         if asked := resources(placement, step.name):
             container["resources"] = asked
-        config = executor_config(placement, labels)
+        config = executor_config(placement, labels, self._settings.step_timeout_s + _GRACE_S)
         key = canonical_json([component, container, config])
         if key in self._known and role == "region":
             return self._known[key]

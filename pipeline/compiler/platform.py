@@ -15,9 +15,18 @@ Data = dict[str, Any]
 _BYTES_PER_GB, _BYTES_PER_GIB = 10**9, 1 << 30
 
 
-def executor_config(placement: PlacementSection, labels: dict[str, str]) -> Data:
-    """`platforms.kubernetes.deploymentSpec.executors.<label>` of a step."""
-    found: Data = {"podMetadata": {"labels": dict(sorted(labels.items()))}}
+def executor_config(placement: PlacementSection, labels: dict[str, str], deadline_s: int) -> Data:
+    """`platforms.kubernetes.deploymentSpec.executors.<label>` of a step.
+
+    Args:
+      placement: Where it runs, with the secrets of this step only.
+      labels: Of the pod.
+      deadline_s: Seconds after which Kubernetes ends the pod, also one whose node hangs.
+    """
+    found: Data = {
+        "podMetadata": {"labels": dict(sorted(labels.items()))},
+        "activeDeadlineSeconds": str(deadline_s),
+    }
     if placement.node_selector:
         found["nodeSelector"] = {"labels": dict(sorted(placement.node_selector.items()))}
     if placement.node_affinity:

@@ -12,6 +12,13 @@ from components.release import keys
 from pipeline import starter
 
 IMAGE = "registry.example/isthmus:1"
+_MILD = {
+    "metric": "exact_copy_risk_rows",
+    "of": "value",
+    "rule": "max",
+    "threshold": 0.2,
+    "reason": "a test",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +34,14 @@ class Fleet:
     config: Path
     environment: dict[str, dict[str, str]]
     deployment: dict[str, Any]
+
+    @property
+    def secrets(self) -> dict[str, dict[str, str]]:
+        """Kubernetes Secrets by name, with their keys."""
+        return {
+            f"isthmus-{zone}": {key.lower(): value for key, value in held.items()}
+            for zone, held in self.environment.items()
+        }
 
     @property
     def everything(self) -> dict[str, str]:
@@ -45,7 +60,8 @@ def write(
     *,
     endpoint: str | None = None,
     size: starter.Size = "small",
-    credentials: tuple[str, str] = ("isthmus", "isthmus-secret"),
+    credentials: tuple[str, str] = ("testing", "testing-secret"),
+    lenient: bool = False,
     **changes: Any,
 ) -> Fleet:
     """Simulates a fleet and writes its deployment for Kubeflow.
@@ -56,6 +72,7 @@ def write(
       endpoint: Of the S3 server.
       size: Of the fleet.
       credentials: Key id and secret of the exchange.
+      lenient: A short training and a mild gate, for tests of what happens around them.
       changes: Top-level sections to merge in, such as `synthesizer`.
     """
     config = starter.write(folder, size=size)
@@ -71,6 +88,10 @@ def write(
             "access_key_id": {"env": "EXCHANGE_KEY_ID"},
             "secret_access_key": {"env": "EXCHANGE_SECRET"},
         }
+    if lenient:
+        deployment["synthesizer"] = {"max_steps": 20, "evaluate_every": 10}
+        detector = deployment["central"]["detector"]
+        detector.update(bootstrap_samples=100, classifier={"max_iter": 30})
     volumes = [{"claim": "fleet", "mount_path": str(folder)}]
     for locale in deployment["locales"]:
         name = locale["name"]
@@ -78,6 +99,8 @@ def write(
         locale["signing_key"] = {"env": variable(name)}
         locale["trusted_key"] = pair.public.to_text()
         locale["create_key"] = False
+        if lenient and locale["sharing"] == "restricted":
+            locale["privacy"] = {"gate": {"checks": [_MILD]}}
         environment[name] = {variable(name): (folder / "keys" / f"{name}.pem").read_text(), **names}
         locale["placement"] = {
             "secret_env": [
@@ -95,7 +118,7 @@ def write(
             "volumes": volumes,
             "state": str(folder / "state"),
         },
-        "retries": {"backoff_s": 1},
+        "retries": {"max_retries": 1, "backoff_s": 1},
     }
     for key, value in changes.items():
         found = deployment.get(key)

@@ -15,8 +15,7 @@ OURS = ("pipeline", "components", "schemas")
 
 #: Import name to the distribution that brings it, where the two differ by more than a hyphen.
 BROUGHT_BY = {"google": "protobuf", "sklearn": "scikit-learn", "yaml": "pyyaml"}
-#: Declared, and imported by no line of ours: fsspec's back ends, what is imported by a made-up name, and
-#: what waits for the Kubeflow compiler.
+#: Declared, and imported by no line of ours: fsspec's back ends, and what is imported by a made-up name.
 IMPORTED_BY_NO_LINE = {"adlfs", "gcsfs", "s3fs", "python-stdnum"}
 
 

@@ -1,0 +1,173 @@
+"""One deployment, three ways: `isthmus run`, KFP's own local orchestrator, the emulated back end on S3.
+
+All three must release the same bytes and judge the same detector. Prints what each step of the emulated
+back end cost: start-up, work, transfer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.kubeflow import fleet
+from tests.kubeflow.conftest import KEY_ID, SECRET
+from tests.kubeflow.emulation import Backend
+from tests.support.kfp_local import check_spec, run_spec
+
+pytestmark = [pytest.mark.kubeflow, pytest.mark.timeout(1500)]
+#: `small` makes it a few minutes faster and judges nothing BLESSED, for work on these tests.
+SIZE = os.environ.get("ISTHMUS_KUBEFLOW_FLEET", "demo")
+
+
+def isthmus(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pipeline", *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, **environment}
+    )
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory, s3_endpoint) -> fleet.Fleet:
+    folder = tmp_path_factory.mktemp("parity") / "fleet"
+    return fleet.write(folder, "s3://exchange/local", endpoint=s3_endpoint, size=SIZE)
+
+
+@pytest.fixture(scope="module")
+def spec(deployment) -> Path:
+    out = deployment.config.with_name("pipeline.yaml")
+    done = isthmus("compile", deployment.config, "-o", out)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.fixture(scope="module")
+def local(deployment) -> dict:
+    """Pushes and the detector's evaluation of `isthmus run`."""
+    done = isthmus("run", deployment.config, "--json", **deployment.everything)
+    assert done.returncode in (0, 1), done.stderr[-3000:]
+    run = json.loads(done.stdout)
+    sections = {**run["locales"], "central": run["central"]}
+    return {
+        name: {
+            f"{component['id']}.{channel}": Path(uri)
+            for component in section["components"]
+            for channel, uri in component["outputs"].items()
+        }
+        for name, section in sections.items()
+    }
+
+
+def pushes(found: dict[str, Path]) -> dict:
+    push = json.loads((found["Pusher.pushed"] / "push.json").read_text())
+    return {key: push[key] for key in ("pushed", "content_digest", "files", "rows", "span")}
+
+
+def verdicts(central: dict[str, Path]) -> dict:
+    """What the centre made of it. An exchange of another name has other addresses in the merge's report."""
+    merge = json.loads((central["MergeGen.merge_report"] / "merge.json").read_text())
+    push = json.loads((central["ModelPusher.pushed"] / "push.json").read_text())
+    return {
+        "evaluation": json.loads((central["ProphetEvaluator.evaluation"] / "evaluation.json").read_text()),
+        "forecast": json.loads((central["ProphetEvaluator.evaluation"] / "forecast.json").read_text()),
+        "verdict": json.loads((central["ProphetEvaluator.blessing"] / "verdict.json").read_text()),
+        "skew": json.loads((central["SkewValidator.skew"] / "skew.json").read_text()),
+        "releases": {item["locale"]: item["digest"] for item in merge["accepted"]},
+        "pushed": push["pushed"],
+    }
+
+
+def forget(deployment: fleet.Fleet) -> None:
+    """A fresh cluster: nothing is known of an earlier run."""
+    shutil.rmtree(deployment.config.parent / "state", ignore_errors=True)
+    shutil.rmtree(deployment.config.parent / "registry", ignore_errors=True)
+
+
+def test_the_spec_is_what_a_current_kfp_takes(spec):
+    assert check_spec(spec) == []
+
+
+def test_kfp_local_makes_the_same_releases_and_the_same_detector(deployment, spec, local, tmp_path):
+    forget(deployment)
+    environment = {
+        **deployment.environment,
+        "report": deployment.environment["central"],
+        "*": {"TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": "1"},
+    }
+    run = run_spec(spec, tmp_path / "kfp", {"exchange": "s3://exchange/kfp-local"}, environment)
+    assert run.status == 0, run.printed[-3000:] + run.errors[-3000:]
+    outputs = {folder.name: folder for folder in (tmp_path / "kfp").rglob("*-*") if folder.is_dir()}
+    for locale in deployment.environment:
+        if locale == "central":
+            continue
+        pushed = next((tmp_path / "kfp").rglob(f"{locale}-push/pusher-pushed"))
+        assert pushes({"Pusher.pushed": pushed}) == pushes(local[locale]), locale
+    assert verdicts(_central(outputs)) == verdicts(local["central"])
+
+
+def test_the_emulated_back_end_makes_the_same_on_s3(
+    deployment, spec, local, tmp_path, s3_endpoint, s3_client, capsys
+):
+    forget(deployment)
+    backend = Backend(
+        s3_endpoint,
+        state=tmp_path / "state",
+        work=tmp_path / "work",
+        secrets=deployment.secrets,
+        environment={"OMP_NUM_THREADS": "1"},
+        access_key=KEY_ID,
+        secret_key=SECRET,
+    )
+    parameters = {"exchange": "s3://exchange/emulated"}
+    run = backend.run(spec, parameters, "minio://mlpipeline/parity")
+    with capsys.disabled():
+        print(f"\n{run.table()}")
+    assert run.state == "SUCCEEDED"
+    folders = {
+        name: _download(s3_client, uri, tmp_path / "downloads")
+        for task in run.tasks
+        for name, uri in task.artifacts.items()
+        if name.endswith(("-pushed", "-evaluation", "-blessing", "-skew", "-merge-report", "report"))
+    }
+    for locale in deployment.environment:
+        if locale == "central":
+            continue
+        uri = run.task(f"{locale}-push").artifacts["pusher-pushed"]
+        pushed = _download(s3_client, uri, tmp_path / locale)
+        assert pushes({"Pusher.pushed": pushed}) == pushes(local[locale]), locale
+    assert verdicts(_central(folders)) == verdicts(local["central"])
+    page = folders["report"].read_text()
+    assert page.startswith("<!doctype html>") and "http://" not in page
+
+    again = backend.run(spec, parameters, "minio://mlpipeline/parity")
+    with capsys.disabled():
+        print(f"\n{again.table()}")
+    states = {task.path.rsplit("/", 1)[-1]: task.state for task in again.tasks if task.kind == "container"}
+    never = {name for name in states if name.endswith(("-resolve", "-push")) or name == "report"}
+    assert {name for name, state in states.items() if state == "cached"} == set(states) - never
+
+
+def _central(folders: dict[str, Path]) -> dict[str, Path]:
+    names = {
+        "MergeGen.merge_report": "mergegen-merge-report",
+        "ModelPusher.pushed": "modelpusher-pushed",
+        "ProphetEvaluator.evaluation": "prophetevaluator-evaluation",
+        "ProphetEvaluator.blessing": "prophetevaluator-blessing",
+        "SkewValidator.skew": "skewvalidator-skew",
+    }
+    return {key: folders[name] for key, name in names.items()}
+
+
+def _download(client, uri: str, into: Path) -> Path:
+    bucket, _, key = uri.removeprefix("minio://").partition("/")
+    target = into / key.rsplit("/", 1)[-1]
+    for item in client.list_objects_v2(Bucket=bucket, Prefix=key).get("Contents", ()):
+        file = target / item["Key"][len(key) + 1 :] if item["Key"] != key else target
+        file.parent.mkdir(parents=True, exist_ok=True)
+        client.download_file(bucket, item["Key"], str(file))
+    return target
