@@ -18,6 +18,7 @@ from components.config_base import ComponentConfig
 from components.errors import ConfigError
 from components.strict_yaml import StrictLoader
 from pipeline.config.load import describe
+from pipeline.config.model import slug
 
 #: A name in Kubernetes (RFC 1123), short enough for `region-to-exchange-<slug>` and its like.
 SLUG = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
@@ -92,9 +93,9 @@ class Region(Member):
 
     Attributes:
       locale: As in the deployment file; it is the prefix in the exchange.
-      slug: Its name in Kubernetes; the locale itself where that is a name already.
+      slug: Its name in Kubernetes, the one that `isthmus compile` gives it; rarely said here.
       sharing: As in the deployment file.
-      artifacts: Its bucket for KFP's artifacts.
+      artifacts: Its own bucket: KFP's artifacts, and what its steps hand on (`placement.store`).
       data: Where its raw rows are.
     """
 
@@ -108,7 +109,7 @@ class Region(Member):
     @classmethod
     def _fill_slug(cls, values: object) -> object:
         if isinstance(values, dict) and not values.get("slug"):
-            return {**values, "slug": values.get("locale", "")}
+            return {**values, "slug": slug(str(values.get("locale", "")))}
         return values
 
     @pydantic.field_validator("slug")
@@ -117,7 +118,7 @@ class Region(Member):
         if not re.fullmatch(SLUG, str(value)) or value in RESERVED:
             raise ValueError(
                 f"found '{value}'; allowed: lower-case letters, digits and hyphens, at most 40, not "
-                f"{' or '.join(RESERVED)}; it has to be the name that `isthmus compile` gives the locale"
+                f"{' or '.join(RESERVED)}"
             )
         return value
 

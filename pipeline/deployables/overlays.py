@@ -131,7 +131,9 @@ def _namespace_settings(fleet: Fleet, slug: str, sharing: str, artifacts: Artifa
 def _locale_settings(fleet: Fleet, region: Region | None) -> dict[str, Any]:
     """What a region needs, or the centre where there is none."""
     exchange = {"exchange": _address(fleet.exchange)}
-    return {"data": _address(region.data), **exchange} if region else exchange
+    if region is None:
+        return exchange
+    return {"data": _address(region.data), "store": _address(region.artifacts), **exchange}
 
 
 def _address(address: Address) -> dict[str, Any]:

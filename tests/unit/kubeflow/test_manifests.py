@@ -198,7 +198,7 @@ def test_other_ports_names_and_stores_arrive(tmp_path):
     data["kfp_namespace"] = "pipelines"
     data["kubernetes_api"]["port"] = 6443
     data["exchange"]["port"] = 9001
-    data["regions"][1].update(locale="EU_West.1", slug="eu-west-1")
+    data["regions"][1].update(locale="EU_West.1")
     data["regions"][1]["data"]["port"] = 9002
     data["regions"][1]["artifacts"] = {
         "cidr": "203.0.113.64/28",

@@ -117,7 +117,7 @@ def test_no_pod_reaches_another_pod_of_the_fleet(fleet_manifests):
 @pytest.mark.parametrize("slug", REGIONS)
 def test_in_one_namespace_a_label_decides(single_manifests, slug):
     cluster = Cluster.of(single_manifests)
-    wanted = {f"data of {slug}", "artifacts of central", "exchange", "kubernetes"}
+    wanted = {f"data of {slug}", f"artifacts of {slug}", "artifacts of central", "exchange", "kubernetes"}
     assert reached(cluster, step(slug, "isthmus")) == wanted
     assert reached(cluster, step("central", "isthmus")) == {"artifacts of central", "exchange", "kubernetes"}
     assert reached(cluster, Pod("isthmus", RUN)) == {"artifacts of central", "kubernetes"}
@@ -132,6 +132,8 @@ def test_a_policy_that_is_lost_shows(fleet_manifests, policy):
         if (x["metadata"]["name"], x["metadata"].get("namespace")) != (policy, "isthmus-eu-west")
     ]
     assert len(broken) == len(fleet_manifests) - 1
+    denials = [x for x in fleet_manifests if x["metadata"]["name"] == "default-deny"]
+    assert all(set(x["spec"]["policyTypes"]) == {"Ingress", "Egress"} for x in denials)
     cluster = Cluster.of(broken)
     if (
         policy == "default-deny"
