@@ -25,7 +25,7 @@ Statement = dict[str, Any]
 
 
 def render_s3(fleet: Fleet) -> dict[str, str]:
-    """Path below `kubeflow/` to content: the bucket's policy, and in mode `identity` one for each role.
+    """Path below `kubeflow/` to content: the bucket's policy, and in mode `identity` one for each principal.
 
     Raises:
       ConfigError: the bucket's policy would be larger than S3 takes.
@@ -38,19 +38,19 @@ def render_s3(fleet: Fleet) -> dict[str, str]:
     for region in fleet.regions:
         granted = _region(fleet, exchange, region)
         if exchange.mode == "bucket":
-            statements += [_to(statement, str(region.s3_role)) for statement in granted]
+            statements += [_to(statement, str(region.s3_principal)) for statement in granted]
         else:
-            files[f"exchange/s3-role-{region.slug}.json"] = _document(granted)
+            files[f"exchange/s3-identity-{region.slug}.json"] = _document(granted)
     granted = _central(fleet, exchange)
     if exchange.mode == "bucket":
-        statements += [_to(statement, str(fleet.central.s3_role)) for statement in granted]
+        statements += [_to(statement, str(fleet.central.s3_principal)) for statement in granted]
     else:
-        files["exchange/s3-role-central.json"] = _document(granted)
+        files["exchange/s3-identity-central.json"] = _document(granted)
     compact = len(json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":")))
     if compact > MAX_POLICY_BYTES:
         raise ConfigError(
             f"exchange.s3.mode: the bucket policy of {len(fleet.regions)} regions has {compact} bytes; "
-            f"allowed: {MAX_POLICY_BYTES}. Set mode: identity, which needs roles of the bucket's account."
+            f"allowed: {MAX_POLICY_BYTES}. Set mode: identity, for principals of the bucket's account."
         )
     return {"exchange/s3-bucket-policy.json": _document(statements), **files}
 
@@ -59,8 +59,12 @@ def _guards(fleet: Fleet, exchange: S3Exchange) -> list[Statement]:
     """What holds for everybody, whatever is granted anywhere."""
     bucket = f"arn:aws:s3:::{exchange.bucket}"
     everything = [bucket, f"{bucket}/*"]
-    admins = list(exchange.admin_roles)
-    known = [*admins, str(fleet.central.s3_role), *(str(region.s3_role) for region in fleet.regions)]
+    admins = list(exchange.admin_principals)
+    known = [
+        *admins,
+        str(fleet.central.s3_principal),
+        *(str(region.s3_principal) for region in fleet.regions),
+    ]
     return [
         {
             "Sid": "TlsOnly",

@@ -24,7 +24,7 @@ from pipeline.config.model import slug
 SLUG = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
 #: Names of namespaces and of steps that are not a region's.
 RESERVED = ("central", "single-cluster")
-ROLE_ARN = r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+$"
+PRINCIPAL_ARN = r"^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/[\w+=,.@/-]+$"
 GCS_MEMBER = r"^(serviceAccount|principal|principalSet):[^\s]+$"
 
 
@@ -80,11 +80,11 @@ class Member(ComponentConfig):
     """Who a region, or the centre, is to the exchange.
 
     Attributes:
-      s3_role: The role that its pods assume (an ARN).
+      s3_principal: The role that its pods assume, or the user whose keys they have (an ARN).
       gcs_member: Its IAM principal on Google Cloud.
     """
 
-    s3_role: str | None = pydantic.Field(default=None, pattern=ROLE_ARN)
+    s3_principal: str | None = pydantic.Field(default=None, pattern=PRINCIPAL_ARN)
     gcs_member: str | None = pydantic.Field(default=None, pattern=GCS_MEMBER)
 
 
@@ -134,21 +134,23 @@ class S3Exchange(ComponentConfig):
 
     Attributes:
       bucket: Its name.
-      admin_roles: Roles that may delete and change the bucket; people, not pods.
+      admin_principals: Roles and users that may delete and change the bucket; people, not pods.
       mode: `bucket` grants each region in the bucket's own policy, across accounts (20 KiB: about 35
-        regions). `identity` grants by a policy on each role, for roles of the bucket's account.
+        regions). `identity` grants by a policy on each principal, for principals of the bucket's account.
     """
 
     bucket: str = pydantic.Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
-    admin_roles: tuple[str, ...] = pydantic.Field(min_length=1)
+    admin_principals: tuple[str, ...] = pydantic.Field(min_length=1)
     mode: Literal["bucket", "identity"] = "bucket"
 
-    @pydantic.field_validator("admin_roles")
+    @pydantic.field_validator("admin_principals")
     @classmethod
-    def _check_roles(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for role in value:
-            if not re.fullmatch(ROLE_ARN, role):
-                raise ValueError(f"found '{role}'; allowed: arn:aws:iam::<account>:role/<name>")
+    def _check_arns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for arn in value:
+            if not re.fullmatch(PRINCIPAL_ARN, arn):
+                raise ValueError(
+                    f"found '{arn}'; allowed: arn:aws:iam::<account>:role/<name>, or user/<name>"
+                )
         return value
 
 
@@ -231,7 +233,7 @@ class Fleet(ComponentConfig):
                 f"artifacts.pipeline_root: {shared[0]} is given to two; allowed: a bucket of its own for "
                 "each region and the centre"
             )
-        for store, field in (("s3", "s3_role"), ("gcs", "gcs_member")):
+        for store, field in (("s3", "s3_principal"), ("gcs", "gcs_member")):
             members = [*self.regions, self.central] if getattr(self.exchange, store) else []
             names = [getattr(member, field) for member in members]
             if None in names:

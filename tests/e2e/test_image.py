@@ -146,7 +146,7 @@ def test_it_runs_with_nothing_writable_but_tmp(built, tmp_path):
     assert refused.returncode == 1 and "denied" in refused.stderr
     done = start(built, "isthmus", "--help", tmp=tmp_path)
     assert done.returncode == 0 and "validate" in done.stdout, done.stderr
-    imports = "import tensorflow, prophet, matplotlib.pyplot, pipeline.cli, components, schemas"
+    imports = "import tensorflow, prophet, matplotlib.pyplot, pipeline.cli, pipeline.entrypoint.step"
     done = start(built, "python", "-c", f"{imports}; print(pipeline.__path__)", tmp=tmp_path)
     assert done.returncode == 0 and "isthmus-app/pipeline" in done.stdout, done.stderr
 

@@ -22,7 +22,7 @@ def many_regions(count: int, mode: str = "bucket") -> Fleet:
         {
             **template,
             "locale": f"region-{number:02}",
-            "s3_role": f"arn:aws:iam::{number:012}:role/isthmus-region-{number:02}",
+            "s3_principal": f"arn:aws:iam::{number:012}:role/isthmus-region-{number:02}",
             "gcs_member": f"serviceAccount:region-{number:02}@isthmus-fleet.iam.gserviceaccount.com",
             "artifacts": {
                 **template["artifacts"],

@@ -1,4 +1,4 @@
-"""What `isthmus compile` writes against what the overlays give: labels, accounts, secrets, claims, ways out."""
+"""What `isthmus compile` writes against what the overlays give: labels, secrets, claims, ways out."""
 
 from __future__ import annotations
 

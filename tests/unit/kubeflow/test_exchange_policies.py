@@ -126,7 +126,7 @@ def test_by_identity_a_role_may_do_the_same(policy):
     }
     files = render_s3(type(fleet).model_validate({**fleet.model_dump(), **identity}))
     bucket = json.loads(files["exchange/s3-bucket-policy.json"])
-    roles = {x: json.loads(files[f"exchange/s3-role-{x}.json"]) for x in (*ROLE, "central")}
+    roles = {x: json.loads(files[f"exchange/s3-identity-{x}.json"]) for x in (*ROLE, "central")}
     assert {x["Effect"] for x in bucket["Statement"]} == {"Deny"}
     for slug, principal in {**ROLE, "central": CENTRE}.items():
         for action in ("GetObject", "PutObject", "DeleteObject"):
