@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ def _parameter(text: str) -> tuple[str, Any]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns 0 where the run succeeded, 1 where it failed, 2 where it was refused."""
+    """Returns 0 where the run succeeded, 1: it failed, 2: it was refused, 130: it was stopped."""
     parser = argparse.ArgumentParser(prog="python -m tests.kubeflow.emulation", description=__doc__)
     parser.add_argument("spec", type=Path, help="what `isthmus compile` wrote")
     parser.add_argument("--s3", required=True, metavar="URL", help="an S3 server")
@@ -47,11 +48,17 @@ def main(arguments: list[str] | None = None) -> int:
         strict=not given.loose,
         keep_pods=given.keep_pods,
     )
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # pods end with this process
     try:
         run = backend.run(given.spec, dict(_parameter(text) for text in given.parameter), given.root)
     except (SpecError, DriverError) as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
     print(run.table())
     return 0 if run.state == "SUCCEEDED" else 1
 

@@ -113,6 +113,7 @@ class Backend:
             runner.execute(dict(parameters or {}))
         except BaseException:
             runner.stopped.set()
+            run.state = "CANCELED"
             raise
         finally:
             run.seconds = time.time() - began
