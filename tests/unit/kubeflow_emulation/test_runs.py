@@ -189,6 +189,22 @@ def test_a_failed_region_leaves_out_what_depends_on_it_and_a_hook_runs(cluster, 
     assert json.loads((cluster.folder / "work" / run.run_id / "run.json").read_text())["state"] == "FAILED"
 
 
+def test_a_hook_s_failure_changes_nothing_and_the_next_task_waits_for_it(cluster, tmp_path):
+    pipeline = Pipeline()
+    pipeline.container("work", "true")
+    pipeline.container("centre", f"sleep 0.5; touch {tmp_path}/ended; exit 1")
+    pipeline.container("look", f"test -e {tmp_path}/ended")
+    spec = pipeline.write(
+        tmp_path / "pipeline.yaml",
+        regions=task("work"),
+        after=task("centre", after=("regions",), on_exit=True),
+        verdict=task("look", after=("regions",)),
+    )
+    run = cluster.run(spec)
+    assert run.states() == {"regions": "succeeded", "after": "failed", "verdict": "succeeded"}
+    assert run.state == "SUCCEEDED"
+
+
 def test_dependent_tasks_means_succeeded(cluster, tmp_path):
     pipeline = Pipeline()
     pipeline.container("bad", "exit 1")
