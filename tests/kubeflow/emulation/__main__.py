@@ -48,7 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
         strict=not given.loose,
         keep_pods=given.keep_pods,
     )
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # pods end with this process
+    # Pods end with this process. A shell starts a command in the background with SIGINT ignored.
+    handled = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in handled}
     try:
         run = backend.run(given.spec, dict(_parameter(text) for text in given.parameter), given.root)
     except (SpecError, DriverError) as error:
@@ -58,7 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
         print("stopped", file=sys.stderr)
         return 130
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     print(run.table())
     return 0 if run.state == "SUCCEEDED" else 1
 
