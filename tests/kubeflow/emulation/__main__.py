@@ -37,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--release", default="2.14", help="of the back end")
     parser.add_argument("--loose", action="store_true", help="takes every spec that the back end takes")
     parser.add_argument("--keep-pods", action="store_true")
+    parser.add_argument("--hollow", action="store_true", help="the pipeline's shape without its work")
     given = parser.parse_args(arguments)
     backend = Backend(
         given.s3,
@@ -47,6 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         release=given.release,
         strict=not given.loose,
         keep_pods=given.keep_pods,
+        hollow=given.hollow,
     )
     # Pods end with this process. A shell starts a command in the background with SIGINT ignored.
     handled = (signal.SIGINT, signal.SIGTERM)

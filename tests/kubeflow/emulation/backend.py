@@ -36,6 +36,8 @@ class Backend:
       backoff: Factor of the pauses between attempts, so that tests need not wait.
       grace_s: Between SIGTERM and SIGKILL; 30 on a cluster.
       keep_pods: Keeps the folders of pods that succeeded; those that failed are always kept.
+      hollow: Runs a stand-in for every container, which only makes its outputs: the pipeline's shape
+        without its work.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Backend:
         backoff: float = 1.0,
         grace_s: float = 5.0,
         keep_pods: bool = False,
+        hollow: bool = False,
     ) -> None:
         self.state, self.work = Path(state).absolute(), Path(work).absolute()
         self.release, self.strict, self.cache = release, strict, cache
@@ -75,6 +78,7 @@ class Backend:
             backoff=backoff,
             grace_s=grace_s,
             keep_pods=keep_pods,
+            hollow=hollow,
         )
 
     def run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 
@@ -107,6 +108,7 @@ def test_artifacts_and_parameters_go_from_a_nested_dag_through_s3(cluster, tmp_p
     copied = run.task("last").artifacts["copied"]
     assert copied.startswith(f"minio://{cluster.bucket}/v2/artifacts/small/{run.run_id}/last/")
     assert cluster.read(f"{copied}/data.txt") == b"hello-3\n"
+    assert re.fullmatch(r"[0-9a-f-]{36}/copied", copied.split("/last/")[1])
     assert run.task("region-write").parameters == {"n": 7}
 
     folder = cluster.folder / "work" / run.run_id / "centre" / "centre-copy" / "attempt-1"
@@ -345,7 +347,8 @@ def test_pods_run_at_the_same_time(cluster, tmp_path):
     assert cluster.run(spec, parallel=1).state == "FAILED"
 
 
-def test_secrets_volumes_and_the_environment(cluster, tmp_path):
+def test_secrets_volumes_and_the_environment(cluster, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME_OF_CALLER", "x")
     pipeline = Pipeline(claim="STRING")
     script = (
         'test "$KEY" = geheim; test -z "$HOME_OF_CALLER"; echo $PLAIN >> "$ISTHMUS_MOUNT_ROOT/state/ledger"'
@@ -402,3 +405,35 @@ def test_logs_are_artifacts_from_2_5(cluster, tmp_path):
     run = cluster.run(spec, publish_logs=True)
     assert b"words" in cluster.read(run.task("talk").artifacts["executor-logs"])
     assert "executor-logs" not in cluster.run(spec, publish_logs=True, release="2.4").task("talk").artifacts
+
+
+def test_uris_before_2_5(cluster, tmp_path):
+    pipeline = Pipeline()
+    pipeline.container("write", WRITE, PATH, "x", out_artifacts={"data": DATA})
+    run = cluster.run(pipeline.write(tmp_path / "pipeline.yaml", write=task("write")), release="2.4")
+    assert run.task("write").artifacts["data"].endswith(f"/small/{run.run_id}/write/data")
+
+
+def test_a_shape_without_its_work(cluster, tmp_path):
+    pipeline = Pipeline(span="NUMBER_INTEGER")
+    kinds = {"n": "NUMBER_INTEGER", "items": "LIST", "map": "STRUCT", "ok": "BOOLEAN", "text": "STRING"}
+    pipeline.container(
+        "work",
+        "exit 1",
+        parameters={"span": "NUMBER_INTEGER"},
+        out_parameters=kinds,
+        out_artifacts={"data": DATA, "page": "system.HTML"},
+    )
+    pipeline.container("next", "exit 2", artifacts={"data": DATA}, out_artifacts={"copy": DATA})
+    spec = pipeline.write(
+        tmp_path / "pipeline.yaml",
+        work=task("work", {"span": "@span"}, cache=True),
+        next=task("next", artifacts={"data": ("work", "data")}, cache=True),
+    )
+    runs = [cluster.run(spec, {"span": span}, hollow=True, publish_logs=True) for span in (1, 2, 1)]
+    assert [run.state for run in runs] == ["SUCCEEDED"] * 3, runs[0].table()
+    assert runs[2].states() == {"work": "cached", "next": "cached"}
+    assert runs[0].task("work").parameters == {"n": 0, "items": [], "map": {}, "ok": False, "text": "0"}
+    contents = [cluster.read(run.task("next").artifacts["copy"] + "/content") for run in runs]
+    assert contents[0] != contents[1]
+    assert cluster.read(runs[0].task("work").artifacts["page"]).endswith(b"page\n")
