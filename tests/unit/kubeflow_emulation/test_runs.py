@@ -117,6 +117,7 @@ def test_artifacts_and_parameters_go_from_a_nested_dag_through_s3(cluster, tmp_p
     ][0]
     # Through the input of a DAG an artifact comes without a type, and its metadata as the store keeps it.
     assert "type" not in given
+    assert given["metadata"]["ok"] is not True  # which equals 1
     assert given["uri"] == run.task("region-write").artifacts["data"]
     assert given["metadata"] == {
         "rows": 3,
@@ -253,6 +254,8 @@ def test_a_task_is_tried_again_with_the_same_uris_in_a_new_pod(cluster, tmp_path
     assert run.state == "SUCCEEDED", run.table()
     assert [attempt.phase for attempt in run.task("write").attempts] == ["Failed", "Failed", "Succeeded"]
     assert cluster.read(run.task("write").artifacts["data"] + "/data.txt") == b"3\n"
+    left = [(Path(attempt.log).parent / "root").exists() for attempt in run.task("write").attempts]
+    assert left == [True, True, False]
 
 
 @pytest.mark.parametrize(
