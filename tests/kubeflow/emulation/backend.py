@@ -12,6 +12,7 @@ from tests.kubeflow.emulation import checks, engine, pods, records
 from tests.kubeflow.emulation.driver import Driver
 from tests.kubeflow.emulation.metadata import Store
 from tests.kubeflow.emulation.objects import S3Account
+from tests.kubeflow.emulation.resolve import DriverError
 from tests.kubeflow.emulation.spec import SpecError, load
 
 
@@ -115,9 +116,8 @@ class Backend:
         runner = engine.Engine(spec, store, driver, self.setup, folder, run)
         try:
             runner.execute(dict(parameters or {}))
-        except BaseException:
-            runner.stopped.set()
-            run.state = "CANCELED"
+        except BaseException as error:
+            run.state = "FAILED" if isinstance(error, DriverError) else "CANCELED"
             raise
         finally:
             run.seconds = time.time() - began

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -60,6 +61,8 @@ def test_pods_end_with_the_command(cluster, tmp_path, number):
     process.send_signal(number)
     assert process.communicate(timeout=20)[1] == "stopped\n"
     assert process.returncode == 130
+    (record,) = (cluster.folder / "work").glob("*/run.json")
+    assert json.loads(record.read_text())["state"] == "CANCELED"
     size = beat.stat().st_size
     time.sleep(0.3)
     assert beat.stat().st_size == size > 0
