@@ -373,6 +373,8 @@ def test_secrets_volumes_and_the_environment(cluster, tmp_path, monkeypatch):
     assert (cluster.folder / "state/volumes/isthmus-de-state/ledger").read_text() == "x\nx\n"
     missing = cluster.run(spec, {"claim": "isthmus-de-state"})
     assert missing.task("spend").reason == "secret isthmus-de: does not exist"
+    keyless = cluster.run(spec, {"claim": "isthmus-de-state"}, secrets={"isthmus-de": {"other": "x"}})
+    assert keyless.task("spend").reason == "secret isthmus-de: has no key k"
 
 
 def test_start_up_and_work_come_from_the_process(cluster, tmp_path):
