@@ -12,6 +12,7 @@ from tests.kubeflow.emulation import checks, engine, pods, records
 from tests.kubeflow.emulation.driver import Driver
 from tests.kubeflow.emulation.metadata import Store
 from tests.kubeflow.emulation.objects import S3Account
+from tests.kubeflow.emulation.resolve import DriverError
 from tests.kubeflow.emulation.spec import SpecError, load
 
 
@@ -36,6 +37,8 @@ class Backend:
       backoff: Factor of the pauses between attempts, so that tests need not wait.
       grace_s: Between SIGTERM and SIGKILL; 30 on a cluster.
       keep_pods: Keeps the folders of pods that succeeded; those that failed are always kept.
+      hollow: Runs a stand-in for every container, which only makes its outputs: the pipeline's shape
+        without its work.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Backend:
         backoff: float = 1.0,
         grace_s: float = 5.0,
         keep_pods: bool = False,
+        hollow: bool = False,
     ) -> None:
         self.state, self.work = Path(state).absolute(), Path(work).absolute()
         self.release, self.strict, self.cache = release, strict, cache
@@ -75,6 +79,7 @@ class Backend:
             backoff=backoff,
             grace_s=grace_s,
             keep_pods=keep_pods,
+            hollow=hollow,
         )
 
     def run(
@@ -111,8 +116,8 @@ class Backend:
         runner = engine.Engine(spec, store, driver, self.setup, folder, run)
         try:
             runner.execute(dict(parameters or {}))
-        except BaseException:
-            runner.stopped.set()
+        except BaseException as error:
+            run.state = "FAILED" if isinstance(error, DriverError) else "CANCELED"
             raise
         finally:
             run.seconds = time.time() - began

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from typing import Any
 
-from tests.kubeflow.emulation.spec import HOOKS, NESTED_OUTPUTS, Spec, Task, container_hash
+from tests.kubeflow.emulation.spec import HOOKS, NESTED_OUTPUTS, Spec, Task, container_hash, dumps
 
 # kubernetes_executor_config.proto, KubernetesExecutorConfig's fields on the master branch in 2025; a driver
 # refuses a name that it does not know.
@@ -30,15 +31,48 @@ _PLATFORM_FIELDS = {
     "securityContext",
 }
 
+_OBJECT_BYTES = 1_572_864  # etcd, --max-request-bytes: 1.5 MiB by default
+_TASK_BYTES = 1200  # the two nodes of a container task without its specification, as compiled by hand
+# argo-workflows: workflow/validate/validate.go; workflow/controller/dag.go, evaluateDependsLogic, and the
+# words of the expression language that it uses.
+_FIELD = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]*")
+_NAME_LENGTH = 128
+_WORDS = {"in", "or", "and", "not", "let", "if", "else", "nil", "true", "false", "matches", "contains"}
+
 
 def problems(spec: Spec) -> list[str]:
     """What an operator would be surprised by, one line each; README.md says where each comes from."""
     return [
+        *_argo_names(spec),
         *_names(spec),
         *_shared_containers(spec),
         *_platform(spec),
+        *_size(spec),
         *(line for dag, tasks in spec.dags.items() for line in _dag(spec, dag, tasks)),
     ]
+
+
+def _argo_names(spec: Spec) -> list[str]:
+    """Names that Argo refuses, or that break the expression that it makes of dependencies."""
+    lines = []
+    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", spec.name.rsplit("/", 1)[-1]):
+        lines.append(f"pipeline {spec.name}: its name is no name of a Kubernetes object")
+    for dag, tasks in spec.dags.items():
+        longest = max((len(name) for name, task in tasks.items() if task.is_exit), default=-1)
+        if not _FIELD.fullmatch(dag) or len(dag) + longest + len("exit-hook--") > _NAME_LENGTH:
+            lines.append(
+                f"component {dag}: letters, digits and hyphens, at most {_NAME_LENGTH} with its hook"
+            )
+        for name in tasks:
+            if not _FIELD.fullmatch(name) or name[0].isdigit() or len(f"{name}-driver") > _NAME_LENGTH:
+                lines.append(
+                    f"task {name} of {dag}: letters, digits and hyphens, not a digit at its beginning"
+                )
+            if name in _WORDS:
+                lines.append(f"task {name} of {dag}: a word of the language of Argo's expressions")
+            if f"{name}-driver" in tasks:
+                lines.append(f"task {name}-driver of {dag}: the driver of {name} has that name")
+    return lines
 
 
 def _names(spec: Spec) -> list[str]:
@@ -90,6 +124,19 @@ def _platform(spec: Spec) -> list[str]:
         unknown = sorted(set(settings) - _PLATFORM_FIELDS)
         lines += [f"platform spec: {label}.{name} is no setting that the driver knows" for name in unknown]
     return lines
+
+
+def _size(spec: Spec) -> list[str]:
+    """Estimates the workflow that the compiler makes: components once, each task with its specification."""
+    components = {container_hash(spec, name) for name in spec.stored if name not in spec.dags}
+    containers = [name for name in spec.stored if name not in spec.dags]
+    once = sum(len(dumps(spec.component(name))) for name in [*spec.dags, *containers[: len(components)]])
+    once += sum(len(dumps(spec.container(name))) + len(dumps(spec.kubernetes(name))) for name in containers)
+    tasks = [task for dag in spec.dags.values() for task in dag.values()]
+    size = once + sum(len(dumps(task.spec)) + _TASK_BYTES for task in tasks)
+    if size <= _OBJECT_BYTES:
+        return []
+    return [f"the workflow has about {size} bytes; a cluster takes {_OBJECT_BYTES}"]
 
 
 def _dag(spec: Spec, dag: str, tasks: dict[str, Task]) -> list[str]:

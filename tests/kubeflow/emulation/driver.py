@@ -95,7 +95,7 @@ class Driver:
         if unknown:
             raise DriverError(f"parameter {unknown[0]}: the pipeline has none of that name")
         values = {}
-        for name, definition in definitions.items():
+        for name, definition in sorted(definitions.items()):
             if name in parameters:
                 values[name] = parameters[name]
             elif "defaultValue" in definition:

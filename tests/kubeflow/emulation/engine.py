@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -9,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.kubeflow.emulation import objects, platform, pods, records
+from tests.kubeflow.emulation import hollow, objects, platform, pods, records
 from tests.kubeflow.emulation.driver import Driven, Driver
 from tests.kubeflow.emulation.launcher import Launcher
 from tests.kubeflow.emulation.metadata import Store
@@ -46,6 +48,7 @@ class Setup:
       environment: Variables that every pod gets.
       backoff: Factor of all waiting times between attempts.
       grace_s: Between SIGTERM and SIGKILL.
+      hollow: Runs `hollow.py` for every container.
     """
 
     account: S3Account
@@ -57,6 +60,7 @@ class Setup:
     backoff: float
     grace_s: float
     keep_pods: bool
+    hollow: bool
 
 
 @dataclass
@@ -241,6 +245,12 @@ class Engine:
         folder.mkdir(parents=True)
         environment = dict(self.setup.environment)
         environment |= {item["name"]: item.get("value", "") for item in container.get("env", [])}
+        command = [*container.get("command", []), *container.get("args", [])]
+        if self.setup.hollow:
+            outputs = self.spec.as_stored(task.component).get("outputDefinitions", {}).get("parameters", {})
+            types = {name: definition.get("parameterType") for name, definition in outputs.items()}
+            environment[hollow.TYPES_VARIABLE] = json.dumps(types)
+            command = [sys.executable, "-I", str(hollow.__file__), "{{$}}"]
         denied = (fault.buckets or ("*",)) if fault and fault.kind == "deny" else ()
         try:
             inputs = self.store.get(parent).inputs
@@ -263,7 +273,7 @@ class Engine:
             self.store,
             Objects(self.client, frozenset(denied)),
             self.spec.as_stored(task.component),
-            [*container.get("command", []), *container.get("args", [])],
+            command,
             self.driver.root,
             self.setup.keep_pods,
         )

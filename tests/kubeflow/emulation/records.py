@@ -85,7 +85,7 @@ class RunRecord:
     """A run.
 
     Attributes:
-      state: SUCCEEDED or FAILED, as KFP's API gives it.
+      state: SUCCEEDED, FAILED or CANCELED, as KFP's API gives it.
       seconds: Of the whole run.
       tasks: In the order in which they began; one that ran twice (a hook of two tasks) is there twice.
     """

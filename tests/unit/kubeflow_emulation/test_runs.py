@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 
@@ -107,6 +108,7 @@ def test_artifacts_and_parameters_go_from_a_nested_dag_through_s3(cluster, tmp_p
     copied = run.task("last").artifacts["copied"]
     assert copied.startswith(f"minio://{cluster.bucket}/v2/artifacts/small/{run.run_id}/last/")
     assert cluster.read(f"{copied}/data.txt") == b"hello-3\n"
+    assert re.fullmatch(r"[0-9a-f-]{36}/copied", copied.split("/last/")[1])
     assert run.task("region-write").parameters == {"n": 7}
 
     folder = cluster.folder / "work" / run.run_id / "centre" / "centre-copy" / "attempt-1"
@@ -115,6 +117,7 @@ def test_artifacts_and_parameters_go_from_a_nested_dag_through_s3(cluster, tmp_p
     ][0]
     # Through the input of a DAG an artifact comes without a type, and its metadata as the store keeps it.
     assert "type" not in given
+    assert given["metadata"]["ok"] is not True  # which equals 1
     assert given["uri"] == run.task("region-write").artifacts["data"]
     assert given["metadata"] == {
         "rows": 3,
@@ -189,6 +192,22 @@ def test_a_failed_region_leaves_out_what_depends_on_it_and_a_hook_runs(cluster, 
     assert json.loads((cluster.folder / "work" / run.run_id / "run.json").read_text())["state"] == "FAILED"
 
 
+def test_a_hook_s_failure_changes_nothing_and_the_next_task_waits_for_it(cluster, tmp_path):
+    pipeline = Pipeline()
+    pipeline.container("work", "true")
+    pipeline.container("centre", f"sleep 0.5; touch {tmp_path}/ended; exit 1")
+    pipeline.container("look", f"test -e {tmp_path}/ended")
+    spec = pipeline.write(
+        tmp_path / "pipeline.yaml",
+        regions=task("work"),
+        after=task("centre", after=("regions",), on_exit=True),
+        verdict=task("look", after=("regions",)),
+    )
+    run = cluster.run(spec)
+    assert run.states() == {"regions": "succeeded", "after": "failed", "verdict": "succeeded"}
+    assert run.state == "SUCCEEDED"
+
+
 def test_dependent_tasks_means_succeeded(cluster, tmp_path):
     pipeline = Pipeline()
     pipeline.container("bad", "exit 1")
@@ -235,6 +254,8 @@ def test_a_task_is_tried_again_with_the_same_uris_in_a_new_pod(cluster, tmp_path
     assert run.state == "SUCCEEDED", run.table()
     assert [attempt.phase for attempt in run.task("write").attempts] == ["Failed", "Failed", "Succeeded"]
     assert cluster.read(run.task("write").artifacts["data"] + "/data.txt") == b"3\n"
+    left = [(Path(attempt.log).parent / "root").exists() for attempt in run.task("write").attempts]
+    assert left == [True, True, False]
 
 
 @pytest.mark.parametrize(
@@ -329,7 +350,8 @@ def test_pods_run_at_the_same_time(cluster, tmp_path):
     assert cluster.run(spec, parallel=1).state == "FAILED"
 
 
-def test_secrets_volumes_and_the_environment(cluster, tmp_path):
+def test_secrets_volumes_and_the_environment(cluster, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME_OF_CALLER", "x")
     pipeline = Pipeline(claim="STRING")
     script = (
         'test "$KEY" = geheim; test -z "$HOME_OF_CALLER"; echo $PLAIN >> "$ISTHMUS_MOUNT_ROOT/state/ledger"'
@@ -351,6 +373,8 @@ def test_secrets_volumes_and_the_environment(cluster, tmp_path):
     assert (cluster.folder / "state/volumes/isthmus-de-state/ledger").read_text() == "x\nx\n"
     missing = cluster.run(spec, {"claim": "isthmus-de-state"})
     assert missing.task("spend").reason == "secret isthmus-de: does not exist"
+    keyless = cluster.run(spec, {"claim": "isthmus-de-state"}, secrets={"isthmus-de": {"other": "x"}})
+    assert keyless.task("spend").reason == "secret isthmus-de: has no key k"
 
 
 def test_start_up_and_work_come_from_the_process(cluster, tmp_path):
@@ -386,3 +410,35 @@ def test_logs_are_artifacts_from_2_5(cluster, tmp_path):
     run = cluster.run(spec, publish_logs=True)
     assert b"words" in cluster.read(run.task("talk").artifacts["executor-logs"])
     assert "executor-logs" not in cluster.run(spec, publish_logs=True, release="2.4").task("talk").artifacts
+
+
+def test_uris_before_2_5(cluster, tmp_path):
+    pipeline = Pipeline()
+    pipeline.container("write", WRITE, PATH, "x", out_artifacts={"data": DATA})
+    run = cluster.run(pipeline.write(tmp_path / "pipeline.yaml", write=task("write")), release="2.4")
+    assert run.task("write").artifacts["data"].endswith(f"/small/{run.run_id}/write/data")
+
+
+def test_a_shape_without_its_work(cluster, tmp_path):
+    pipeline = Pipeline(span="NUMBER_INTEGER")
+    kinds = {"n": "NUMBER_INTEGER", "items": "LIST", "map": "STRUCT", "ok": "BOOLEAN", "text": "STRING"}
+    pipeline.container(
+        "work",
+        "exit 1",
+        parameters={"span": "NUMBER_INTEGER"},
+        out_parameters=kinds,
+        out_artifacts={"data": DATA, "page": "system.HTML"},
+    )
+    pipeline.container("next", "exit 2", artifacts={"data": DATA}, out_artifacts={"copy": DATA})
+    spec = pipeline.write(
+        tmp_path / "pipeline.yaml",
+        work=task("work", {"span": "@span"}, cache=True),
+        next=task("next", artifacts={"data": ("work", "data")}, cache=True),
+    )
+    runs = [cluster.run(spec, {"span": span}, hollow=True, publish_logs=True) for span in (1, 2, 1)]
+    assert [run.state for run in runs] == ["SUCCEEDED"] * 3, runs[0].table()
+    assert runs[2].states() == {"work": "cached", "next": "cached"}
+    assert runs[0].task("work").parameters == {"n": 0, "items": [], "map": {}, "ok": False, "text": "0"}
+    contents = [cluster.read(run.task("next").artifacts["copy"] + "/content") for run in runs]
+    assert contents[0] != contents[1]
+    assert cluster.read(runs[0].task("work").artifacts["page"]).endswith(b"page\n")

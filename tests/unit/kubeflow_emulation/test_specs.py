@@ -126,6 +126,29 @@ def test_defaults_that_are_lost(tmp_path):
     assert lines(pipeline.write(tmp_path / "a.yaml", a=task("work"))) == []
 
 
+def test_names_that_argo_refuses(tmp_path):
+    pipeline = Pipeline()
+    pipeline.container("work", "true")
+    pipeline.dag("d" * 110, {"fine": task("work"), "report-it": task("work", after=("fine",), on_exit=True)})
+    tasks = {"3g": task("work"), "or": task("work"), "pt": task("work"), "pt-driver": task("work")}
+    found = lines(pipeline.write(tmp_path / "a.yaml", long=task("d" * 110), **tasks))
+    assert found == [
+        f"component {'d' * 110}: letters, digits and hyphens, at most 128 with its hook",
+        "task 3g of root: letters, digits and hyphens, not a digit at its beginning",
+        "task or of root: a word of the language of Argo's expressions",
+        "task pt-driver of root: the driver of pt has that name",
+    ]
+    named = changed(pipeline.write(tmp_path / "b.yaml", a=task("work")), pipelineInfo={"name": "My fleet"})
+    assert lines(named) == ["pipeline My fleet: its name is no name of a Kubernetes object"]
+
+
+def test_a_workflow_that_is_too_large(tmp_path):
+    pipeline = Pipeline()
+    pipeline.container("work", "true", "x" * 1_572_864)
+    path = pipeline.write(tmp_path / "a.yaml", work=task("work"))
+    assert lines(path)[0].startswith("the workflow has about 157")
+
+
 def test_exit_tasks(tmp_path):
     pipeline = Pipeline()
     pipeline.container("work", "true")

@@ -144,9 +144,10 @@ def test_optional_parameters(cluster, tmp_path):
     pipeline = Pipeline()
     pipeline.container(
         "work",
-        'test "$1" = kept; test "$2" = 5',
+        'test "$1" = kept; test "$2" = 5; case "$3" in *\'"x":"kept"\'*) ;; *) exit 1 ;; esac',
         "{{$.inputs.parameters['x']}}",
         "{{$.inputs.parameters['n']}}",
+        "{{$}}",
         parameters={"x": "STRING", "n": "NUMBER_INTEGER"},
     )
     pipeline.components["work"]["inputDefinitions"]["parameters"]["x"] |= {
@@ -307,6 +308,15 @@ def test_two_names_of_one_artifact_are_one(tmp_path):
     store.create(Execution(0, "run", execution, "a", DAG, RUNNING), {})
     with pytest.raises(MetadataError, match="two tasks have the same task name 'a'"):
         store.children("run", execution)
+
+
+def test_the_newest_entry_of_the_cache_is_taken(tmp_path):
+    store = Store(tmp_path / "m.sqlite")
+    assert store.cached("key", "pipeline/a", "n") == 0
+    for execution in (3, 5, 4):
+        store.remember("key", "pipeline/a", "n", execution)
+    store.remember("key", "pipeline/b", "n", 9)
+    assert store.cached("key", "pipeline/a", "n") == 4
 
 
 def test_faults_have_names():
