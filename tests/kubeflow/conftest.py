@@ -2,63 +2,95 @@
 
 from __future__ import annotations
 
-import contextlib
+import json
 import os
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import boto3
 import pytest
+
+from tests.integration.test_dev_store import free_ports
+from tests.unit.kubeflow.conftest import find_tool
 
 KEY_ID, SECRET = "testing", "testing-secret"
 BUCKETS = ("mlpipeline", "exchange", "eu-west-own", "ap-south-own")
 
 
 @pytest.fixture(scope="package")
-def s3_endpoint() -> Iterator[str]:
-    """moto's S3 over HTTP, with the buckets that the tests use."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    endpoint = f"http://127.0.0.1:{port}"
-    client = boto3.client(
+def s3_endpoint(tmp_path_factory) -> Iterator[str]:
+    """SeaweedFS's S3, the server of `kubeflow/dev-store`, with the buckets that the tests use."""
+    folder = tmp_path_factory.mktemp("s3")
+    (folder / "data").mkdir()
+    identity = {
+        "name": "everybody",
+        "credentials": [{"accessKey": KEY_ID, "secretKey": SECRET}],
+        "actions": ["Admin", "Read", "List", "Tagging", "Write"],
+    }
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    s3, master, volume, filer = free_ports(4)
+    command = [
+        find_tool("weed"),
+        "server",
+        f"-dir={folder}/data",
+        "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1",
+        "-master.volumeSizeLimitMB=256",
+        "-volume.max=40",
+        "-s3",
+        f"-s3.port={s3}",
+        f"-s3.config={folder}/s3.json",
+        f"-master.port={master}",
+        f"-volume.port={volume}",
+        f"-filer.port={filer}",
+    ]
+    endpoint = f"http://127.0.0.1:{s3}"
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(
+            command, stdout=log, stderr=log, cwd=folder, env={**os.environ, "HOME": str(folder)}
+        )
+        try:
+            _make_buckets(connect(endpoint), server, folder / "log")
+            yield endpoint
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def connect(endpoint: str):
+    """A client for a test's own looks."""
+    return boto3.client(
         "s3",
         endpoint_url=endpoint,
         aws_access_key_id=KEY_ID,
         aws_secret_access_key=SECRET,
         region_name="us-east-1",
     )
-    for _ in range(120):
-        with contextlib.suppress(Exception):
-            client.list_buckets()
-            break
-        time.sleep(0.5)
+
+
+def _make_buckets(client, server: subprocess.Popen, log: Path) -> None:
+    until = time.monotonic() + 90
     for bucket in BUCKETS:
-        client.create_bucket(Bucket=bucket)
-    yield endpoint
-    server.terminate()
-    server.wait()
+        while True:
+            assert server.poll() is None, log.read_text(errors="replace")[-2000:]
+            try:
+                client.create_bucket(Bucket=bucket)
+                break
+            except Exception as error:  # not up yet, in whatever way the client says that
+                assert time.monotonic() < until, f"{error}\n{log.read_text(errors='replace')[-2000:]}"
+                time.sleep(0.5)
 
 
 @pytest.fixture(scope="package")
 def s3_client(s3_endpoint):
-    return boto3.client(
-        "s3",
-        endpoint_url=s3_endpoint,
-        aws_access_key_id=KEY_ID,
-        aws_secret_access_key=SECRET,
-        region_name="us-east-1",
-    )
+    return connect(s3_endpoint)
 
 
 @pytest.fixture(scope="package", autouse=True)
 def one_thread_each():
-    """As in a pod of one core; and moto is on the loopback."""
+    """As in a pod of one core."""
     kept = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "TF_CPP_MIN_LOG_LEVEL")}
     os.environ.update(OMP_NUM_THREADS="1", TF_CPP_MIN_LOG_LEVEL="3")
     yield
