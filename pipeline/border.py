@@ -16,6 +16,7 @@ from pipeline.addresses import may_meet, within
 from pipeline.border_addresses import check_reads, check_writes
 from pipeline.border_gate import check_pushers, path_of
 from pipeline.border_model import KNOWN, PUSHER, BorderError, Node, Proof, Zone
+from pipeline.border_places import check_places
 
 
 def check(
@@ -38,6 +39,7 @@ def check(
     """
     by_name = {zone.name: zone for zone in zones}
     exceptions: list[str] = []
+    check_places(zones, exchange)
     for zone in zones:
         if zone.sharing == "restricted":
             _check_apart(zone, zones, exchange)

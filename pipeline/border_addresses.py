@@ -20,6 +20,8 @@ def check_writes(zone: Zone, exchange: str, storage: dict[str, Any]) -> None:
         for key, address in addresses(properties):
             if within(address, zone.root) or any(may_meet(address, pattern) for pattern in zone.sources):
                 continue
+            if any(within(address, place) for place in zone.places):
+                continue
             if node.kind == PUSHER and address == exchange:
                 continue
             raise BorderError(
@@ -61,6 +63,12 @@ def check_reads(zone: Zone, node: Node, zones: Sequence[Zone], ideal: bool) -> I
                     f"border: {other.name} → pipeline root {other.root} → {zone.name}/{node.id}.{key}: a "
                     "node reads artifacts of a restricted locale; allowed: a release, through the exchange"
                 )
+            for place in other.places:
+                if may_meet(address, place) or within(address, place):
+                    raise BorderError(
+                        f"border: {other.name} → beam → {place} → {zone.name}/{node.id}.{key}: a node names "
+                        "a place of a restricted locale's workers; allowed: places of its own"
+                    )
             if not any(may_meet(address, pattern) for pattern in other.sources):
                 continue
             allowed = ideal and zone.sharing == "central"

@@ -77,6 +77,7 @@ class Zone:
       metadata: What identifies its metadata store.
       sources: Patterns of its raw rows.
       nodes: Of its pipeline; none where it does not run.
+      places: Folders, buckets and engines outside the root that are the zone's own, for Beam's workers.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Zone:
     metadata: str = ""
     sources: tuple[str, ...] = ()
     nodes: tuple[Node, ...] = ()
+    places: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

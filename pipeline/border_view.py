@@ -8,11 +8,13 @@ from typing import Any
 
 from google.protobuf import text_format
 
+from components import beam_engine
 from components.tfx_shim import ExternalPipelineChannel, Pipeline
 from pipeline.addresses import normal, within
 from pipeline.border import check
 from pipeline.border_model import BorderError, Node, Proof, Sharing, Source, Zone
 from pipeline.config.model import Deployment
+from pipeline.config.resolve_beam import own_places
 from pipeline.config.resolve_regional import regional_configs
 
 CENTRAL = "central"
@@ -37,7 +39,7 @@ def describe(pipelines: dict[str, Pipeline], bare: Iterable[Zone]) -> list[Zone]
             zones.append(zone)
             continue
         # Whatever the workers' options name (a staging folder in a bucket) is a place of every node.
-        workers = [str(text).partition("=")[2] for text in pipeline.beam_pipeline_args]
+        workers = beam_engine.grounds([str(text) for text in pipeline.beam_pipeline_args])
         nodes = tuple(_node(zone.name, node, owner, names, workers) for node in pipeline.components)
         root = str(pipeline.pipeline_info.pipeline_root)
         zones.append(
@@ -48,6 +50,7 @@ def describe(pipelines: dict[str, Pipeline], bare: Iterable[Zone]) -> list[Zone]
                 metadata=_store(pipeline.metadata_connection_config),
                 sources=zone.sources,
                 nodes=nodes,
+                places=zone.places,
             )
         )
     return zones
@@ -61,8 +64,9 @@ def bare_zones(deployment: Deployment) -> list[Zone]:
         sharing: Sharing = locale.sharing
         configs = regional_configs(deployment, locale.name)
         patterns = tuple(source.pattern for source in configs.example_gen.sources)
-        zones.append(Zone(locale.name, sharing, str(root / locale.name), sources=patterns))
-    return [*zones, Zone(CENTRAL, "central", str(root / CENTRAL))]
+        places = own_places(deployment, locale.name)
+        zones.append(Zone(locale.name, sharing, str(root / locale.name), sources=patterns, places=places))
+    return [*zones, Zone(CENTRAL, "central", str(root / CENTRAL), places=own_places(deployment, CENTRAL))]
 
 
 def prove(deployment: Deployment, pipelines: dict[str, Pipeline]) -> Proof:

@@ -24,6 +24,7 @@ from components.synthetic_gen.component import SyntheticGen
 from components.tfx_shim import BaseComponent, Pipeline, metadata
 from pipeline import governance
 from pipeline.config.model import Deployment, slug
+from pipeline.config.resolve_beam import beam_args
 from pipeline.config.resolve_regional import RegionalConfigs, ledger_access, regional_configs
 from pipeline.history import previous_release, previous_statistics
 
@@ -193,5 +194,5 @@ def local_pipeline(deployment: Deployment, name: str, components: list[BaseCompo
         components=components,
         enable_cache=True,
         metadata_connection_config=metadata.sqlite_metadata_connection_config(str(root / "metadata.sqlite")),
-        beam_pipeline_args=list(deployment.beam.args),
+        beam_pipeline_args=beam_args(deployment, name),
     )

@@ -20,6 +20,7 @@ from components.governance.config import BudgetConfig, GovernanceSection, Retent
 from components.release.options import DEFAULT_OPTIONS, StorageOptions
 from components.release.trust import TrustedKeys
 from components.secrets import SecretRef
+from pipeline.config.beam import BeamSection
 from pipeline.config.kubeflow import NO_KUBEFLOW, KubeflowSection
 from pipeline.config.placement import NOWHERE, PlacementSection
 
@@ -84,6 +85,8 @@ class LocaleSection(ComponentConfig):
       generation: Overrides of the deployment's `generation` section.
       max_bad_fraction: Share of rows that may be quarantined before the run fails.
       placement: Where it runs on Kubernetes; `isthmus compile` reads it, `isthmus run` does not.
+      beam: Overrides of the deployment's `beam` section; what an engine keeps of a restricted locale's rows,
+        it keeps where this section says.
     """
 
     name: str
@@ -102,6 +105,7 @@ class LocaleSection(ComponentConfig):
     generation: Section = {}
     max_bad_fraction: float = pydantic.Field(default=0.01, ge=0, le=1)
     placement: PlacementSection = NOWHERE
+    beam: Section = {}
 
     @pydantic.field_validator("name")
     @classmethod
@@ -174,24 +178,6 @@ class ExchangeSection(ComponentConfig):
     storage_options: StorageOptions = DEFAULT_OPTIONS
 
 
-class BeamSection(ComponentConfig):
-    """Apache Beam's runner, named explicitly.
-
-    Attributes:
-      args: Pipeline options; they reach every Beam step.
-    """
-
-    # In memory: Prism, which newer Beams try first, would have to be downloaded.
-    args: tuple[str, ...] = ("--runner=DirectRunner", "--direct_running_mode=in_memory")
-
-    @pydantic.field_validator("args")
-    @classmethod
-    def _check_runner(cls, args: tuple[str, ...]) -> tuple[str, ...]:
-        if not any(arg.startswith("--runner=") for arg in args):
-            raise ValueError("name the runner; allowed: '--runner=DirectRunner' or any other Beam runner")
-        return args
-
-
 class RunSection(ComponentConfig):
     """How a run uses this machine.
 
@@ -218,7 +204,7 @@ class Deployment(ComponentConfig):
       generation: SyntheticGen's settings.
       monitoring: Thresholds for drift, skew and schema anomalies.
       central: The merge stage.
-      beam: The Beam runner.
+      beam: The Beam runner and its engine.
       run: How a run uses this machine.
       kubeflow: How it is compiled for Kubeflow Pipelines; `isthmus run` does not read it.
     """

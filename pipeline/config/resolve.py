@@ -23,6 +23,7 @@ from pipeline.config.model import Deployment, LocaleSection
 from pipeline.config.privacy import (
     check_fits,
 )
+from pipeline.config.resolve_beam import check_beam
 from pipeline.config.resolve_regional import (
     regional_configs,
 )
@@ -123,6 +124,7 @@ def check(deployment: Deployment) -> None:
         configs = regional_configs(deployment, locale.name)
         _check_budget(locale, configs.synthesizer)
     central_configs(deployment)
+    check_beam(deployment)
     if deployment.central.ideal:
         ideal_span(deployment)
 

@@ -10,105 +10,28 @@ import pyarrow as pa
 import pytest
 
 from components import split_io
-from components.dataset import DatasetConfig, FeatureConfig
 from components.errors import ConfigError, DataError
-from components.synthesizer_trainer.config import SynthesizerTrainerConfig
 from components.synthetic_gen.config import SyntheticGenConfig
+from tests.support.synthesizer import DATASET, ROWS, SCHEMA, generate, train
 
 pytestmark = pytest.mark.tfx
-
-DATASET = DatasetConfig(
-    series=("site", "asset"),
-    label="label",
-    label_kind="kind",
-    features=(
-        FeatureConfig(name="temp"),
-        FeatureConfig(name="void", kind="categorical"),
-        FeatureConfig(name="on", kind="binary"),
-        FeatureConfig(name="mode", kind="categorical"),
-    ),
-    targets=("temp",),
-    interval_s=600,
-)
-SCHEMA = """
-feature { name: "temp" type: FLOAT float_domain { min: -100.0 max: 100.0 } }
-feature { name: "void" type: BYTES }
-feature { name: "on" type: INT int_domain { min: 0 max: 1 } }
-feature { name: "mode" type: BYTES domain: "modes" }
-feature { name: "label" type: INT }
-feature { name: "kind" type: BYTES }
-string_domain { name: "modes" value: "day" value: "night" }
-"""
-ROWS = 700
-
-
-def _table() -> pa.Table:
-    parts = []
-    for number in range(3):
-        generator = np.random.default_rng(number)
-        turn = np.arange(ROWS) * 2 * np.pi / 144
-        temp = 20 + 3 * np.sin(turn) + 0.3 * generator.normal(size=ROWS)
-        label = np.zeros(ROWS, np.int64)
-        label[300:330] = 1
-        temp[300:330] += 8
-        parts.append(
-            pa.table(
-                {
-                    "timestamp": np.arange(ROWS, dtype=np.int64) * 600_000_000 + number,
-                    "site": ["secret-site"] * ROWS,
-                    "asset": [f"secret-{number}"] * ROWS,
-                    "temp": temp.astype(np.float32),
-                    "void": pa.nulls(ROWS, pa.string()),
-                    "on": (np.sin(turn) > 0).astype(np.int64),
-                    "mode": np.where(np.cos(turn) > 0, "day", "night"),
-                    "label": label,
-                    "kind": np.where(label == 1, "shift", ""),
-                }
-            )
-        )
-    return pa.concat_tables(parts)
 
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
-    from components.synthesizer_trainer.executor import Executor
-    from components.tfx_shim import artifact_utils, standard_artifacts
-
-    root = tmp_path_factory.mktemp("synthetic-gen")
-    examples, schema = standard_artifacts.Examples(), standard_artifacts.Schema()
-    model = standard_artifacts.Model()
-    examples.uri, schema.uri, model.uri = (str(root / n) for n in ("examples", "schema", "trainer/model/1"))
-    split_io.write_split(examples.uri, "train", _table())
-    examples.split_names = artifact_utils.encode_split_names(["train"])
-    Path(schema.uri).mkdir()
-    (Path(schema.uri) / "schema.pbtxt").write_text(SCHEMA)
-    config = SynthesizerTrainerConfig.small(DATASET, max_steps=0)
-    properties = {"config": config.to_exec_property(), "locale": "eu-west", "seed": 5}
-    Executor().Do({"examples": [examples], "schema": [schema]}, {"model": [model]}, properties)
-    return {"model": [model], "schema": [schema], "examples": [examples]}
+    return train(tmp_path_factory.mktemp("synthetic-gen"))
 
 
 def _do(
     inputs: dict[str, list[Any]], uri: Path, workers: int = 1, seed: int = 9, **changes: Any
 ) -> tuple[Any, pa.Table]:
-    from components.synthetic_gen.executor import Executor
-    from components.tfx_shim import BaseBeamExecutor, standard_artifacts
-
-    config = SyntheticGenConfig(dataset=DATASET, **changes)
-    output = standard_artifacts.Examples()
-    output.uri = str(uri)
     mode = "in_memory" if workers == 1 else "multi_processing"
-    context = BaseBeamExecutor.Context(
-        beam_pipeline_args=[
-            "--runner=DirectRunner",
-            f"--direct_running_mode={mode}",
-            f"--direct_num_workers={workers}",
-        ],
-        tmp_dir=str(uri.parent),
-        unique_id="1",
-    )
-    properties = {"config": config.to_exec_property(), "locale": "eu-west", "span": 2, "seed": seed}
-    Executor(context).Do(inputs, {"synthetic": [output]}, properties)
+    args = [
+        "--runner=DirectRunner",
+        f"--direct_running_mode={mode}",
+        f"--direct_num_workers={workers}",
+    ]
+    output = generate(inputs, uri, args, seed, **changes)
     return output, split_io.read_table(output.uri, "train", dataset=DATASET)
 
 
