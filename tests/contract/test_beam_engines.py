@@ -1,14 +1,16 @@
-"""Beam's options reach every step that makes a Beam pipeline, and the engine does not change a byte."""
+"""The engine changes no byte: direct, processes, portable, workers that see none of the driver's files."""
 
 from __future__ import annotations
 
-import ast
+import io
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from typing import Any
 import pytest
 
 from components.errors import ConfigError
+from tests.support.flink_rest import FlinkRest
 from tests.support.synthesizer import ROWS, generate, train
 
 pytestmark = pytest.mark.tfx
@@ -150,185 +153,71 @@ def test_workers_that_see_no_file_of_the_driver_meet_it_in_a_bucket(
         _digest(inputs, tmp_path / "without", external)
 
 
-# --- the options reach every step ----------------------------------------------------------------------
+def _sample_shards_in(pipeline: bytes) -> list[Any]:
+    """The steps of ours in a pipeline's JSON, unpickled."""
+    from apache_beam.internal import pickler
+    from apache_beam.portability.api import beam_runner_api_pb2
+    from google.protobuf import json_format
 
-#: Who makes a Beam pipeline but by `_make_beam_pipeline`, and why `beam.args` does not concern it.
-NOT_STEPS = {
-    "components/synthesizer_trainer/transform.py": "analyses a table in memory as one batch",
-    "pipeline/doctor.py": "asks whether Beam works on this machine",
-}
-ARGS = {
-    "direct": ["--runner=DirectRunner", "--direct_running_mode=multi_processing", "--direct_num_workers=2"],
-    "flink": [
-        "--runner=FlinkRunner",
-        "--flink_master=http://beam-rest.isthmus-eu-west.svc:8081",
-        "--parallelism=4",
-        "--flink_submit_uber_jar",
-        "--flink_job_server_jar=/opt/beam/job-server.jar",
-        "--environment_type=EXTERNAL",
-        "--environment_config=localhost:50000",
-        "--sdk_container_image=registry.example/isthmus:1",
-        "--temp_location=s3://isthmus-eu-west/beam",
-    ],
-}
-SECTIONS = {
-    "direct": {"profile": "direct", "running_mode": "multi_processing", "workers": 2},
-    "flink": {
-        "profile": "flink",
-        "flink_master": "http://beam-rest.isthmus-eu-west.svc:8081",
-        "submit_uber_jar": True,
-        "job_server_jar": "/opt/beam/job-server.jar",
-        "parallelism": 4,
-        "environment_type": "EXTERNAL",
-        "environment_config": "localhost:50000",
-        "sdk_container_image": "registry.example/isthmus:1",
-        "temp_location": "s3://isthmus-eu-west/beam",
-    },
-}
+    from components.synthetic_gen.beam_sampling import SampleShard
 
-
-@pytest.fixture(scope="module")
-def pipelines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """By profile of eu-west: the deployment, and the pipelines of its zones."""
-    import yaml
-
-    from components.release import keys
-    from pipeline import central, regional, starter
-    from pipeline.config.load import load_deployment
-
-    file = starter.write(tmp_path_factory.mktemp("engines") / "fleet", size="small")
-    data = yaml.safe_load(file.read_text())
-    built = {}
-    for name, section in SECTIONS.items():
-        for locale in data["locales"]:
-            locale["beam"] = section if locale["name"] == "eu-west" else {}
-        file.write_text(yaml.safe_dump(data))
-        deployment = load_deployment(file)
-        for locale in deployment.locales:
-            keys.ensure_key_pair(locale.signing_key.file)
-        zones = {locale.name: regional.build(deployment, locale.name) for locale in deployment.locales}
-        built[name] = {"deployment": deployment, "zones": zones | {"central": central.build(deployment)}}
-    return built
-
-
-def _beam_specs(pipeline: Any) -> dict[str, Any]:
-    """Node id to the executor spec that the launcher gets, of each node whose executor is a Beam executor."""
-    from tfx.dsl.compiler import compiler
-    from tfx.orchestration.local import runner_utils
-
-    compiled = compiler.Compiler().compile(pipeline)
-    config = runner_utils.extract_local_deployment_config(compiled)
-    return {
-        node.pipeline_node.node_info.id: runner_utils.extract_executor_spec(
-            config, node.pipeline_node.node_info.id
-        )
-        for node in compiled.nodes
-        if issubclass(_executor(pipeline, node.pipeline_node.node_info.id), _beam_executor())
-    }
-
-
-def _executor(pipeline: Any, node: str) -> type:
-    (found,) = [component for component in pipeline.components if component.id == node]
-    executor: type = found.executor_spec.executor_class
-    return executor
-
-
-def _beam_executor() -> type:
-    from components.tfx_shim import BaseBeamExecutor
-
-    return BaseBeamExecutor
-
-
-@pytest.mark.parametrize("profile", ARGS)
-def test_each_beam_executor_gets_exactly_the_options_of_its_zone(
-    profile: str, pipelines: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    from tfx.orchestration.portable import beam_executor_operator, data_types
-
-    steps = 0
-    for zone, pipeline in pipelines[profile]["zones"].items():
-        expected = ARGS[profile] if zone == "eu-west" else list(DIRECT["in_memory"])
-        assert list(pipeline.beam_pipeline_args) == expected
-        for node, spec in _beam_specs(pipeline).items():
-            seen: list[Any] = []
-
-            def look(self: Any, *_: Any, seen: list[Any] = seen) -> None:
-                seen.append((self._beam_pipeline_args, self._make_beam_pipeline()))
-
-            monkeypatch.setattr(_executor(pipeline, node), "Do", look)
-            operator = beam_executor_operator.BeamExecutorOperator(spec)
-            operator.run_executor(
-                data_types.ExecutionInfo(
-                    execution_id=1,
-                    input_dict={},
-                    output_dict={},
-                    exec_properties={},
-                    execution_output_uri=str(tmp_path / "executor_output"),
-                    stateful_working_dir=str(tmp_path),
-                    tmp_dir=str(tmp_path),
-                )
-            )
-            ((args, made),) = seen
-            assert args == expected
-            options = made._options.get_all_options()
-            assert options["runner"] == expected[0].partition("=")[2]
-            assert options["temp_location"] == ("s3://isthmus-eu-west/beam" if len(expected) > 3 else None)
-            steps += 1
-    assert steps == 2  # SyntheticGen of each restricted locale
-
-
-def test_the_border_allows_a_locales_own_engine_and_no_other(pipelines: dict[str, dict[str, Any]]) -> None:
-    from pipeline.border_model import BorderError
-    from pipeline.border_view import prove
-
-    found = pipelines["flink"]
-    assert prove(found["deployment"], found["zones"]).nodes == 31
-    for zone, place in {
-        "ap-south": r"border: .*ap-south.*(s3://isthmus-eu-west/beam|flink_master|engine://)",
-        "central": r"border: eu-west → beam → .* → central/.*beam_pipeline_args",
-    }.items():
-        thief = found["zones"][zone]
-        before = thief._beam_pipeline_args
-        thief._beam_pipeline_args = ARGS["flink"]
-        with pytest.raises(BorderError, match=place):
-            prove(found["deployment"], found["zones"])
-        thief._beam_pipeline_args = before
-
-
-def _own_runners(source: str) -> list[int]:
-    """Lines that make a Beam pipeline or choose a runner by themselves."""
     found = []
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Call):
-            name = ast.unparse(node.func).rpartition(".")[2]
-            whole = ast.unparse(node.func)
-            if name in ("TestPipeline", "DirectRunner", "FnApiRunner", "PortableRunner") or (
-                name == "Pipeline" and ("beam" in whole or ("apache_beam" in source and whole == "Pipeline"))
-            ):
-                found.append(node.lineno)
+    for transform in json_format.Parse(
+        pipeline, beam_runner_api_pb2.Pipeline()
+    ).components.transforms.values():
+        if transform.spec.urn == "beam:transform:pardo:v1":
+            payload = beam_runner_api_pb2.ParDoPayload.FromString(transform.spec.payload)
+            step = pickler.loads(payload.do_fn.payload)[0]
+            found += [step] if type(step).__name__ == SampleShard.__name__ else []
     return found
 
 
-def test_no_step_builds_a_runner_of_its_own() -> None:
-    root = Path(__file__).parents[2]
-    found = {
-        str(file.relative_to(root)): lines
-        for folder in ("components", "pipeline")
-        for file in sorted((root / folder).rglob("*.py"))
-        if (lines := _own_runners(file.read_text()))
+@pytest.mark.skipif(os.geteuid() != 0, reason="covering the driver's files from the workers needs root")
+def test_the_flink_profile_sends_a_jar_without_rows_or_model_and_needs_no_java(
+    inputs: dict[str, list[Any]],
+    reference: str,
+    tmp_path: Path,
+    worker_pool: Any,
+    bucket: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from pipeline.config.beam import WholeBeamSection
+
+    base = Path(inputs["model"][0].uri).parents[3]
+    job_server = tmp_path / "job-server.jar"
+    with zipfile.ZipFile(job_server, "w") as archive:
+        archive.writestr("META-INF/MANIFEST.MF", "Manifest-Version: 1.0\n")
+    flink = FlinkRest()
+    section = WholeBeamSection(
+        profile="flink",
+        flink_master=flink.address,
+        submit_uber_jar=True,
+        job_server_jar=str(job_server),
+        environment_type="EXTERNAL",
+        environment_config=worker_pool(base, **bucket),
+        sdk_container_image="isthmus:1",
+        temp_location="s3://tmp-eu/beam",
+        parallelism=2,
+    )
+    monkeypatch.setenv("PATH", str(tmp_path))
+    try:
+        assert _digest(inputs, tmp_path / "out", section.pipeline_args()) == reference
+    finally:
+        flink.close()
+    (jar,) = flink.jars
+    with zipfile.ZipFile(io.BytesIO(jar)) as archive:
+        held = {name: archive.read(name) for name in archive.namelist()}
+        options = json.loads(held["BEAM-PIPELINE/pipeline/pipeline-options.json"])
+    assert options["beam:option:parallelism:v1"] == "2"
+    # What Flink keeps of a pipeline: some numbers, an address, a digest, the names of the columns.
+    assert sum(map(len, held.values())) < 100_000
+    assert not any(b"secret" in data for data in held.values())
+    (step,) = _sample_shards_in(held["BEAM-PIPELINE/pipeline/pipeline.json"])
+    assert {name: type(value).__name__ for name, value in vars(step).items() if value is not None} == {
+        "_type_hints": "IOTypeHints",
+        "_uri": "str",
+        "_digest": "str",
+        "_dataset_json": "str",
+        "_seed": "int",
     }
-    assert set(found) == set(NOT_STEPS), found
-
-
-@pytest.mark.parametrize(
-    ("source", "lines"),
-    [
-        ("import apache_beam as beam\nwith beam.Pipeline(runner='DirectRunner') as p: pass", [2]),
-        ("from apache_beam import Pipeline\nPipeline()", [2]),
-        ("from apache_beam.testing.test_pipeline import TestPipeline\n\nTestPipeline()", [3]),
-        ("with self._make_beam_pipeline() as pipeline: pass", []),
-        ("from components.tfx_shim import Pipeline\nPipeline(beam_pipeline_args=[])", []),
-    ],
-)
-def test_a_runner_of_ones_own_is_seen(source: str, lines: list[int]) -> None:
-    assert _own_runners(source) == lines
+    assert "DELETE /v1/jars/abc_beam.jar" in flink.calls
