@@ -63,8 +63,9 @@ def shared_folder(args: Sequence[str], output: Path, place: str) -> Iterator[Sto
             yield open_store(folder, "beam.temp_location")
         return
     store = open_store(f"{location.rstrip('/')}/isthmus-{uuid.uuid4().hex}", "beam.temp_location")
-    with storage_errors("cannot write", store.uri):
-        store.fs.makedirs(store.root, exist_ok=True)
+    if store.is_local:  # a bucket has no folders, and one that is not there is not to be made here
+        with storage_errors("cannot write", store.uri):
+            store.fs.makedirs(store.root)
     try:
         yield store
     finally:
@@ -75,11 +76,16 @@ def shared_folder(args: Sequence[str], output: Path, place: str) -> Iterator[Sto
 
 
 def put(store: Store, name: str, data: bytes) -> None:
-    """Writes a file whole or not at all: a runner may try a shard again, and two may write the same one."""
-    if store.is_local:
-        write_atomically(store.path(name), data)
-    else:
-        store.fs.pipe_file(store.path(name), data)
+    """Writes a file whole or not at all: a runner may try a shard again, and two may write the same one.
+
+    Raises:
+      DataError: the place cannot be written.
+    """
+    with storage_errors("cannot write", store.address(name)):
+        if store.is_local:
+            write_atomically(store.path(name), data)
+        else:
+            store.fs.pipe_file(store.path(name), data)
 
 
 def read_rows(store: Store, shard: int) -> pa.Table:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from components.errors import ConfigError
+from components.errors import ConfigError, DataError
 from tests.support.flink_rest import FlinkRest
 from tests.support.synthesizer import ROWS, generate, train
 
@@ -126,7 +126,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     s3fs.S3FileSystem.clear_instance_cache()
-    s3fs.S3FileSystem(endpoint_url=environment["AWS_ENDPOINT_URL"]).mkdir("tmp-eu")
+    s3fs.S3FileSystem(endpoint_url=environment["AWS_ENDPOINT_URL"]).makedirs("tmp-eu", exist_ok=True)
     yield environment
     s3fs.S3FileSystem.clear_instance_cache()
     server.stop()
@@ -151,6 +151,18 @@ def test_workers_that_see_no_file_of_the_driver_meet_it_in_a_bucket(
     assert s3fs.S3FileSystem(endpoint_url=bucket["AWS_ENDPOINT_URL"]).find("tmp-eu") == []
     with pytest.raises(ConfigError, match=r"locale=eu-west span=2: beam: .* temp_location is missing"):
         _digest(inputs, tmp_path / "without", external)
+
+
+def test_a_bucket_that_is_not_there_is_not_made(
+    inputs: dict[str, list[Any]], tmp_path: Path, bucket: dict[str, str]
+) -> None:
+    import s3fs
+
+    args = (*DIRECT["in_memory"], "--temp_location=s3://mistyped/beam")
+    with pytest.raises(DataError, match=r"cannot write s3://mistyped/beam/isthmus-\w+/model\.zip: "):
+        _digest(inputs, tmp_path / "out", args)
+    s3fs.S3FileSystem.clear_instance_cache()
+    assert not s3fs.S3FileSystem(endpoint_url=bucket["AWS_ENDPOINT_URL"]).exists("mistyped")
 
 
 def _sample_shards_in(pipeline: bytes) -> list[Any]:
