@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -38,6 +39,12 @@ DIRECT = {
     ),
     "portable loopback": (*PORTABLE, "--environment_type=LOOPBACK"),
 }
+
+
+def _can_cover() -> bool:
+    """Whether this process may put a mount of its own over a folder."""
+    script = ["unshare", "--mount", "sh", "-c", "mount -t tmpfs none /mnt"]
+    return shutil.which("unshare") is not None and subprocess.run(script, capture_output=True).returncode == 0
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +139,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     server.stop()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="covering the driver's files from the workers needs root")
+@pytest.mark.skipif(not _can_cover(), reason="covering the driver's files needs root, and leave to mount")
 def test_workers_that_see_no_file_of_the_driver_meet_it_in_a_bucket(
     inputs: dict[str, list[Any]], reference: str, tmp_path: Path, worker_pool: Any, bucket: dict[str, str]
 ) -> None:
@@ -184,7 +191,7 @@ def _sample_shards_in(pipeline: bytes) -> list[Any]:
     return found
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="covering the driver's files from the workers needs root")
+@pytest.mark.skipif(not _can_cover(), reason="covering the driver's files needs root, and leave to mount")
 def test_the_flink_profile_sends_a_jar_without_rows_or_model_and_needs_no_java(
     inputs: dict[str, list[Any]],
     reference: str,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -64,9 +65,9 @@ def test_a_models_digest_is_of_its_content_alone(model: Path) -> None:
     assert pack_model(model)[1] != digest
 
 
-@pytest.mark.parametrize("uri", ["{tmp}/meet", "memory://meet"])
+@pytest.mark.parametrize("uri", ["{tmp}/meet", "memory://{fresh}"])
 def test_a_model_arrives_whole_or_not_at_all(uri: str, model: Path, tmp_path: Path) -> None:
-    store = open_store(uri.format(tmp=tmp_path))
+    store = open_store(uri.format(tmp=tmp_path, fresh=uuid.uuid4().hex))
     data, digest = pack_model(model)
     with pytest.raises(DataError, match=r"cannot read .*model\.zip"):
         unpack_model(store, digest, str(tmp_path / "out"))
