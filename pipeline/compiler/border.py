@@ -7,9 +7,11 @@ of a local run.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from components import beam_engine
 from pipeline.addresses import may_meet, within
 from pipeline.border import check
 from pipeline.border_model import BorderError, Node, Proof, Sharing, Source, Zone
@@ -19,6 +21,7 @@ from pipeline.compiler.portable import SCRATCH
 from pipeline.compiler.reading import Leaf, leaves
 from pipeline.compiler.steps import RESOLVE
 from pipeline.config.model import Deployment
+from pipeline.config.resolve_beam import own_places
 from pipeline.config.resolve_regional import regional_configs
 
 CENTRAL = "central"
@@ -47,10 +50,7 @@ def prove(deployment: Deployment, specs: Sequence[Compiled]) -> Proof:
             _check_parameters(leaf, by_path, bare)
             _check_question(deployment, leaf, bare)
             nodes[leaf.zone] += _nodes(deployment, leaf, by_path)
-    zones = [
-        Zone(zone.name, zone.sharing, zone.root, zone.metadata, zone.sources, tuple(nodes[zone.name]))
-        for zone in bare.values()
-    ]
+    zones = [dataclasses.replace(zone, nodes=tuple(nodes[zone.name])) for zone in bare.values()]
     _check_stores(deployment)
     exchange = deployment.exchange
     storage = exchange.storage_options.model_dump(mode="json")
@@ -63,8 +63,10 @@ def _bare(deployment: Deployment) -> Iterator[Zone]:
         sharing: Sharing = locale.sharing
         patterns = tuple(x.pattern for x in regional_configs(deployment, locale.name).example_gen.sources)
         root = f"{locale.placement.state or SCRATCH}/{locale.name}"
-        yield Zone(locale.name, sharing, root, sources=patterns)
-    yield Zone(CENTRAL, "central", f"{deployment.kubeflow.central.state or SCRATCH}/{CENTRAL}")
+        places = own_places(deployment, locale.name)
+        yield Zone(locale.name, sharing, root, sources=patterns, places=places)
+    root = f"{deployment.kubeflow.central.state or SCRATCH}/{CENTRAL}"
+    yield Zone(CENTRAL, "central", root, places=own_places(deployment, CENTRAL))
 
 
 def _nodes(deployment: Deployment, leaf: Leaf, by_path: Mapping[str, Leaf]) -> Iterator[Node]:
@@ -79,7 +81,7 @@ def _nodes(deployment: Deployment, leaf: Leaf, by_path: Mapping[str, Leaf]) -> I
             inputs[key] = (_origin(leaf, port, by_path),)
         properties = fill(leaf.told["properties"][node["id"]], known)
         if node["beam"]:
-            workers = [str(text).partition("=")[2] for text in leaf.told["beam"]]
+            workers = beam_engine.grounds(leaf.told["beam"])
             properties = {**properties, "beam_pipeline_args": workers}
         yield Node(node["id"], node["kind"], inputs, properties)
 

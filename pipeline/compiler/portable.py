@@ -6,9 +6,10 @@ volume, a mounted secret or an environment variable; everything else is refused,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from components import beam_engine
 from components.errors import ConfigError, list_briefly
 from components.release.keys import load_public_key
 from pipeline.addresses import is_address, within
@@ -72,6 +73,19 @@ def check_places(zone: str, nodes: list[GraphNode], placement: PlacementSection,
             raise ConfigError(f"{zone}: {place}: {_elsewhere('a URI or a path', address, placement)}")
     if _is_path(exchange) and not _mounted(exchange, mounts):
         raise ConfigError(f"{zone}: exchange.uri: {_elsewhere('a URI or a path', exchange, placement)}")
+
+
+def check_meeting(zone: str, beam_args: Sequence[str], placement: PlacementSection) -> None:
+    """Refuses a folder for a step and workers elsewhere to meet in that is no mounted volume.
+
+    Raises:
+      ConfigError: a path that only the pod has.
+    """
+    location = beam_engine.option(beam_args, "temp_location")
+    if not beam_engine.workers_elsewhere(beam_args) or not _is_path(location):
+        return
+    if not _mounted(location, placement.mounts):
+        raise ConfigError(f"{zone}: beam.temp_location: {_elsewhere('a URI or a path', location, placement)}")
 
 
 def _elsewhere(kinds: str, found: str, placement: PlacementSection) -> str:

@@ -13,11 +13,12 @@ from pipeline.compiler.graph import (
     key_parameter,
     region_graph,
 )
-from pipeline.compiler.portable import check_places, in_pods
+from pipeline.compiler.portable import check_meeting, check_places, in_pods
 from pipeline.compiler.steps import PUSH, RESOLVE, Step, group
 from pipeline.config.model import Deployment
 from pipeline.config.placement import PlacementSection
 from pipeline.config.resolve import central_configs, ideal_span
+from pipeline.config.resolve_beam import beam_args
 from pipeline.config.resolve_regional import regional_configs
 
 #: What a first step finds out; parameters of the steps after it.
@@ -75,6 +76,8 @@ def region(deployment: Deployment, locale: str) -> Zone:
     portable = in_pods(deployment, section.placement)
     graph = region_graph(portable, locale)
     check_places(f"locale {locale}", graph, section.placement, deployment.exchange.uri)
+    args = beam_args(portable, locale)
+    check_meeting(f"locale {locale}", args, section.placement)
     source = regional_configs(portable, locale).example_gen
     keyed = [rule for rule in source.pii if rule.key is not None]
     question = {
@@ -91,7 +94,7 @@ def region(deployment: Deployment, locale: str) -> Zone:
         steps=tuple(group(graph, deployment.kubeflow.fuse)),
         facts=(*_REGION_FACTS, *(key_parameter(i) for i in range(len(keyed)))),
         question=question,
-        beam_args=tuple(portable.beam.args),
+        beam_args=tuple(args),
         deployment=deployment.name,
         config_digest=deployment.file_digest,
         exchange_storage=deployment.exchange.storage_options.model_dump(mode="json"),
@@ -124,7 +127,7 @@ def centre(deployment: Deployment) -> Zone:
         steps=tuple(group(graph, deployment.kubeflow.fuse)),
         facts=_CENTRE_FACTS,
         question=question,
-        beam_args=tuple(portable.beam.args),
+        beam_args=tuple(beam_args(portable, central.NAME)),
         deployment=deployment.name,
         config_digest=deployment.file_digest,
         exchange_storage=deployment.exchange.storage_options.model_dump(mode="json"),

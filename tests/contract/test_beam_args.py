@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+
+from components.errors import ConfigError
 
 pytestmark = pytest.mark.tfx
 
@@ -49,8 +52,6 @@ SECTIONS = {
 @pytest.fixture(scope="module")
 def pipelines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """By profile of eu-west: the deployment, and the pipelines of its zones."""
-    import yaml
-
     from components.release import keys
     from pipeline import central, regional, starter
     from pipeline.config.load import load_deployment
@@ -152,6 +153,64 @@ def test_the_border_allows_a_locales_own_engine_and_no_other(pipelines: dict[str
         with pytest.raises(BorderError, match=place):
             prove(found["deployment"], found["zones"])
         thief._beam_pipeline_args = before
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A fleet for Kubeflow whose eu-west has the Flink profile, as data."""
+    from tests.kubeflow.fleet import write
+
+    made = write(tmp_path_factory.mktemp("compiled") / "fleet", "s3://exchange/releases")
+    data = made.deployment
+    data["locales"][[x["name"] for x in data["locales"]].index("eu-west")]["beam"] = SECTIONS["flink"]
+    return made.config, data
+
+
+def _load(fleet: Any, **changed: Any) -> Any:
+    """The fleet's deployment, eu-west's section with changes."""
+    from pipeline.config.load import load_deployment
+
+    config, data = fleet
+    locales = [x | {"beam": x["beam"] | changed} if x.get("beam") else x for x in data["locales"]]
+    config.write_text(yaml.safe_dump(data | {"locales": locales}))
+    return load_deployment(config)
+
+
+def test_compiled_steps_are_told_the_options_of_their_zone(fleet: Any) -> None:
+    from pipeline.compiler.compile import compile_deployment
+    from pipeline.compiler.reading import leaves
+
+    specs, _ = compile_deployment(_load(fleet))
+    told = {
+        leaf.zone: leaf.told["beam"]
+        for spec in specs
+        for leaf in leaves(spec.pipeline)
+        if "beam" in leaf.told
+    }
+    assert told == {"eu-west": ARGS["flink"], "ap-south": IN_MEMORY}
+
+
+def test_a_compiled_step_keeps_to_its_zones_engine(fleet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.border_model import BorderError
+    from pipeline.compiler import zones
+    from pipeline.compiler.compile import compile_deployment
+
+    monkeypatch.setattr(zones, "beam_args", lambda deployment, zone: ARGS["flink"])
+    with pytest.raises(
+        BorderError, match=r"ap-south/SyntheticGen.* → beam_pipeline_args → .*isthmus-eu-west"
+    ):
+        compile_deployment(_load(fleet))
+
+
+def test_a_pod_and_its_workers_meet_on_a_mounted_volume(fleet: Any) -> None:
+    from pipeline.compiler.compile import compile_deployment
+
+    folder = fleet[0].parent
+    assert compile_deployment(_load(fleet, temp_location=f"{folder}/beam-eu"))[0]
+    with pytest.raises(
+        ConfigError, match=r"locale eu-west: beam\.temp_location: found /srv/beam, a path of this"
+    ):
+        compile_deployment(_load(fleet, temp_location="/srv/beam"))
 
 
 def _own_runners(source: str) -> list[int]:
