@@ -22,6 +22,7 @@ from components.synthesizer_trainer.core.planning import Session
 from components.synthetic_gen.core import plan_file
 from components.synthetic_gen.shared_folder import (
     MODEL_FILE,
+    get,
     pack_model,
     plan_name,
     put,
@@ -105,7 +106,7 @@ class SampleShard(beam.DoFn):
         from components.synthetic_gen.core.rows import to_table
 
         assert self._store is not None and self._dataset is not None
-        sessions = plan_file.from_bytes(self._store.fs.cat_file(self._store.path(plan_name(element))))
+        sessions = plan_file.from_bytes(get(self._store, plan_name(element)))
         parts = self._synthesizer.sample(sessions, self._seed)
         table = to_table(self._synthesizer, self._dataset, sessions, parts)
         sink = pa.BufferOutputStream()

@@ -71,6 +71,7 @@ class Executor(BaseBeamExecutor):
         from components.synthetic_gen.beam_sampling import load_synthesizer, sample_shards
         from components.synthetic_gen.core import grid
         from components.synthetic_gen.core.rows import check_conforms
+        from components.synthetic_gen.engine_errors import engine_errors
         from components.synthetic_gen.shared_folder import pack_model, read_rows, shared_folder
 
         synthesizer = load_synthesizer(model.uri, pack_model(model.uri)[1])
@@ -105,7 +106,7 @@ class Executor(BaseBeamExecutor):
         root = Path(output.uri)
         root.mkdir(parents=True, exist_ok=True)
         with shared_folder(self._beam_pipeline_args, root, place) as store:
-            with self._make_beam_pipeline() as pipeline:
+            with engine_errors(place), self._make_beam_pipeline() as pipeline:
                 sample_shards(pipeline, parts, model.uri, config.dataset, store, int(seed))
 
             # Vocabularies and kinds of a private model are public already, and its rows are post-processing:

@@ -16,7 +16,6 @@ import uuid
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
@@ -59,7 +58,8 @@ def shared_folder(args: Sequence[str], output: Path, place: str) -> Iterator[Sto
                 f"{place}: beam: the runner's workers do not see this machine's files, and temp_location is "
                 "missing; allowed: a folder or bucket that both see, such as s3://bucket/tmp"
             )
-        with tempfile.TemporaryDirectory(dir=output, prefix=".shards-") as folder:
+        # Where one worker failed, another may still write while the folder is deleted.
+        with tempfile.TemporaryDirectory(dir=output, prefix=".shards-", ignore_cleanup_errors=True) as folder:
             yield open_store(folder, "beam.temp_location")
         return
     store = open_store(f"{location.rstrip('/')}/isthmus-{uuid.uuid4().hex}", "beam.temp_location")
@@ -88,17 +88,30 @@ def put(store: Store, name: str, data: bytes) -> None:
             store.fs.pipe_file(store.path(name), data)
 
 
+def get(store: Store, name: str) -> bytes:
+    """A file's content.
+
+    Raises:
+      DataError: it is missing or cannot be read.
+    """
+    with storage_errors("cannot read", store.address(name)):
+        found: bytes = store.fs.cat_file(store.path(name))
+        return found
+
+
 def read_rows(store: Store, shard: int) -> pa.Table:
     """A shard's rows, mapped where the folder is on this machine.
 
     Raises:
       DataError: the file is missing or cannot be read.
     """
-    with storage_errors("cannot read", store.address(rows_name(shard))):
-        if store.is_local:
-            with pa.memory_map(store.path(rows_name(shard))) as source:
-                return pa.ipc.open_file(source).read_all()
-        return pa.ipc.open_file(pa.BufferReader(store.fs.cat_file(store.path(rows_name(shard))))).read_all()
+    if not store.is_local:
+        return pa.ipc.open_file(pa.BufferReader(get(store, rows_name(shard)))).read_all()
+    with (
+        storage_errors("cannot read", store.address(rows_name(shard))),
+        pa.memory_map(store.path(rows_name(shard))) as source,
+    ):
+        return pa.ipc.open_file(source).read_all()
 
 
 def pack_model(folder: str | Path) -> tuple[bytes, str]:
@@ -120,8 +133,7 @@ def unpack_model(store: Store, digest: str, folder: str) -> None:
       InternalError: the archive is another one: somebody else writes there.
       DataError: it is missing or cannot be read.
     """
-    with storage_errors("cannot read", store.address(MODEL_FILE)):
-        data: Any = store.fs.cat_file(store.path(MODEL_FILE))
+    data = get(store, MODEL_FILE)
     found = hashlib.sha256(data).hexdigest()
     if found != digest:
         raise InternalError(

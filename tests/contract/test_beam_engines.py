@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -158,6 +159,23 @@ def test_workers_that_see_no_file_of_the_driver_meet_it_in_a_bucket(
     assert s3fs.S3FileSystem(endpoint_url=bucket["AWS_ENDPOINT_URL"]).find("tmp-eu") == []
     with pytest.raises(ConfigError, match=r"locale=eu-west span=2: beam: .* temp_location is missing"):
         _digest(inputs, tmp_path / "without", external)
+
+
+@pytest.mark.parametrize("name", ["in_memory", "multi_threading", "portable loopback"])
+def test_a_workers_failure_is_one_line(
+    name: str, inputs: dict[str, list[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from components.synthetic_gen import beam_sampling
+
+    put = beam_sampling.put
+    missing = "plan-00001.npz"
+    monkeypatch.setattr(
+        beam_sampling, "put", lambda store, file, data: file == missing or put(store, file, data)
+    )
+    with pytest.raises(DataError) as caught:
+        _digest(inputs, tmp_path / "out", DIRECT[name])
+    line = r"cannot read \S+/plan-00001\.npz: no such file or directory\. [^\n\[]*, then run again\."
+    assert re.fullmatch(line, str(caught.value))
 
 
 def test_a_bucket_that_is_not_there_is_not_made(
