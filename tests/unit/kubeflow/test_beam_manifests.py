@@ -262,3 +262,15 @@ def test_nobody_but_the_pods_own_engine_reaches_a_worker_pool(engine: str) -> No
         to["ipBlock"]["cidr"] for rule in engines["spec"]["egress"] for to in rule["to"] if "ipBlock" in to
     ]
     assert blocks == ["192.0.2.10/32"]
+
+
+def test_beam_is_one_version_everywhere() -> None:
+    project = (FOLDER.parents[1] / "pyproject.toml").read_text()
+    (pin,) = re.findall(r'^    "apache-beam==([0-9.]+)", {2,}#', project, re.M)
+    named = [
+        version
+        for file in FOLDER.rglob("*")
+        if file.is_file()
+        for version in re.findall(r"(?:beam[\w.]*|job-server)[:-](\d+\.\d+\.\d+)", file.read_text())
+    ]
+    assert len(named) >= 4 and set(named) == {pin}
