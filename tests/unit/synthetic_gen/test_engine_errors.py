@@ -17,7 +17,7 @@ ValueError: secret-7
 @pytest.mark.parametrize(
     ("raised", "kind", "line"),
     [
-        (DataError("cannot read x"), DataError, "cannot read x"),
+        (DataError("cannot read x\nand a second line"), DataError, "cannot read x"),
         (DataError("cannot read x [while running 'Sample-ptransform-9']"), DataError, "cannot read x"),
         (
             RuntimeError(
