@@ -15,6 +15,9 @@ import yaml
 from components.strict_yaml import StrictLoader
 from pipeline.config.load import load_deployment
 from pipeline.config.resolve_beam import beam_args
+from tests.unit.kubeflow.conftest import KUBEFLOW, render
+from tests.unit.kubeflow.network_model import OTHERS, Cluster, Pod
+from tests.unit.kubeflow.test_network import driver, reached, step
 
 FOLDER = Path(__file__).parents[3] / "kubeflow" / "beam"
 #: `spec` of flink.apache.org/v1beta1, from apache/flink-kubernetes-operator,
@@ -274,3 +277,36 @@ def test_beam_is_one_version_everywhere() -> None:
         for version in re.findall(r"(?:beam[\w.]*|job-server)[:-](\d+\.\d+\.\d+)", file.read_text())
     ]
     assert len(named) >= 4 and set(named) == {pin}
+
+
+@pytest.mark.kubeflow
+@pytest.mark.parametrize(
+    ("engine", "name", "submit", "inner"),
+    [
+        ("flink", "isthmus-beam", (8081,), (6122, 6123)),
+        ("spark", "isthmus-spark", (8098, 8099), (7077, 41_000)),
+    ],
+)
+def test_what_an_engine_reaches_in_a_region_of_the_fleet(
+    engine: str, name: str, submit: tuple[int, ...], inner: tuple[int, ...]
+) -> None:
+    """Judged as a network plugin would, with the policies of the region's own overlay beside the engine's."""
+    folders = [KUBEFLOW / "overlays" / zone for zone in ("eu-west", "ap-south")]
+    objects = [found for folder in (*folders, FOLDER / engine) for found in render(folder)]
+    cluster = Cluster.of(objects, (*OTHERS, "flink-operator"))
+    labels = {"app.kubernetes.io/name": name, "isthmus.dev/locale": "eu-west", "isthmus.dev/role": "engine"}
+    worker, bucket, pool = Pod("isthmus-eu-west", labels), "192.0.2.10", 50_000
+    mine, theirs = step("eu-west"), step("ap-south")
+    for port in submit:
+        assert cluster.reaches(mine, worker, port)
+        assert not cluster.reaches(theirs, worker, port)
+        assert not cluster.reaches(driver("eu-west"), worker, port)
+    assert cluster.reaches(Pod("flink-operator"), worker, 8081) == (engine == "flink")
+    assert all(cluster.reaches(worker, worker, port) for port in inner)
+    assert not any(
+        cluster.reaches(pod, worker, pool) for pod in (mine, theirs, worker, Pod("flink-operator"))
+    )
+    assert cluster.reaches(mine, bucket, 443) and cluster.reaches(worker, bucket, 443)
+    assert not cluster.reaches(theirs, bucket, 443)
+    assert reached(cluster, worker) == set()  # no data, no exchange, no Kubernetes, no internet
+    assert reached(cluster, mine) == {"data of eu-west", "artifacts of eu-west", "exchange", "kubernetes"}
