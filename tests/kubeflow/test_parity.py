@@ -35,7 +35,9 @@ def isthmus(*arguments: object, **environment: str) -> subprocess.CompletedProce
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory, s3_endpoint) -> fleet.Fleet:
     folder = tmp_path_factory.mktemp("parity") / "fleet"
-    return fleet.write(folder, "s3://exchange/local", endpoint=s3_endpoint, size=SIZE, lenient=SIZE == "small")
+    return fleet.write(
+        folder, "s3://exchange/local", endpoint=s3_endpoint, size=SIZE, lenient=SIZE == "small"
+    )
 
 
 @pytest.fixture(scope="module")

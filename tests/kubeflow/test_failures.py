@@ -1,0 +1,154 @@
+"""A region that fails, in the emulated back end: retries, then the centre goes on by quorum.
+
+The report names the region, and resubmitting redoes only what did not succeed.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.kubeflow import fleet
+from tests.kubeflow.conftest import KEY_ID, SECRET
+from tests.kubeflow.emulation import Backend, Fault
+
+pytestmark = [pytest.mark.kubeflow, pytest.mark.timeout(1500)]
+ROOT = "minio://mlpipeline/failures"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("failures")
+
+
+@pytest.fixture(scope="module")
+def deployment(place, s3_endpoint) -> fleet.Fleet:
+    return fleet.write(
+        place / "fleet",
+        "s3://exchange/failures",
+        endpoint=s3_endpoint,
+        lenient=True,
+        central={"quorum": 2},
+    )
+
+
+@pytest.fixture(scope="module")
+def spec(deployment) -> Path:
+    out = deployment.config.with_name("pipeline.yaml")
+    command = [sys.executable, "-m", "pipeline", "compile", str(deployment.config), "-o", str(out)]
+    subprocess.run(command, check=True, capture_output=True)
+    return out
+
+
+@pytest.fixture
+def submit(place, deployment, spec, s3_endpoint):
+    """Submits the spec to one installation, with faults."""
+
+    def run(faults: dict[str, Fault] | None = None, **parameters):
+        backend = Backend(
+            s3_endpoint,
+            state=place / "state",
+            work=place / "work",
+            secrets=deployment.secrets,
+            faults=faults,
+            environment={"OMP_NUM_THREADS": "1"},
+            access_key=KEY_ID,
+            secret_key=SECRET,
+            backoff=0.1,
+            grace_s=2,
+        )
+        return backend.run(spec, parameters, ROOT)
+
+    return run
+
+
+def states(run) -> dict[str, str]:
+    return {task.path.rsplit("/", 1)[-1]: task.state for task in run.tasks if task.kind == "container"}
+
+
+def report_of(run, client) -> str:
+    uri = run.task("report").artifacts["summary"]
+    bucket, _, key = uri.removeprefix("minio://").partition("/")
+    return client.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
+
+
+def attempts(run, task: str) -> list[str]:
+    return [attempt.phase for attempt in run.task(task).attempts]
+
+
+# The tests of this file build on one another, as runs on a cluster do.
+
+
+def test_a_step_that_exits_1_is_tried_again_and_the_centre_goes_on_without_its_region(submit, s3_client):
+    run = submit({"eu-west-train": Fault("exit", code=1)})
+    found = states(run)
+    assert attempts(run, "eu-west-train") == ["Failed", "Failed"]
+    assert found["eu-west-generate"] == found["eu-west-push"] == "skipped"
+    assert found["ap-south-push"] == found["us-east-push"] == "succeeded"
+    assert found["central-push"] == found["report"] == "succeeded"
+    assert run.state == "FAILED"  # honest: a region failed
+    text = report_of(run, s3_client)
+    assert "2 of 3 regions released" in text and "failed: eu-west" in text
+    assert "| eu-west | restricted | did not come to its end |" in text
+
+
+def test_resubmitting_redoes_only_that_region(submit, s3_client):
+    run = submit()
+    found = states(run)
+    assert run.state == "SUCCEEDED"
+    assert found["eu-west-train"] == found["eu-west-generate"] == "succeeded"
+    assert found["eu-west-onboard"] == "cached"
+    others = ("ap-south-onboard", "ap-south-train", "ap-south-generate", "us-east-onboard")
+    assert {found[name] for name in others} == {"cached"}
+    # Its release is new to the centre, which judges anew.
+    assert found["central-merge"] == found["central-evaluate"] == "succeeded"
+    assert "3 of 3 regions released" in report_of(run, s3_client)
+
+
+def test_nothing_changed_so_everything_that_costs_is_cached(submit):
+    found = states(submit())
+    never = {name for name in found if name.endswith(("-resolve", "-push")) or name == "report"}
+    assert {found[name] for name in set(found) - never} == {"cached"}
+
+
+def test_another_seed_is_another_run(submit):
+    found = states(submit(faults={"eu-west-train": Fault("exit"), "ap-south-train": Fault("exit")}, seed=8))
+    assert found["us-east-onboard"] == "succeeded"
+    assert found["central-push"] == "succeeded"  # two older releases are in the exchange
+
+
+@pytest.mark.parametrize(
+    ("fault", "phases"),
+    [
+        (Fault("kill", attempts=(1,), after_s=2), ["Failed", "Succeeded"]),
+        (Fault("exit", attempts=(1,), code=137), ["Failed", "Succeeded"]),
+        (Fault("deny", attempts=(1,)), ["Failed", "Succeeded"]),
+    ],
+    ids=["killed", "out-of-memory", "bucket-away-for-a-while"],
+)
+def test_a_step_that_fails_once_is_done_by_its_second_pod(submit, fault, phases):
+    run = submit({"eu-west-push": fault})
+    assert attempts(run, "eu-west-push") == phases
+    assert run.state == "SUCCEEDED"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Fault("kill", after_s=1), Fault("lost", after_s=1), Fault("deny"), Fault("driver")],
+    ids=["killed", "node-lost", "bucket-gone", "driver"],
+)
+def test_a_region_that_never_comes_to_its_end_is_named(submit, s3_client, fault):
+    run = submit({"eu-west-push": fault})
+    assert states(run)["report"] == "succeeded"
+    assert states(run)["central-push"] == "succeeded"
+    text = report_of(run, s3_client)
+    assert "failed: eu-west" in text and "2 of 3 regions released" in text
+
+
+def test_a_centre_that_fails_is_reported_too(submit, s3_client):
+    run = submit({"central-resolve": Fault("exit")})
+    assert states(run)["report"] == "succeeded"
+    assert "failed: central" in report_of(run, s3_client)
