@@ -5,9 +5,11 @@
       after        hook on `regions`: runs once when they have ended, also when one failed
         central    the centre; it decides by quorum from what is in the exchange
         report     hook on `central`: says what became of everybody
+      verdict      after `regions` and its hook: fails where the centre did
 
 A task that merely depends on another one runs only when that succeeded (Argo's `X.Succeeded`), so
 nothing but a hook lets the centre go on without a region; and a hook takes nothing from what may have failed.
+A hook's failure does not count for the run, so an ordinary task at the end looks at what the report found.
 Needs a back end of version 2.5.0 or later (`argocompiler/dag.go`).
 """
 
@@ -27,7 +29,7 @@ from pipeline.config.model import Deployment, slug
 
 Data = dict[str, Any]
 #: Names of the graphs that every spec has; no locale gets them.
-_REGIONS, _AFTER, _CENTRAL, _REPORT = "regions", "after", "central", "report"
+_REGIONS, _AFTER, _CENTRAL, _REPORT, _VERDICT = "regions", "after", "central", "report", "verdict"
 
 
 def compile_deployment(
@@ -64,7 +66,7 @@ def compile_deployment(
 def _spec(deployment: Deployment, name: str, regions: list[Zone], centre: Zone | None) -> Compiled:
     settings = deployment.kubeflow
     spec = Spec(settings)
-    for reserved in (_REGIONS, _AFTER, _CENTRAL, _REPORT):
+    for reserved in (_REGIONS, _AFTER, _CENTRAL, _REPORT, _VERDICT):
         spec.names.take(reserved)
     everyone = [*regions, *([centre] if centre else [])]
     spec.share(everyone)
@@ -77,7 +79,9 @@ def _spec(deployment: Deployment, name: str, regions: list[Zone], centre: Zone |
         needs[_CENTRAL] = spec.zone(centre, _CENTRAL)
     told = _report_content(deployment, everyone)
     said = canonical_json(told)
-    needs[_REPORT] = spec.report(told, centre or regions[0], _REPORT)
+    host = centre or regions[0]
+    for closing in (_REPORT, _VERDICT) if regions and centre else (_REPORT,):
+        needs[closing] = spec.closing(told, host, closing)
 
     def use(key: str, *, outer: bool, **how: Any) -> Data:
         given = {
@@ -86,11 +90,11 @@ def _spec(deployment: Deployment, name: str, regions: list[Zone], centre: Zone |
             else ir.passed_down(found)
             for found in needs[key]
         }
-        if key == _REPORT:
+        if key in (_REPORT, _VERDICT):
             given |= {
                 "template": ir.constant(said),
                 "own": ir.constant("{}"),
-                "zone": ir.constant(_REPORT),
+                "zone": ir.constant(key),
                 RUN: ir.constant(RUN_PLACEHOLDER),
             }
         return ir.task(key, f"comp-{key}", given, **how)
@@ -110,6 +114,7 @@ def _spec(deployment: Deployment, name: str, regions: list[Zone], centre: Zone |
         nest(_AFTER, last, [_CENTRAL, _REPORT])
         roots[_REGIONS] = use(_REGIONS, outer=True)
         roots[_AFTER] = use(_AFTER, outer=True, after=[_REGIONS], **hook)
+        roots[_VERDICT] = use(_VERDICT, outer=True, after=[_REGIONS])
     else:
         only = _CENTRAL if centre else dag_names[regions[0].name]
         roots[only] = use(only, outer=True)

@@ -83,15 +83,15 @@ class Spec:
         self.components[f"comp-{dag_name}"] = ir.dag(tasks, taken)
         return sorted(taken)
 
-    def report(self, told: Data, host: Zone, name: str) -> list[str]:
-        """Adds the component of the task that reports at the end; returns the parameters that it takes.
+    def closing(self, told: Data, host: Zone, name: str) -> list[str]:
+        """Adds the component of a task at the end, `report` or `verdict`; returns its parameters.
 
         Args:
           told: What it is told.
           host: The zone that it runs in.
           name: Of the task.
         """
-        step = Step("report", (), (), (), (), (), cached=False)
+        step = Step(name, (), (), (), (), (), cached=False)
         parameters = {"template", "own", "zone", "image", "exchange", RUN}
         reporter = dataclasses.replace(host, steps=(), question={})
         self._component(name, step, parameters, (), reporter, told, role="report")

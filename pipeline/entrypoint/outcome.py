@@ -10,6 +10,9 @@ from components.release.options import StorageOptions
 from pipeline.entrypoint import notices
 
 MISSING = "did not come to its end"
+COMPLETE = "complete"
+#: The zone that the report's own notice is of.
+REPORT = "report"
 
 
 def gather(told: Mapping[str, Any], run: str) -> list[dict[str, Any]]:
@@ -41,6 +44,13 @@ def sentence(zones: list[dict[str, Any]]) -> str:
     if missing:
         words.append(f"failed: {', '.join(missing)}")
     return "; ".join(words)
+
+
+def notice(zones: list[dict[str, Any]]) -> dict[str, Any]:
+    """The report's own notice: whether the centre, where there is one, came to its end."""
+    centre = [zone for zone in zones if zone["sharing"] == "central"]
+    failed = any(zone["outcome"] == MISSING for zone in centre)
+    return {"zone": REPORT, "outcome": MISSING if failed else COMPLETE}
 
 
 def markdown(name: str, zones: list[dict[str, Any]]) -> str:

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.egress.words import words_of
+from components.errors import DataError
 from components.release.options import DEFAULT_OPTIONS, StorageOptions
 from pipeline.compiler.placeholders import fill, fill_own
 from pipeline.config.placement import RegionStore
+from pipeline.entrypoint import notices
 from pipeline.entrypoint.launcher import Invocation
 from pipeline.entrypoint.state import RELEASE, STATISTICS, State
 
@@ -40,7 +42,8 @@ def run(arguments: Arguments, invocation: Invocation, listener: Listener) -> Non
     state = State(arguments.state, invocation.text("zone"), options)
     parameters = _parameters(invocation)
     if arguments.role == "report":
-        _report(told, parameters, invocation)
+        closing = _verdict if arguments.step == "verdict" else _report
+        closing(told, parameters, invocation)
     elif "question" in told:
         from pipeline.entrypoint.resolving import answer
 
@@ -119,7 +122,7 @@ class _Nodes:
     def _show(self, artifacts: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
         """Pages and metrics, and the notice to the report; returns the metrics as metadata."""
         from components.executor_base import read_json
-        from pipeline.entrypoint import notices, views
+        from pipeline.entrypoint import views
 
         outputs = {name: slot.path for name, slot in self._invocation.outputs.items()}
         central = self._arguments.role == "centre"
@@ -171,6 +174,28 @@ def _report(told: Mapping[str, Any], parameters: Mapping[str, Any], invocation: 
     write_atomically(invocation.outputs["summary"].path, outcome.markdown(filled["name"], zones))
     write_atomically(invocation.outputs["report"].path, outcome.page(filled["name"], zones))
     print(outcome.sentence(zones), flush=True)
+    run_id = invocation.text("run")
+    options = StorageOptions.model_validate(filled["storage"])
+    notices.write(filled["exchange"], options, run_id, outcome.notice(zones))
+    invocation.finish({}, {})
+
+
+def _verdict(told: Mapping[str, Any], parameters: Mapping[str, Any], invocation: Invocation) -> None:
+    """Fails where the report found that the centre had not come to its end.
+
+    The centre is a hook, and Argo does not count a hook's failure. Where there is no report yet, another
+    runner started this task before it, and counts for itself.
+
+    Raises:
+      DataError: the centre failed.
+    """
+    from pipeline.entrypoint import outcome
+
+    filled = fill(told, parameters)
+    options = StorageOptions.model_validate(filled["storage"])
+    found = notices.read(filled["exchange"], options, invocation.text("run")).get(outcome.REPORT)
+    if found is not None and found["outcome"] != outcome.COMPLETE:
+        raise DataError(f"central: {found['outcome']}; its tasks in this run say why")
     invocation.finish({}, {})
 
 

@@ -62,6 +62,7 @@ def write(
     size: starter.Size = "small",
     credentials: tuple[str, str] = ("testing", "testing-secret"),
     lenient: bool = False,
+    own_buckets: bool = False,
     **changes: Any,
 ) -> Fleet:
     """Simulates a fleet and writes its deployment for Kubeflow.
@@ -73,6 +74,7 @@ def write(
       size: Of the fleet.
       credentials: Key id and secret of the exchange.
       lenient: A short training and a mild gate, for tests of what happens around them.
+      own_buckets: Restricted locales keep their artifacts in `s3://<locale>-own`, which must exist.
       changes: Top-level sections to merge in, such as `synthesizer`.
     """
     config = starter.write(folder, size=size)
@@ -102,6 +104,8 @@ def write(
         if lenient and locale["sharing"] == "restricted":
             locale["privacy"] = {"gate": {"checks": [_MILD]}}
         environment[name] = {variable(name): (folder / "keys" / f"{name}.pem").read_text(), **names}
+        if own_buckets and locale["sharing"] == "restricted":
+            environment[name] |= {"STORE_KEY_ID": credentials[0], "STORE_SECRET": credentials[1]}
         locale["placement"] = {
             "secret_env": [
                 {"env": key, "secret": f"isthmus-{name}", "key": key.lower()} for key in environment[name]
@@ -109,6 +113,13 @@ def write(
             "volumes": volumes,
             "state": str(folder / "state"),
         }
+        if "STORE_KEY_ID" in environment[name]:
+            reached = {
+                **stored,
+                "access_key_id": {"env": "STORE_KEY_ID"},
+                "secret_access_key": {"env": "STORE_SECRET"},
+            }
+            locale["placement"]["store"] = {"uri": f"s3://{name}-own/artifacts", "storage_options": reached}
     environment["central"] = dict(names)
     deployment["exchange"] = {"uri": exchange} | ({"storage_options": stored} if stored else {})
     deployment["kubeflow"] = {

@@ -79,7 +79,8 @@ def attempts(run, task: str) -> list[str]:
     return [attempt.phase for attempt in run.task(task).attempts]
 
 
-# The tests of this file build on one another, as runs on a cluster do.
+# The tests of this file build on one another, as runs on a cluster do. More kinds of failure, with containers
+# that only make their outputs, are in tests/unit/kubeflow_emulation/test_fleet.py.
 
 
 def test_a_step_that_exits_1_is_tried_again_and_the_centre_goes_on_without_its_region(submit, s3_client):
@@ -104,30 +105,23 @@ def test_resubmitting_redoes_only_that_region(submit, s3_client):
     others = ("ap-south-onboard", "ap-south-train", "ap-south-generate", "us-east-onboard")
     assert {found[name] for name in others} == {"cached"}
     # Its release is new to the centre, which judges anew.
-    assert found["central-merge"] == found["central-evaluate"] == "succeeded"
+    assert found["central-merge"] == found["central-evaluate"] == found["verdict"] == "succeeded"
     assert "3 of 3 regions released" in report_of(run, s3_client)
 
 
 def test_nothing_changed_so_everything_that_costs_is_cached(submit):
     found = states(submit())
-    never = {name for name in found if name.endswith(("-resolve", "-push")) or name == "report"}
+    never = {name for name in found if name.endswith(("-resolve", "-push")) or name in ("report", "verdict")}
     assert {found[name] for name in set(found) - never} == {"cached"}
-
-
-def test_another_seed_is_another_run(submit):
-    found = states(submit(faults={"eu-west-train": Fault("exit"), "ap-south-train": Fault("exit")}, seed=8))
-    assert found["us-east-onboard"] == "succeeded"
-    assert found["central-push"] == "succeeded"  # two older releases are in the exchange
 
 
 @pytest.mark.parametrize(
     ("fault", "phases"),
     [
         (Fault("kill", attempts=(1,), after_s=2), ["Failed", "Succeeded"]),
-        (Fault("exit", attempts=(1,), code=137), ["Failed", "Succeeded"]),
         (Fault("deny", attempts=(1,)), ["Failed", "Succeeded"]),
     ],
-    ids=["killed", "out-of-memory", "bucket-away-for-a-while"],
+    ids=["killed", "bucket-away-for-a-while"],
 )
 def test_a_step_that_fails_once_is_done_by_its_second_pod(submit, fault, phases):
     run = submit({"eu-west-push": fault})
@@ -137,8 +131,8 @@ def test_a_step_that_fails_once_is_done_by_its_second_pod(submit, fault, phases)
 
 @pytest.mark.parametrize(
     "fault",
-    [Fault("kill", after_s=1), Fault("lost", after_s=1), Fault("deny"), Fault("driver")],
-    ids=["killed", "node-lost", "bucket-gone", "driver"],
+    [Fault("lost", after_s=1), Fault("deny")],
+    ids=["node-lost", "bucket-gone"],
 )
 def test_a_region_that_never_comes_to_its_end_is_named(submit, s3_client, fault):
     run = submit({"eu-west-push": fault})
@@ -151,4 +145,6 @@ def test_a_region_that_never_comes_to_its_end_is_named(submit, s3_client, fault)
 def test_a_centre_that_fails_is_reported_too(submit, s3_client):
     run = submit({"central-resolve": Fault("exit")})
     assert states(run)["report"] == "succeeded"
+    assert states(run)["verdict"] == "failed"
+    assert run.state == "FAILED"
     assert "failed: central" in report_of(run, s3_client)

@@ -94,7 +94,9 @@ def test_the_spec_is_what_a_current_kfp_takes(spec):
     assert check_spec(spec) == []
 
 
-def test_kfp_local_makes_the_same_releases_and_the_same_detector(deployment, spec, local, tmp_path):
+def test_kfp_local_makes_the_same_releases_and_the_same_detector(
+    deployment, spec, local, tmp_path, s3_client
+):
     forget(deployment)
     environment = {
         **deployment.environment,
@@ -108,6 +110,7 @@ def test_kfp_local_makes_the_same_releases_and_the_same_detector(deployment, spe
         if locale == "central":
             continue
         pushed = next((tmp_path / "kfp").rglob(f"{locale}-push/pusher-pushed"))
+        pushed = _followed(s3_client, locale, pushed, tmp_path / "own")
         assert pushes({"Pusher.pushed": pushed}) == pushes(local[locale]), locale
     assert verdicts(_central(outputs)) == verdicts(local["central"])
 
@@ -141,8 +144,11 @@ def test_the_emulated_back_end_makes_the_same_on_s3(
             continue
         uri = run.task(f"{locale}-push").artifacts["pusher-pushed"]
         pushed = _download(s3_client, uri, tmp_path / locale)
+        pushed = _followed(s3_client, locale, pushed, tmp_path / "own")
         assert pushes({"Pusher.pushed": pushed}) == pushes(local[locale]), locale
     assert verdicts(_central(folders)) == verdicts(local["central"])
+    _check_what_lies_in_the_shared_bucket(s3_client, "parity")
+
     page = folders["report"].read_text()
     assert page.startswith("<!doctype html>") and "http://" not in page
 
@@ -150,7 +156,7 @@ def test_the_emulated_back_end_makes_the_same_on_s3(
     with capsys.disabled():
         print(f"\n{again.table()}")
     states = {task.path.rsplit("/", 1)[-1]: task.state for task in again.tasks if task.kind == "container"}
-    never = {name for name in states if name.endswith(("-resolve", "-push")) or name == "report"}
+    never = {name for name in states if name.endswith(("-resolve", "-push")) or name in ("report", "verdict")}
     assert {name for name, state in states.items() if state == "cached"} == set(states) - never
 
 
@@ -163,6 +169,25 @@ def _central(folders: dict[str, Path]) -> dict[str, Path]:
         "SkewValidator.skew": "skewvalidator-skew",
     }
     return {key: folders[name] for key, name in names.items()}
+
+
+def _followed(client, locale: str, folder: Path, into: Path) -> Path:
+    """An artifact in its locale's own bucket, where the folder holds a reference to it."""
+    reference = folder / "reference.json"
+    if not reference.exists():
+        return folder
+    place = json.loads(reference.read_text())["artifact"]
+    return _download(client, f"minio://{locale}-own/artifacts/{place}", into / locale)
+
+
+def _check_what_lies_in_the_shared_bucket(client, prefix: str) -> None:
+    """Of restricted locales nothing but references, pages and what the launcher writes."""
+    allowed = ("/reference.json", "/summary", "/executor-logs", "/executor_output.json")
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket="mlpipeline", Prefix=prefix)
+    keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
+    of_restricted = [key for key in keys if "/eu-west-" in key or "/ap-south-" in key]
+    assert len(of_restricted) > 10
+    assert [key for key in of_restricted if not key.endswith(allowed)] == []
 
 
 def _download(client, uri: str, into: Path) -> Path:
