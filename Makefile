@@ -24,7 +24,7 @@ SABOTAGE ?= tests/unit
 CORE := tests/unit tests/integration -m "not tfx and not e2e and not browser and not slow and not kubeflow" $(BOTH)
 
 .PHONY: help setup demo test test-core sabotage lint type lock clean benchmark \
-	kubeflow-env kubeflow-lock kubeflow-test kubeflow-tools deployables
+	kubeflow-env kubeflow-lock kubeflow-test kubeflow-tools deployables golden
 
 help:
 	@echo "make demo       install, simulate three regions, run them and the centre, write a report"
@@ -65,6 +65,10 @@ test-core: $(STAMP)
 # Breaks the code that each core test runs until the test fails (tests/README.md); about half an hour.
 sabotage: $(STAMP)
 	$(BIN)/python -m pytest -q -m "not tfx and not e2e and not browser and not kubeflow" $(BOTH) -p tests.sabotage.plugin $(SABOTAGE)
+
+# The compiled specs that tests/contract/test_compiler.py compares with.
+golden: $(STAMP)
+	$(BIN)/python -m tests.support.golden
 
 kubeflow-test: $(STAMP) kubeflow-env kubeflow-tools
 	ISTHMUS_KUBEFLOW_TOOLS=required $(BIN)/python -m pytest -m kubeflow

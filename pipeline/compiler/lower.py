@@ -14,14 +14,15 @@ from pipeline.compiler.names import Names
 from pipeline.compiler.placeholders import names, unify
 from pipeline.compiler.platform import executor_config, resources
 from pipeline.compiler.secrets_of import restrict
-from pipeline.compiler.steps import PUSH, RESOLVE, Step
+from pipeline.compiler.steps import RESOLVE, Step
 from pipeline.compiler.zones import Zone, content
 from pipeline.config.kubeflow import KubeflowSection
 from pipeline.config.model import slug
-from pipeline.config.placement import PlacementSection
+from pipeline.config.placement import PlacementSection, RegionStore
 
 Data = dict[str, Any]
 COMMAND = ["python", "-m", "pipeline.entrypoint"]
+IMAGE = "{{$.inputs.parameters['image']}}"
 #: Every step says over its outputs what they hold; the next step's cache key sees that, since it does
 #: not see what is in a file.
 DIGEST = "digest"
@@ -30,13 +31,13 @@ TEMPLATE = "template-"
 #: (`backend/src/v2/driver/resolve.go`), not into arguments.
 RUN, RUN_PLACEHOLDER = "run", "{{$.pipeline_job_uuid}}"
 #: By which Kubernetes waits longer than the step itself does.
-_GRACE_S = 120
-#: What a step shows in KFP's pages, by role and step.
+GRACE_S = 120
+_PAGES = {"report": "system.HTML", "summary": "system.Markdown"}
+#: What a step shows in KFP's pages, by the nodes in it.
 _VIEWS = {
-    ("region", PUSH): {"summary": "system.Markdown"},
-    ("centre", "evaluate"): {"metrics": "system.Metrics"},
-    ("centre", PUSH): {"report": "system.HTML", "summary": "system.Markdown"},
-    ("report", "report"): {"report": "system.HTML", "summary": "system.Markdown"},
+    "Pusher": {"summary": "system.Markdown"},
+    "ProphetEvaluator": {"metrics": "system.Metrics"},
+    "ModelPusher": _PAGES,
 }
 
 
@@ -93,8 +94,7 @@ class Spec:
         """
         step = Step(name, (), (), (), (), (), cached=False)
         parameters = {"template", "own", "zone", "image", "exchange", RUN}
-        reporter = dataclasses.replace(host, steps=(), question={})
-        self._component(name, step, parameters, (), reporter, told, role="report")
+        self._component(name, step, parameters, (), host, told, role="report")
         return ["exchange", "image"]
 
     def _task(self, zone: Zone, step: Step, name: str, task_of: dict[str, str]) -> tuple[Data, set[str]]:
@@ -157,8 +157,11 @@ class Spec:
         role = role or zone.role
         others = [told, *(content(zone, other) for other in (_first(zone), *zone.steps))]
         placement = restrict(zone.placement, told, others)
-        views = _VIEWS.get((role, step.name), {})
-        outputs = {port.name: port.type for port in step.outputs} | views
+        outputs = {port.name: port.type for port in step.outputs}
+        for node in step.nodes:
+            outputs |= _VIEWS.get(node.id, {})
+        if role == "report":
+            outputs |= _PAGES
         component = ir.leaf(
             "",
             (parameters, {port.name: port.type for port in step.inputs}),
@@ -171,7 +174,7 @@ class Spec:
             f"--timeout-s={self._settings.step_timeout_s}",
         ]
         if placement.store is not None:
-            arguments.append(f"--store={canonical_json(placement.store.model_dump(mode='json'))}")
+            arguments.append(f"--store={store_argument(placement.store)}")
         if placement.state is not None:
             arguments.append(f"--state={placement.state}")
         labels = {
@@ -182,10 +185,10 @@ class Spec:
         # Pods of zones that share an executor cannot be told apart; a zone with secrets of its own can.
         if self._alike[_class_of(zone.sharing, zone.placement)] <= 1:
             labels["isthmus.dev/locale"] = slug(zone.name)
-        container: Data = {"image": "{{$.inputs.parameters['image']}}", "command": COMMAND, "args": arguments}
+        container: Data = {"image": IMAGE, "command": COMMAND, "args": arguments}
         if asked := resources(placement, step.name):
             container["resources"] = asked
-        config = executor_config(placement, labels, self._settings.step_timeout_s + _GRACE_S)
+        config = executor_config(placement, labels, self._settings.step_timeout_s + GRACE_S)
         key = canonical_json([component, container, config])
         if key in self._known and role == "region":
             return self._known[key]
@@ -219,6 +222,11 @@ class Spec:
 
 def _class_of(sharing: str, placement: PlacementSection) -> str:
     return canonical_json([sharing, placement.model_dump(mode="json")])
+
+
+def store_argument(store: RegionStore) -> str:
+    """A bucket as an argument: what its class would say anyway is left out, five times per region."""
+    return canonical_json(store.model_dump(mode="json", exclude_defaults=True))
 
 
 def is_template(parameter: str) -> bool:

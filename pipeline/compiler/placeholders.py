@@ -16,6 +16,8 @@ from components.config_base import canonical_json
 from components.errors import InternalError
 
 KEY = "$"
+#: Before a key of a configuration that would be taken for one of ours.
+_ESCAPE = "$"
 #: In a JSON text that an exec property is (every component's `config`).
 TEXT = "$json"
 #: Names of what differs between the regions that share a template: `own-0`, `own-1`, …
@@ -40,7 +42,8 @@ def mark(value: Any, sentinels: Mapping[Any, str]) -> Any:
     if isinstance(value, (int, float)):
         return {KEY: sentinels[value]} if value in sentinels else value
     if isinstance(value, Mapping):
-        return {key: mark(item, sentinels) for key, item in value.items()}
+        escape = _ESCAPE if _is_ours(value) else ""
+        return {escape + key: mark(item, sentinels) for key, item in value.items()}
     return [mark(item, sentinels) for item in value]
 
 
@@ -57,7 +60,8 @@ def fill(value: Any, parameters: Mapping[str, Any]) -> Any:
             return parameters[value[KEY]]
         if set(value) == {TEXT}:
             return canonical_json(fill(value[TEXT], parameters))
-        return {key: fill(item, parameters) for key, item in value.items()}
+        escaped = len(_ESCAPE) if _is_ours(value) else 0
+        return {key[escaped:]: fill(item, parameters) for key, item in value.items()}
     if isinstance(value, list):
         return [fill(item, parameters) for item in value]
     return value
@@ -103,10 +107,18 @@ def _unify(values: list[Any], own: list[dict[str, Any]]) -> Any:
         return {key: _unify([value[key] for value in values], own) for key in sorted(first)}
     if all(isinstance(value, list) and len(value) == len(first) for value in values):
         return [_unify(list(items), own) for items in zip(*values)]
+    for name in own[0]:
+        if all(_same(mine[name], value) for mine, value in zip(own, values)):
+            return {KEY: name}  # a region's name stands in many places
     name = f"{OWN}{len(own[0])}"
     for mine, value in zip(own, values):
         mine[name] = value
     return {KEY: name}
+
+
+def _is_ours(value: Mapping[str, Any]) -> bool:
+    """Whether a mapping has the form of a placeholder: one key, which begins as ours do."""
+    return len(value) == 1 and next(iter(value)).startswith(KEY)
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -118,7 +130,7 @@ def _parsed(text: str) -> Any:
         return None
     try:
         found = json.loads(text)
-    except ValueError:
+        # Only what is written back to the same bytes may be taken apart.
+        return found if isinstance(found, (dict, list)) and canonical_json(found) == text else None
+    except (ValueError, RecursionError):  # no JSON, a NaN, or deeper than Python goes
         return None
-    # Only what is written back to the same bytes may be taken apart.
-    return found if isinstance(found, (dict, list)) and canonical_json(found) == text else None

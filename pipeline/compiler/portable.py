@@ -7,15 +7,17 @@ volume, a mounted secret or an environment variable; everything else is refused,
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components import beam_engine
 from components.errors import ConfigError, list_briefly
 from components.release.keys import load_public_key
 from pipeline.addresses import is_address, within
-from pipeline.compiler.graph import GraphNode
 from pipeline.config.model import Deployment, LocaleSection
 from pipeline.config.placement import PlacementSection
+
+if TYPE_CHECKING:
+    from pipeline.compiler.graph import GraphNode
 
 #: Where a zone without state keeps what its components want to keep: gone with the pod.
 SCRATCH = "/tmp/isthmus-state"
@@ -58,7 +60,9 @@ def check_places(zone: str, nodes: list[GraphNode], placement: PlacementSection,
     """
     mounts = (*placement.mounts, SCRATCH)
     variables = {item.env for item in placement.secret_env}
-    for place, secret in _secrets(nodes):
+    own = placement.store.model_dump(mode="json") if placement.store else {}
+    told = {**{node.id: node.properties for node in nodes}, "placement.store": own}
+    for place, secret in _secrets(told):
         name, file = secret.get("env"), secret.get("file")
         if name and name not in variables:
             raise ConfigError(
@@ -68,7 +72,7 @@ def check_places(zone: str, nodes: list[GraphNode], placement: PlacementSection,
             )
         if file and not _mounted(str(file), mounts):
             raise ConfigError(f"{zone}: {place}: {_elsewhere('{env: NAME} or a file', str(file), placement)}")
-    for place, address in _addresses(nodes):
+    for place, address in _addresses(told):
         if _is_path(address) and not _mounted(address, mounts):
             raise ConfigError(f"{zone}: {place}: {_elsewhere('a URI or a path', address, placement)}")
     if _is_path(exchange) and not _mounted(exchange, mounts):
@@ -101,18 +105,18 @@ def _is_path(address: str) -> bool:
     return "://" not in address or address.startswith(("file://", "local://"))
 
 
-def _secrets(nodes: list[GraphNode]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for node in nodes:
+def _secrets(told: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, properties in told.items():
         yield from (
             (place, value)
-            for place, value in walk(node.properties, node.id)
+            for place, value in walk(properties, name)
             if isinstance(value, Mapping) and set(value) == {"env", "file"}
         )
 
 
-def _addresses(nodes: list[GraphNode]) -> Iterator[tuple[str, str]]:
-    for node in nodes:
-        for place, value in walk(node.properties, node.id):
+def _addresses(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, properties in told.items():
+        for place, value in walk(properties, name):
             if isinstance(value, str) and is_address(value):
                 yield place, value
 

@@ -22,7 +22,7 @@ def restrict(placement: PlacementSection, step: Any, zone: Iterable[Any]) -> Pla
       zone: The same of every step of the zone.
     """
     mine, all_of_them = _references(step), set[str]().union(*(_references(told) for told in zone))
-    store = _references(placement.store.model_dump(mode="json")) if placement.store else set()
+    store = _references({"store": placement.store.model_dump(mode="json")}) if placement.store else set()
     mine |= store
     return placement.model_copy(
         update={
@@ -43,9 +43,11 @@ def restrict(placement: PlacementSection, step: Any, zone: Iterable[Any]) -> Pla
 def _references(value: Any) -> set[str]:
     """Names of variables and paths of files that references to secrets name."""
     found = set()
-    for _, item in walk(value, ""):
+    for place, item in walk(value, ""):
         if isinstance(item, dict) and set(item) == {"env", "file"}:
             found |= {str(name) for name in item.values() if name}
+        elif isinstance(item, str) and place.endswith(".token_file"):
+            found.add(item)  # a secret too, which the store's client reads
     return found
 
 

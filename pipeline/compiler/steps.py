@@ -8,11 +8,14 @@ or must never be cached.
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
-from pipeline.compiler.graph import GraphNode
 from pipeline.compiler.placeholders import names
 from pipeline.config.kubeflow import Fuse
 from pipeline.config.model import slug
+
+if TYPE_CHECKING:
+    from pipeline.compiler.graph import GraphNode
 
 RESOLVE = "resolve"
 PUSH = "push"
@@ -125,12 +128,13 @@ def group(nodes: list[GraphNode], fuse: Fuse) -> list[Step]:
 
 
 def step_names(fuse: Fuse, *, central: bool) -> tuple[str, ...]:
-    """Names that `placement.steps` may use where nodes are fused; empty where each node is its own step."""
-    if fuse == "none":
-        return ()
+    """Names that `placement.steps` may use."""
     if fuse == "region":
         return (RESOLVE, "work", PUSH)
-    return (RESOLVE, *(_CHEAP_CENTRE if central else _CHEAP_REGION))
+    table = _CHEAP_CENTRE if central else _CHEAP_REGION
+    if fuse == "none":
+        return (RESOLVE, *(slug(node) for nodes in table.values() for node in nodes))
+    return (RESOLVE, *table)
 
 
 def _table(nodes: list[GraphNode], fuse: Fuse) -> dict[str, list[str]]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from pipeline.compiler.lower import Compiled
+if TYPE_CHECKING:
+    from pipeline.compiler.lower import Compiled
 
 #: Characters up to which a mapping stands on one line: a third fewer bytes, and easier to read.
 _LINE = 150
+#: What Go's YAML reads as a number or a truth value though PyYAML writes it without quotes
+#: (go-yaml v2, `resolve.go`): 1e3, 0o7, y, N. The back end would refuse a text that became a number.
+_NOT_TEXT_IN_GO = re.compile(r"[-+]?\.?[0-9][0-9_]*\.?[0-9_]*([eE][-+]?[0-9]+)?|0[box][0-9a-fA-F_]+|[yYnN]")
 _HEADER = """\
 # Kubeflow Pipelines v2 (schema 2.1.0), compiled by Isthmus; do not edit: compile the deployment again.
 # Back ends from 2.5.0 on. The second document is the platform spec.
@@ -33,6 +38,14 @@ class _Dumper(yaml.CSafeDumper):
         node = super().represent_sequence(tag, sequence, flow_style)
         width = sum(_width(value) + 2 for value in node.value)
         return _laid_out(node, width)
+
+
+def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    quoted = "'" if _NOT_TEXT_IN_GO.fullmatch(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=quoted)
+
+
+_Dumper.add_representer(str, _text)
 
 
 def _laid_out(node: Any, width: int) -> Any:

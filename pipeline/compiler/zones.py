@@ -14,7 +14,7 @@ from pipeline.compiler.graph import (
     region_graph,
 )
 from pipeline.compiler.portable import check_meeting, check_places, in_pods
-from pipeline.compiler.steps import PUSH, RESOLVE, Step, group
+from pipeline.compiler.steps import PUSHERS, RESOLVE, Step, group
 from pipeline.config.model import Deployment
 from pipeline.config.placement import PlacementSection
 from pipeline.config.resolve import central_configs, ideal_span
@@ -165,7 +165,7 @@ def content(zone: Zone, step: Step) -> dict[str, Any]:
         "nodes": shape(step),
         "properties": {node.id: node.properties for node in step.nodes},
     }
-    if step.name == PUSH:
+    if any(node.id in PUSHERS for node in step.nodes):
         told["deployment"] = {"name": zone.deployment, "config_digest": zone.config_digest}
         told["notices"] = zone.exchange_storage
         told["exchange"] = exchange_placeholder()

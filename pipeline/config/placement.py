@@ -181,8 +181,9 @@ class PlacementSection(ComponentConfig):
 
     @property
     def is_pinned(self) -> bool:
-        """Whether Kubernetes may run its pods on chosen nodes only."""
-        return bool(self.node_selector or self.node_affinity)
+        """Whether Kubernetes may run its pods on chosen nodes only; that it may not on some is no pin."""
+        named = any(item.operator not in ("NotIn", "DoesNotExist") for item in self.node_affinity)
+        return bool(self.node_selector) or named
 
     @property
     def mounts(self) -> tuple[str, ...]:
