@@ -8,6 +8,7 @@ uploads is one small file that says where they are and what they must be.
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 import uuid
 from pathlib import Path
@@ -19,6 +20,7 @@ from components.release.storage import file_entry, open_store, storage_errors
 from pipeline.config.placement import RegionStore
 
 REFERENCE = "reference.json"
+_CONTENT = ".artifact.json"
 
 
 class OwnStore:
@@ -49,11 +51,10 @@ class OwnStore:
                 target = self._store.path(place, str(file.relative_to(folder)))
                 self._store.fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
                 self._store.fs.put_file(str(file), target)
-            content = {"files": entries, "metadata": metadata}
-            self._store.fs.pipe_file(
-                self._store.path(place, ".artifact.json"), json.dumps(content, sort_keys=True).encode()
-            )
-        write_json(reference / REFERENCE, {"artifact": place})
+            content = json.dumps({"files": entries, "metadata": metadata}, sort_keys=True).encode()
+            self._store.fs.pipe_file(self._store.path(place, _CONTENT), content)
+        # Whoever can write in the bucket alone cannot pass another artifact off as this one.
+        write_json(reference / REFERENCE, {"artifact": place, "sha256": file_entry(content).sha256})
 
     def fetch(self, reference: Path, name: str) -> tuple[Path, dict[str, Any]]:
         """Downloads what a reference names; gives its folder and metadata.
@@ -66,14 +67,18 @@ class OwnStore:
             raise DataError(
                 f"artifact {name}: no {REFERENCE} came; its maker has no bucket of its own (placement.store)"
             )
-        place = str(json.loads(file.read_text())["artifact"])
-        if ".." in place.split("/") or not place.startswith("artifacts/"):
-            raise DataError(
-                f"artifact {name}: its reference names '{place}', which is no place of an artifact"
-            )
+        named = json.loads(file.read_text())
+        place = str(named["artifact"])
+        if not re.fullmatch(r"artifacts/[a-z0-9-]+/[0-9a-f]{32}/[a-z0-9-]+", place) or (
+            place.rsplit("/", 1)[-1] != name
+        ):
+            raise DataError(f"artifact {name}: its reference names '{place}', which is no place of it")
         folder = Path(tempfile.mkdtemp(prefix="isthmus-artifact-"))
         with storage_errors("cannot read", self._store.address(place)):
-            content = json.loads(self._store.fs.cat_file(self._store.path(place, ".artifact.json")))
+            raw = self._store.fs.cat_file(self._store.path(place, _CONTENT))
+            if file_entry(raw).sha256 != named.get("sha256"):
+                raise DataError(f"{self._store.address(place, _CONTENT)}: is not what was written there")
+            content = json.loads(raw)
             for relative, digest in content["files"].items():
                 target = folder / relative
                 target.parent.mkdir(parents=True, exist_ok=True)
