@@ -93,13 +93,12 @@ class _Speaker:
 
     def __init__(self, arguments: Arguments, zone: str) -> None:
         self._start = f"{arguments.task}: step {arguments.step} of {zone or 'no zone'}"
-        self._stream = os.fdopen(os.dup(1), "w", buffering=1)
+        self._stream = os.dup(1)
 
     def __call__(self, text: str) -> None:
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        # A closed pipe must not end a step that works.
-        with contextlib.suppress(OSError, ValueError):
-            print(f"{now} {self._start}: {text}", file=self._stream, flush=True)
+        with contextlib.suppress(OSError):  # a closed pipe must not end a step that works
+            os.write(self._stream, f"{now} {self._start}: {text}\n".encode(errors="replace"))
 
 
 def _failed(error: BaseException, arguments: Arguments, say: _Speaker, log: str) -> int:
