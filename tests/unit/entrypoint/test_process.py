@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow  # a process each
+
 DONE = """
 def run(arguments, invocation, listener):
     invocation.prepare()
