@@ -16,10 +16,10 @@ import pydantic
 
 from components.config_base import ComponentConfig
 from components.errors import InternalError
-from components.executor_base import write_atomically
 from components.release.manifest import utc_now
 from components.release.options import StorageOptions
 from components.release.storage import child_names, open_store, read_bounded, storage_errors
+from pipeline.entrypoint.storing import put
 
 FOLDER = "_notices"
 _UNNAMED = "unnamed"
@@ -63,14 +63,8 @@ def write(uri: str, options: StorageOptions, run: str, notice: Mapping[str, Any]
         ) from None
     store = open_store(uri, options=options)
     place = f"{FOLDER}/{_folder(run)}"
-    text = checked.model_dump_json(exclude_unset=True)
     with storage_errors("cannot write to", store.address(place)):
-        store.fs.makedirs(store.path(place), exist_ok=True)
-        target = store.path(place, f"{checked.zone}.json")
-        if store.is_local:
-            write_atomically(target, text)
-        else:
-            store.fs.pipe_file(target, text.encode())
+        put(store, f"{place}/{checked.zone}.json", checked.model_dump_json(exclude_unset=True).encode())
 
 
 def read(uri: str, options: StorageOptions, run: str) -> dict[str, dict[str, Any]]:

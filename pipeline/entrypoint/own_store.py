@@ -18,6 +18,7 @@ from components.errors import DataError
 from components.executor_base import write_json
 from components.release.storage import file_entry, open_store, storage_errors
 from pipeline.config.placement import RegionStore
+from pipeline.entrypoint.storing import put
 
 REFERENCE = "reference.json"
 _CONTENT = ".artifact.json"
@@ -48,11 +49,9 @@ class OwnStore:
         entries = {str(file.relative_to(folder)): file_entry(file).sha256 for file in files}
         with storage_errors("cannot write to", self._store.address(place)):
             for file in files:
-                target = self._store.path(place, str(file.relative_to(folder)))
-                self._store.fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
-                self._store.fs.put_file(str(file), target)
+                put(self._store, f"{place}/{file.relative_to(folder)}", file)
             content = json.dumps({"files": entries, "metadata": metadata}, sort_keys=True).encode()
-            self._store.fs.pipe_file(self._store.path(place, _CONTENT), content)
+            put(self._store, f"{place}/{_CONTENT}", content)
         # Whoever can write in the bucket alone cannot pass another artifact off as this one.
         write_json(reference / REFERENCE, {"artifact": place, "sha256": file_entry(content).sha256})
 

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import DataError
-from components.executor_base import write_atomically
 from components.release.options import DEFAULT_OPTIONS, StorageOptions
 from components.release.storage import Store, child_names, open_store, read_bounded, storage_errors
+from pipeline.entrypoint.storing import put
 
 STATISTICS, RELEASE = "statistics", "release"
 _SPAN = re.compile(r"span-(\d+)")
@@ -66,16 +66,9 @@ class State:
             return
         with storage_errors("cannot keep", self._store.address(place)):
             fs = self._store.fs
-            target = self._store.path(place, _folder(kind, record))
             for file, name in zip(files, names):
-                parent = f"{target}/{name}".rsplit("/", 1)[0]
-                fs.makedirs(parent, exist_ok=True)
-                fs.put_file(str(file), f"{target}/{name}")
-            raw = json.dumps(record, sort_keys=True)
-            if self._store.is_local:
-                write_atomically(self._store.path(place, f"{kind}.json"), raw)
-            else:
-                fs.pipe_file(self._store.path(place, f"{kind}.json"), raw.encode())
+                put(self._store, f"{place}/{_folder(kind, record)}/{name}", file)
+            put(self._store, f"{place}/{kind}.json", json.dumps(record, sort_keys=True).encode())
             if former and former["digest"] != record["digest"]:
                 old = self._store.path(place, _folder(kind, former))
                 if fs.exists(old):
