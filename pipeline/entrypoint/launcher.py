@@ -30,6 +30,8 @@ _LOCAL = {"minio://": "minio", "s3://": "s3", "gs://": "gcs"}
 _FILES = ("system.HTML", "system.Markdown", "system.Metrics")
 #: In place of an empty text, which not every back end hands on.
 NOTHING = "none"
+#: A locale may be called `none`.
+_NEVER_EMPTY = ("zone", "template", "own", "run")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Invocation:
         found = self.parameters.get(name, "")
         if not isinstance(found, str):
             raise InternalError(f"entrypoint: parameter '{name}' is {type(found).__name__}, expected text")
-        return "" if found == NOTHING else found
+        return "" if found == NOTHING and name not in _NEVER_EMPTY else found
 
     def whole(self, name: str) -> int:
         """A parameter as a whole number; some stores give a float back, others a text.

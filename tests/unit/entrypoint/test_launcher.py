@@ -225,6 +225,8 @@ def test_output_parameters_must_be_those_that_were_asked_for(tmp_path: Path, giv
 def test_none_stands_for_an_empty_text() -> None:
     made = Invocation({"inputs": {"parameterValues": {"a": "none", "b": "x", "c": "", "d": 3}}})
     assert [made.text(name) for name in "abc"] == ["", "x", ""] and made.text("missing") == ""
+    called = Invocation({"inputs": {"parameterValues": {"zone": "none"}}})
+    assert called.text("zone") == "none"  # a locale of that name keeps its own state
     with pytest.raises(InternalError, match="parameter 'd' is int, expected text"):
         made.text("d")
 
