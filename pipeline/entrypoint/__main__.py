@@ -55,6 +55,9 @@ def _work(arguments: Arguments, zone: str, say: _Speaker, ending: Ending) -> int
         import traceback
 
         traceback.print_exc()
+        if log:
+            log = _kept(arguments, log)
+            say(f"the locale's own log: {log}")
         return _failed(error, arguments, say, log)
 
 
@@ -155,6 +158,23 @@ def _divert(arguments: Arguments, zone: str) -> str:
     sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
     return log
+
+
+def _kept(arguments: Arguments, log: str) -> str:
+    """Where the log of a step that failed can be read: one that goes with the pod is kept in the zone's
+    bucket, if it has one."""
+    if not log.startswith(f"{_SCRATCH}/") or not arguments.store:
+        return log
+    from pipeline.config.placement import RegionStore
+    from pipeline.entrypoint.own_store import OwnStore
+
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        store = OwnStore(RegionStore.model_validate_json(arguments.store))
+        return store.keep_log(arguments.task, Path(log))
+    except Exception:  # the step's own failure is what counts
+        return log
 
 
 if __name__ == "__main__":

@@ -55,6 +55,18 @@ class OwnStore:
         # Whoever can write in the bucket alone cannot pass another artifact off as this one.
         write_json(reference / REFERENCE, {"artifact": place, "sha256": file_entry(content).sha256})
 
+    def keep_log(self, task: str, log: Path) -> str:
+        """Uploads a log that would go with its pod; returns its address. How long it stays is the bucket's
+        lifecycle policy to say.
+
+        Raises:
+          DataError: the bucket cannot be written.
+        """
+        place = f"logs/{task}/{uuid.uuid4().hex}.log"
+        with storage_errors("cannot write to", self._store.address(place)):
+            put(self._store, place, log)
+        return self._store.address(place)
+
     def fetch(self, reference: Path, name: str) -> tuple[Path, dict[str, Any]]:
         """Downloads what a reference names; gives its folder and metadata.
 

@@ -55,7 +55,9 @@ class Pod:
 def pod(tmp_path: Path) -> Callable[..., Pod]:
     """Starts a container whose step is `def run(arguments, invocation, listener)` of the given body."""
 
-    def start(body: str, sharing: str = "restricted", *options: str, **parameters: Any) -> Pod:
+    def start(
+        body: str, sharing: str = "restricted", *options: str, volume: bool = True, **parameters: Any
+    ) -> Pod:
         state, output = tmp_path / "state", tmp_path / "out" / "executor_output.json"
         given = {"zone": "eu", "template": json.dumps({"column": "pressure"}), **parameters}
         executor_input = {
@@ -64,7 +66,7 @@ def pod(tmp_path: Path) -> Callable[..., Pod]:
         }
         script = _DRIVER.format(body=textwrap.dedent(body))
         command = [sys.executable, "-c", script, "--task=eu-onboard", "--step=onboard", "--role=region"]
-        command += [f"--sharing={sharing}", f"--state={state}", *options]
+        command += [f"--sharing={sharing}", *([f"--state={state}"] if volume else []), *options]
         command += ["--executor_input", json.dumps(executor_input)]
         process = subprocess.Popen(
             command,

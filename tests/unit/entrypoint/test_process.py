@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -150,6 +151,7 @@ def test_a_restricted_pod_prints_our_lines_only(pod) -> None:
     lines = ours(printed)
     assert status == 2 and "CANARY4711" not in printed and "Ada" not in printed
     assert lines[-1] == "failed: DataError: row 17 of column pressure holds … of …"
+    assert lines[-2] == f"the locale's own log: {made.state}/eu/logs/eu-onboard.log"
     for text in ("row CANARY4711", "odd CANARY4711", "seen CANARY4711", "native CANARY4711", "Traceback"):
         assert text in made.log
     assert made.log.count("child CANARY4711") == 2
@@ -169,6 +171,24 @@ def test_the_log_is_the_locales_own(pod) -> None:
     (log,) = (made.state / "eu" / "logs").iterdir()
     assert log.stat().st_mode & 0o077 == 0
     assert [path.name for path in made.state.iterdir()] == ["eu"]
+
+
+def test_without_a_volume_the_log_of_a_failed_step_goes_to_the_locales_bucket(pod, tmp_path) -> None:
+    store = json.dumps({"uri": f"file://{tmp_path}/bucket"})
+    made = pod(OWN + CANARY, "restricted", f"--store={store}", volume=False)
+    status, printed = made.end()
+    assert status == 2 and "CANARY4711" not in printed
+    (log,) = (tmp_path / "bucket" / "logs" / "eu-onboard").iterdir()
+    assert "row CANARY4711" in log.read_text() and "Traceback" in log.read_text()
+    assert ours(printed)[-2] == f"the locale's own log: file://{log}"
+    assert ours(printed)[-1].startswith("failed: DataError: row 17")
+
+
+def test_a_bucket_that_takes_no_log_hides_no_failure(pod, tmp_path) -> None:
+    (tmp_path / "bucket").write_text("a file")
+    store = json.dumps({"uri": f"file://{tmp_path}/bucket"})
+    status, printed = pod(OWN + CANARY, "restricted", f"--store={store}", volume=False).end()
+    assert status == 2 and ours(printed)[-1].startswith("failed: DataError: row 17")
 
 
 def test_where_no_log_can_be_kept_nothing_is_printed_instead(pod, tmp_path) -> None:
