@@ -50,8 +50,10 @@ def run(arguments: Arguments, invocation: Invocation, listener: Listener) -> Non
             if parameters.get(name):
                 parameters[name] = state.fetch(kind, parameters[name], parameters[f"{name}_digest"])
         if arguments.state and "://" not in arguments.state:
-            work = Path(arguments.state) / invocation.text("zone") / "work"
-            os.environ["ISTHMUS_WORK_DIR"] = str(work)  # what a refusal leaves for the locale
+            zone = Path(arguments.state) / invocation.text("zone")
+            os.environ["ISTHMUS_WORK_DIR"] = str(zone / "work")  # what a refusal leaves for the locale
+            # A training whose pod was killed goes on where it was; `isthmus retain` looks here as well.
+            os.environ["ISTHMUS_CHECKPOINTS"] = str(zone / "artifacts" / "SynthesizerTrainer" / "checkpoints")
         _Nodes(arguments, invocation, told, parameters, state, store).run(listener)
 
 

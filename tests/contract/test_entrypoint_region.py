@@ -117,6 +117,13 @@ class Region:
         return json.loads((self.root / self.run_id / "push" / "pusher-pushed" / "push.json").read_text())
 
 
+@pytest.fixture(autouse=True)
+def places(monkeypatch) -> None:
+    """A step names places in its environment; here others run in the same process afterwards."""
+    for name in ("ISTHMUS_WORK_DIR", "ISTHMUS_CHECKPOINTS"):
+        monkeypatch.setenv(name, "")
+
+
 def write(folder: Path, monkeypatch: pytest.MonkeyPatch, change: Any) -> Path:
     made = fleet.write(folder, str(folder / "exchange"))
     for name, value in made.everything.items():
@@ -163,6 +170,8 @@ def test_a_governed_locale_waits_for_its_approver_and_the_notice_says_so(tmp_pat
     (examples,) = region.artifacts["examplegen-examples"]["artifacts"]
     assert examples["metadata"]["locale"] == LOCALE and Path(examples["uri"], "Split-train").is_dir()
     region.here("push")
+    kept = Path(region.zone.placement.state or "", LOCALE)
+    assert os.environ["ISTHMUS_CHECKPOINTS"] == str(kept / "artifacts" / "SynthesizerTrainer" / "checkpoints")
 
     push = region.push()
     assert not push["pushed"] and push["outcome"] == WAITING
