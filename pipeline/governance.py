@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import ConfigError, DataError, nearest_name
+from components.governance import opening
 from components.governance.config import BudgetConfig, GovernanceConfig
 from components.governance.core import anchors
 from components.governance.core.audit import AuditLog
 from components.governance.core.entries import Entry
 from components.governance.core.ledger import Ledger, describe
 from components.governance.core.spending import open_audit_log, open_ledger
-from components.release.keys import load_private_key
 from components.release.manifest import Manifest
 from components.release.storage import open_store
 from pipeline.config.model import Deployment
-from pipeline.config.resolve_regional import governance_config
+from pipeline.config.resolve_regional import budget_of, governance_config, ledger_access
 
 
 def chosen(deployment: Deployment, asked: str | None) -> list[str]:
@@ -61,11 +61,10 @@ def open_budget(deployment: Deployment, locale: str) -> None:
       ConfigError: the ledger was opened with another budget.
       ChainError: the ledger does not verify, or does not count what was published.
     """
-    ledger = ledger_of(deployment, locale)
-    section = deployment.locale(locale)
-    if ledger is not None and section.privacy is not None and section.privacy.budget is not None:
-        state = ledger.open(load_private_key(section.signing_key), section.privacy.budget)
-        anchors.check_ledger(published(deployment, locale), state, ledger.place)
+    access, budget = ledger_access(deployment, locale), budget_of(deployment, locale)
+    if access is not None and budget is not None:
+        exchange = deployment.exchange
+        opening.open_budget(access, budget, exchange.uri, exchange.storage_options)
 
 
 def published(deployment: Deployment, locale: str) -> list[Manifest]:

@@ -21,6 +21,7 @@ from components.release.exchange import latest_release, list_releases
 from components.release.manifest import MANIFEST_NAME
 from components.release.storage import Store, open_store, storage_errors
 from pipeline.config.model import Deployment
+from pipeline.entrypoint.state import RELEASE, STATISTICS
 from pipeline.history import previous_release, previous_statistics, sections
 
 Kind = Literal["examples", "models", "releases", "logs"]
@@ -116,7 +117,9 @@ def delete_folder(folder: Path) -> None:
 
 def sweep(root: Path) -> int:
     """Deletes what a killed `delete_folder` left below a locale's artifacts; returns how many."""
-    left = sorted(path for place in ("artifacts/*/*", "work/*") for path in root.glob(f"{place}/{_DELETED}*"))
+    left = sorted(
+        path for place in ("artifacts/*/*", "work/*", "history") for path in root.glob(f"{place}/{_DELETED}*")
+    )
     for folder in left:
         shutil.rmtree(folder)
     return len(left)
@@ -136,6 +139,7 @@ def _examples(root: Path) -> Iterator[Path]:
     yield from artifact_folders(root, tuple(others))
     yield from sorted(root.glob("reports/*"))
     yield from sorted(root.glob("work/*/*"))
+    yield from sorted(root.glob("history/span-*"))  # of pods: statistics and released rows of a span
     # TFX's own folders for executors hold files only after a kill.
     for folder in sorted(root.glob("artifacts/*/.system/*/*")):
         if any(path.is_file() for path in folder.rglob("*")):
@@ -167,7 +171,16 @@ def _needed_artifacts(deployment: Deployment, locale: str) -> set[str]:
         span = int(read_json(ingest)["span"])
         needed.add(previous_statistics(Path(deployment.root), locale, span)[0])
         needed.add(previous_release(Path(deployment.root), locale, span)[0])
+    for kind in (STATISTICS, RELEASE):
+        newest = max(
+            Path(deployment.root, locale).glob(f"history/span-*/{kind}.json"), key=_span, default=None
+        )
+        needed.add(str(newest.parent) if newest else "")
     return needed
+
+
+def _span(record: Path) -> int:
+    return int(record.parent.name.removeprefix("span-"))
 
 
 def _overdue_releases(deployment: Deployment, locale: str, now_s: float, days: float) -> list[Item]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -138,10 +139,13 @@ def _train_private(
 def _checkpoint_root(config: SynthesizerTrainerConfig, uri: str) -> Path:
     """Where checkpoints live: as configured, else beside the component's artifacts.
 
-    An artifact's own folder has the execution's number and is deleted when the execution fails.
+    An artifact's own folder has the execution's number and is deleted when the execution fails. What is
+    beside it in a pod goes with the pod; `ISTHMUS_CHECKPOINTS` names a place that stays.
     """
     if config.checkpoint_dir:
         return Path(config.checkpoint_dir)
+    if kept := os.environ.get("ISTHMUS_CHECKPOINTS"):
+        return Path(kept)
     return Path(uri).parent.parent / "checkpoints"
 
 

@@ -19,7 +19,7 @@ from pipeline.config.model import Deployment
 from pipeline.config.placement import PlacementSection
 from pipeline.config.resolve import central_configs, ideal_span
 from pipeline.config.resolve_beam import beam_args
-from pipeline.config.resolve_regional import regional_configs
+from pipeline.config.resolve_regional import budget_of, ledger_access, regional_configs
 
 #: What a first step finds out; parameters of the steps after it.
 _REGION_FACTS = (
@@ -86,6 +86,7 @@ def region(deployment: Deployment, locale: str) -> Zone:
         "span": section.span,
         "pii": [rule.model_dump(mode="json") for rule in keyed],
         "asked_span": {"$": "span"},
+        **_budget(portable, locale),
     }
     return Zone(
         name=locale,
@@ -99,6 +100,21 @@ def region(deployment: Deployment, locale: str) -> Zone:
         config_digest=deployment.file_digest,
         exchange_storage=deployment.exchange.storage_options.model_dump(mode="json"),
     )
+
+
+def _budget(portable: Deployment, locale: str) -> dict[str, Any]:
+    """What a first step opens the locale's ledger with; nothing where it has no budget."""
+    access, budget = ledger_access(portable, locale), budget_of(portable, locale)
+    if access is None or budget is None:
+        return {}
+    return {
+        "budget": {
+            "access": access.model_dump(mode="json"),
+            "budget": budget.model_dump(mode="json"),
+            "exchange": exchange_placeholder(),
+            "storage": portable.exchange.storage_options.model_dump(mode="json"),
+        }
+    }
 
 
 def centre(deployment: Deployment) -> Zone:

@@ -8,7 +8,7 @@ from components.egress.config import EgressConfig
 from components.errors import ConfigError, list_briefly
 from components.example_gen.config import ExampleGenConfig, SplitConfig
 from components.example_validator.config import ExampleValidatorConfig
-from components.governance.config import GovernanceConfig, LedgerAccess
+from components.governance.config import BudgetConfig, GovernanceConfig, LedgerAccess
 from components.pusher.config import PusherConfig
 from components.release_evaluator.config import GateConfig, ReleaseEvaluatorConfig, privacy_checks
 from components.schema_gen.config import SchemaGenConfig
@@ -81,8 +81,7 @@ def regional_configs(deployment: Deployment, name: str, *, small: bool = False) 
 
 def governance_config(deployment: Deployment, name: str) -> GovernanceConfig | None:
     """Where a locale's ledger and audit log are; None where it has neither budget nor policy."""
-    locale = deployment.locale(name)
-    budget = locale.privacy.budget if locale.privacy else None
+    locale, budget = deployment.locale(name), budget_of(deployment, name)
     section = locale.governance
     if budget is None and section is None:
         return None
@@ -94,6 +93,12 @@ def governance_config(deployment: Deployment, name: str) -> GovernanceConfig | N
         policy=section.policy if section else None,
         required_approvals=section.required_approvals if section else 0,
     )
+
+
+def budget_of(deployment: Deployment, name: str) -> BudgetConfig | None:
+    """A locale's privacy budget; None where it has none."""
+    privacy = deployment.locale(name).privacy
+    return privacy.budget if privacy else None
 
 
 def ledger_access(deployment: Deployment, name: str) -> LedgerAccess | None:

@@ -1,30 +1,29 @@
 """Runs one step of a compiled pipeline: `python -m pipeline.entrypoint`, called by KFP's launcher.
 
-Exit status: 0 done, 1 a verdict was negative, 2 bad input, 3 our fault, 124 out of time, 143 ended.
+Exit status: 0 done, 1 a verdict was negative, 2 bad input, 3 our fault, 124 out of time, 143 ended;
+128 and more: the system ended it by that signal.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import signal
+import re
 import sys
-import threading
 import time
-import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pipeline.entrypoint.guard import ENDED, Ended, Ending, guarded
 
 _STARTED = time.time()
 
 if TYPE_CHECKING:
     from pipeline.entrypoint.arguments import Arguments
 
-OUT_OF_TIME, ENDED = 124, 143
-
-
-class _Ended(BaseException):
-    """The pod is being taken away."""
+#: Where the log of a zone goes that has no volume of its own: gone with the pod.
+_SCRATCH = "/tmp/isthmus-state"
 
 
 def main() -> int:
@@ -36,127 +35,150 @@ def main() -> int:
     from pipeline.entrypoint.arguments import parse
 
     arguments = parse()
-    signal.signal(signal.SIGTERM, _end)
-    _watch(arguments)
-    output = _Output(arguments)
+    zone = _zone(arguments.executor_input)
+    say = _Speaker(arguments, zone)
+    return guarded(lambda ending: _work(arguments, zone, say, ending), say, arguments.timeout_s)
+
+
+def _work(arguments: Arguments, zone: str, say: _Speaker, ending: Ending) -> int:
+    log = ""
     try:
-        return _run(arguments, output)
-    except _Ended:
-        output.say("ended by SIGTERM; nothing was handed on")
+        if arguments.sharing == "restricted":
+            log = _divert(arguments, zone)
+        import faulthandler
+
+        faulthandler.enable()
+        return _run(arguments, say, ending)
+    except Ended:
         return ENDED
     except BaseException as error:
+        import traceback
+
         traceback.print_exc()
-        return output.failed(error)
+        if log:
+            log = _kept(arguments, log)
+            say(f"the locale's own log: {log}")
+        return _failed(error, arguments, say, log)
 
 
-def _run(arguments: Arguments, output: _Output) -> int:
+def _run(arguments: Arguments, say: _Speaker, ending: Ending) -> int:
+    say("started")
     from pipeline.entrypoint import step
     from pipeline.entrypoint.launcher import Invocation
 
     invocation = Invocation(json.loads(arguments.executor_input))
-    output.open(invocation)
     ready = time.time()
     nodes: dict[str, float] = {}
 
     def on_node(node: str, seconds: float | None) -> None:
         nonlocal ready
+        ending.check()
         if seconds is None:
             if not nodes:
                 ready = time.time()
-            output.say(f"{node} started")
+            say(f"{node} started")
         else:
             nodes[node] = round(seconds, 3)
-            output.say(f"{node} done in {seconds:.1f} s")
+            say(f"{node} done in {seconds:.1f} s")
 
     step.run(arguments, invocation, on_node)
     timings = {"started": _STARTED, "ready": ready, "done": time.time(), "nodes": nodes}
     # For whoever measures; the launcher looks for its own file only.
     (invocation.output_file.parent / "timings.json").write_text(json.dumps(timings))
-    output.say(f"done; {ready - _STARTED:.1f} s of start-up, {time.time() - ready:.1f} s of work")
+    say(f"done; {ready - _STARTED:.1f} s of start-up, {time.time() - ready:.1f} s of work")
     return 0
 
 
-class _Output:
-    """What a pod prints: our own lines. What libraries and executors print of a restricted locale's rows
-    goes to a file of the locale's own, because a cluster keeps pods' logs where all of it reads them."""
+class _Speaker:
+    """Prints our own lines, on the pod's output. What libraries and executors print of a restricted
+    locale's rows goes to a file of the locale's own, because a cluster keeps pods' logs where all of it
+    reads them."""
 
-    def __init__(self, arguments: Arguments) -> None:
-        self._arguments = arguments
-        self._stream = os.fdopen(os.dup(1), "w", buffering=1)
-        self._names: frozenset[str] = frozenset()
-        self._log = ""
-        if arguments.sharing == "restricted":
-            self._divert(arguments)
+    def __init__(self, arguments: Arguments, zone: str) -> None:
+        self._start = f"{arguments.task}: step {arguments.step} of {zone or 'no zone'}"
+        self._stream = os.dup(1)
 
-    def open(self, invocation: Any) -> None:
-        """Learns the words that both sides of the border have."""
-        from components.egress.words import words_of
-
-        texts = [str(value) for value in invocation.parameters.values()]
-        self._names = words_of([*texts, self._arguments.task, self._arguments.step])
-        zone = invocation.parameters.get("zone", "")
-        self.say(f"step {self._arguments.step} of {zone}")
-
-    def say(self, text: str) -> None:
-        """One line with the time."""
+    def __call__(self, text: str) -> None:
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        print(f"{now} {self._arguments.task}: {text}", file=self._stream, flush=True)
+        with contextlib.suppress(OSError):  # a closed pipe must not end a step that works
+            os.write(self._stream, f"{now} {self._start}: {text}\n".encode(errors="replace"))
 
-    def failed(self, error: BaseException) -> int:
-        """Says why, in words that may leave; returns the exit status."""
+
+def _failed(error: BaseException, arguments: Arguments, say: _Speaker, log: str) -> int:
+    """Says why, in one line of words that may leave; returns the exit status."""
+    from components.errors import IsthmusError
+    from pipeline.own_error import own_error
+
+    cause = own_error(error)
+    if cause is None:
+        say(f"failed: {type(error).__name__} (see {log or 'the traceback'}); our fault")
+        return 3
+    text = " ".join(str(cause).split())
+    if arguments.sharing == "restricted":
         from components.egress.words import outward
-        from components.errors import IsthmusError
-        from pipeline.own_error import own_error
 
-        cause = own_error(error)
-        if cause is None:
-            self.say(f"failed: {type(error).__name__} (see {self._log or 'the traceback'}); our fault")
-            return 3
-        text = str(cause)
-        if self._arguments.sharing == "restricted":
-            text = outward(text, self._names)
-        self.say(f"failed: {type(cause).__name__}: {text}")
-        return cause.exit_status if isinstance(cause, IsthmusError) else 3
-
-    def _divert(self, arguments: Arguments) -> None:
-        state = arguments.state if arguments.state and "://" not in arguments.state else "/tmp/isthmus-state"
-        folder = Path(state) / "logs"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._log = str(folder / f"{arguments.task}.log")
-            handle = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        except OSError:
-            self._log, handle = "", os.open(os.devnull, os.O_WRONLY)
-        for stream in (1, 2):
-            os.dup2(handle, stream)
-        os.close(handle)
-        sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
-        sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+        text = outward(text, _names(arguments))
+    say(f"failed: {type(cause).__name__}: {text}")
+    return cause.exit_status if isinstance(cause, IsthmusError) else 3
 
 
-def _end(signum: int, frame: Any) -> None:
-    raise _Ended
+def _names(arguments: Arguments) -> frozenset[str]:
+    """The words that both sides of the border have: those of the compiled spec."""
+    from components.egress.words import words_of
+
+    try:
+        given = json.loads(arguments.executor_input)["inputs"]["parameterValues"]
+    except (ValueError, KeyError, TypeError):
+        given = {}
+    return words_of([*map(str, given.values()), arguments.task, arguments.step])
 
 
-def _watch(arguments: Arguments) -> None:
-    """Ends the process when its time is over, whatever native code it is in: KFP has no such limit."""
-    if arguments.timeout_s <= 0:
-        return
-    told = os.dup(2)
+def _zone(executor_input: str) -> str:
+    """The zone's name, looked for before anything can fail; "" where there is none."""
+    try:
+        found = json.loads(executor_input)["inputs"]["parameterValues"]["zone"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return found if isinstance(found, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,64}", found) else ""
 
-    def end() -> None:
-        line = f"{arguments.task}: failed: not done after {arguments.timeout_s} s (kubeflow.step_timeout_s)\n"
-        os.write(told, line.encode())
-        os._exit(OUT_OF_TIME)
 
-    timer = threading.Timer(arguments.timeout_s, end)
-    timer.daemon = True
-    timer.start()
+def _divert(arguments: Arguments, zone: str) -> str:
+    """Sends the streams to the zone's own log, where there is one; returns its path."""
+    state = arguments.state if arguments.state and "://" not in arguments.state else _SCRATCH
+    folder = Path(state) / (zone or "unknown") / "logs"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        log = str(folder / f"{arguments.task}.log")
+        handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError:
+        log, handle = "", os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(handle, stream)
+    os.close(handle)
+    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    return log
+
+
+def _kept(arguments: Arguments, log: str) -> str:
+    """Where the log of a step that failed can be read: one that goes with the pod is kept in the zone's
+    bucket, if it has one."""
+    if not log.startswith(f"{_SCRATCH}/") or not arguments.store:
+        return log
+    from pipeline.config.placement import RegionStore
+    from pipeline.entrypoint.own_store import OwnStore
+
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        store = OwnStore(RegionStore.model_validate_json(arguments.store))
+        return store.keep_log(arguments.task, Path(log))
+    except Exception:  # the step's own failure is what counts
+        return log
 
 
 if __name__ == "__main__":
     status = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    # As in `pipeline.cli.main`: native libraries now and then abort while they are torn down.
     os._exit(status)

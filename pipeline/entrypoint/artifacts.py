@@ -1,8 +1,8 @@
 """TFX artifacts to what KFP's store keeps of them, and back.
 
 The store knows `system.Dataset` and the like; TFX's type, properties and custom properties travel as one
-JSON text in the metadata, which nothing on the way takes apart. Where an artifact has none (another
-system made it), the type that the input is declared with is taken.
+JSON text in the metadata, which nothing on the way takes apart. An artifact without it is refused: its
+splits, span and locale are in it, and steps that go on without them would read nothing, and say nothing.
 """
 
 from __future__ import annotations
@@ -47,19 +47,21 @@ def restored(type_path: str, folder: Path, metadata: dict[str, Any]) -> Artifact
     """An artifact as the step that made it left it.
 
     Raises:
-      DataError: its metadata is of another type.
+      DataError: its metadata is gone, or of another type.
     """
     artifact = new(type_path, folder)
     text = metadata.get(KEY)
-    if text:
-        kept = json.loads(text)
-        if kept["type"] != type_path:
-            raise DataError(
-                f"entrypoint: an artifact of type {kept['type']} came where {type_path} is declared"
-            )
-        message = metadata_store_pb2.Artifact()
-        json_format.ParseDict(kept["artifact"], message)
-        artifact.set_mlmd_artifact(message)
+    if not text:
+        raise DataError(
+            f"entrypoint: an artifact of type {type_path} came without what its maker said of it; the back "
+            f"end lost its metadata ('{KEY}')"
+        )
+    kept = json.loads(text)
+    if kept["type"] != type_path:
+        raise DataError(f"entrypoint: an artifact of type {kept['type']} came where {type_path} is declared")
+    message = metadata_store_pb2.Artifact()
+    json_format.ParseDict(kept["artifact"], message)
+    artifact.set_mlmd_artifact(message)
     artifact.uri = str(folder)
     return artifact
 

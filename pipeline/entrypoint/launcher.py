@@ -10,8 +10,10 @@ Source: `kubeflow/pipelines`, `backend/src/v2/component/launcher_v2.go` (`LocalP
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import math
 import os
 import shutil
 from collections.abc import Mapping
@@ -28,6 +30,8 @@ _LOCAL = {"minio://": "minio", "s3://": "s3", "gs://": "gcs"}
 _FILES = ("system.HTML", "system.Markdown", "system.Metrics")
 #: In place of an empty text, which not every back end hands on.
 NOTHING = "none"
+#: A locale may be called `none`.
+_NEVER_EMPTY = ("zone", "template", "own", "run")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +84,21 @@ class Invocation:
         found = self.parameters.get(name, "")
         if not isinstance(found, str):
             raise InternalError(f"entrypoint: parameter '{name}' is {type(found).__name__}, expected text")
-        return "" if found == NOTHING else found
+        return "" if found == NOTHING and name not in _NEVER_EMPTY else found
+
+    def whole(self, name: str) -> int:
+        """A parameter as a whole number; some stores give a float back, others a text.
+
+        Raises:
+          InternalError: it is none.
+        """
+        found = self.parameters[name]
+        if isinstance(found, (int, float, str)) and not isinstance(found, bool):
+            with contextlib.suppress(ValueError, OverflowError):
+                number = int(found)
+                if isinstance(found, str) or number == found:
+                    return number
+        raise InternalError(f"entrypoint: parameter '{name}' is '{found}', expected a whole number")
 
     def prepare(self) -> None:
         """Clears what a failed attempt may have left, and makes the folders that the launcher does not."""
@@ -103,7 +121,7 @@ class Invocation:
         Args:
           parameters: Outputs by name; empty texts are written as `none`.
           metadata: Of output artifacts by name; null and empty values are left out, for the store
-            refuses them.
+            refuses them, and NaN, which JSON has no word for.
 
         Raises:
           InternalError: an output parameter is missing, or was not asked for.
@@ -122,22 +140,29 @@ class Invocation:
             kept = {
                 key: value
                 for key, value in (metadata.get(name) or {}).items()
-                if value not in (None, "", {}, [])
+                if value not in (None, "", {}, []) and not _is_no_number(value)
             }
             found: dict[str, Any] = {"name": slot.name, "uri": slot.uri}
             artifacts[name] = {"artifacts": [found | ({"metadata": kept} if kept else {})]}
-        write_atomically(self.output_file, json.dumps({"parameterValues": values, "artifacts": artifacts}))
+        output = {"parameterValues": values, "artifacts": artifacts}
+        write_atomically(self.output_file, json.dumps(output, allow_nan=False))
 
 
 def local_path(uri: str) -> Path:
     """Where the launcher puts, or takes from, what an address names.
 
     Raises:
-      InternalError: the address has a scheme that the launcher does not know.
+      InternalError: the address has a scheme that the launcher does not know, or climbs out of its folder.
     """
+    inside = uri.split("://", 1)[-1]
+    # What is there is removed before a step starts: a bucket itself, or `/`, is no artifact.
+    if ".." in inside.split("/") or "/" not in inside.strip("/"):
+        raise InternalError(
+            f"entrypoint: an artifact lies at '{uri}'; allowed: below a bucket or folder, without '..'"
+        )
     for scheme, folder in _LOCAL.items():
         if uri.startswith(scheme):
-            return Path(os.environ.get(ROOT_VARIABLE) or "/") / folder / uri[len(scheme) :]
+            return Path(os.environ.get(ROOT_VARIABLE) or "/") / folder / inside.lstrip("/")
     if "://" in uri and not uri.startswith("file://"):
         raise InternalError(
             f"entrypoint: an artifact lies at {uri.split('://')[0]}://, which no launcher brings; allowed: "
@@ -155,6 +180,10 @@ def _slot(name: str, found: Mapping[str, Any]) -> Slot:
     metadata = {key: _unwrapped(value) for key, value in (artifact.get("metadata") or {}).items()}
     # The name goes back as it came: the store knows the artifact by it.
     return Slot(artifact.get("name") or name, uri, local_path(uri), metadata)
+
+
+def _is_no_number(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def _unwrapped(value: Any) -> Any:

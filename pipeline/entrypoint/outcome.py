@@ -11,8 +11,8 @@ from pipeline.entrypoint import notices
 
 MISSING = "did not come to its end"
 COMPLETE = "complete"
-#: The zone that the report's own notice is of.
-REPORT = "report"
+#: The zone that the report's own notice is of; no locale's name begins so.
+REPORT = "_report"
 
 
 def gather(told: Mapping[str, Any], run: str) -> list[dict[str, Any]]:
@@ -32,6 +32,13 @@ def gather(told: Mapping[str, Any], run: str) -> list[dict[str, Any]]:
     ]
 
 
+def doubt(run: str) -> str:
+    """What a reader must know where the back end gave the run no id; "" where it did."""
+    if notices.is_named(run):
+        return ""
+    return "The back end gave this run no id: what is said of a zone may be of an earlier run."
+
+
 def sentence(zones: list[dict[str, Any]]) -> str:
     """The run in one sentence."""
     regions = [zone for zone in zones if zone["sharing"] != "central"]
@@ -41,6 +48,11 @@ def sentence(zones: list[dict[str, Any]]) -> str:
     for zone in zones:
         if zone["sharing"] == "central" and zone["outcome"] != MISSING:
             words.append(f"the detector is {zone.get('verdict') or 'without a verdict'}")
+    others = sorted({zone["outcome"] for zone in regions} - {"pushed", MISSING})
+    for outcome in others:
+        words.append(
+            f"{outcome}: {', '.join(zone['zone'] for zone in regions if zone['outcome'] == outcome)}"
+        )
     if missing:
         words.append(f"failed: {', '.join(missing)}")
     return "; ".join(words)
@@ -53,9 +65,14 @@ def notice(zones: list[dict[str, Any]]) -> dict[str, Any]:
     return {"zone": REPORT, "outcome": MISSING if failed else COMPLETE}
 
 
-def markdown(name: str, zones: list[dict[str, Any]]) -> str:
+def markdown(name: str, zones: list[dict[str, Any]], doubt: str = "") -> str:
     """The table for KFP's page."""
-    lines = [f"# {name}: {sentence(zones)}", "", "| zone | sharing | outcome | span | release or version |"]
+    lines = [
+        f"# {name}: {sentence(zones)}",
+        *(["", doubt] if doubt else []),
+        "",
+        "| zone | sharing | outcome | span | release or version |",
+    ]
     lines.append("| --- | --- | --- | --- | --- |")
     for zone in zones:
         what = zone.get("release_id") or (f"version {zone['version']}" if zone.get("version") else "")
@@ -66,7 +83,7 @@ def markdown(name: str, zones: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def page(name: str, zones: list[dict[str, Any]]) -> str:
+def page(name: str, zones: list[dict[str, Any]], doubt: str = "") -> str:
     """The same as a page without any request to elsewhere."""
     rows = "".join(
         "<tr{}><th scope=row>{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>".format(
@@ -89,7 +106,8 @@ def page(name: str, zones: list[dict[str, Any]]) -> str:
         "<style>body{font:15px/1.5 system-ui,sans-serif;margin:2rem;color:#1a1a1a;background:#fff}"
         "table{border-collapse:collapse}th,td{padding:.35rem .9rem;text-align:left;"
         "border-bottom:1px solid #ccc}.missing{background:#fde8e8}</style>"
-        f"<h1>{html.escape(name)}</h1><p>{html.escape(sentence(zones))}</p><table><thead><tr>"
+        f"<h1>{html.escape(name)}</h1><p>{html.escape(sentence(zones))}</p><p>{html.escape(doubt)}</p>"
+        "<table><thead><tr>"
         "<th scope=col>zone<th scope=col>sharing<th scope=col>outcome<th scope=col>span"
         f"<th scope=col>release or version</tr></thead><tbody>{rows}</tbody></table></html>\n"
     )

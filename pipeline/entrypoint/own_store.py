@@ -8,6 +8,7 @@ uploads is one small file that says where they are and what they must be.
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 import uuid
 from pathlib import Path
@@ -17,8 +18,10 @@ from components.errors import DataError
 from components.executor_base import write_json
 from components.release.storage import file_entry, open_store, storage_errors
 from pipeline.config.placement import RegionStore
+from pipeline.entrypoint.storing import put
 
 REFERENCE = "reference.json"
+_CONTENT = ".artifact.json"
 
 
 class OwnStore:
@@ -46,14 +49,23 @@ class OwnStore:
         entries = {str(file.relative_to(folder)): file_entry(file).sha256 for file in files}
         with storage_errors("cannot write to", self._store.address(place)):
             for file in files:
-                target = self._store.path(place, str(file.relative_to(folder)))
-                self._store.fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
-                self._store.fs.put_file(str(file), target)
-            content = {"files": entries, "metadata": metadata}
-            self._store.fs.pipe_file(
-                self._store.path(place, ".artifact.json"), json.dumps(content, sort_keys=True).encode()
-            )
-        write_json(reference / REFERENCE, {"artifact": place})
+                put(self._store, f"{place}/{file.relative_to(folder)}", file)
+            content = json.dumps({"files": entries, "metadata": metadata}, sort_keys=True).encode()
+            put(self._store, f"{place}/{_CONTENT}", content)
+        # Whoever can write in the bucket alone cannot pass another artifact off as this one.
+        write_json(reference / REFERENCE, {"artifact": place, "sha256": file_entry(content).sha256})
+
+    def keep_log(self, task: str, log: Path) -> str:
+        """Uploads a log that would go with its pod; returns its address. How long it stays is the bucket's
+        lifecycle policy to say.
+
+        Raises:
+          DataError: the bucket cannot be written.
+        """
+        place = f"logs/{task}/{uuid.uuid4().hex}.log"
+        with storage_errors("cannot write to", self._store.address(place)):
+            put(self._store, place, log)
+        return self._store.address(place)
 
     def fetch(self, reference: Path, name: str) -> tuple[Path, dict[str, Any]]:
         """Downloads what a reference names; gives its folder and metadata.
@@ -66,14 +78,18 @@ class OwnStore:
             raise DataError(
                 f"artifact {name}: no {REFERENCE} came; its maker has no bucket of its own (placement.store)"
             )
-        place = str(json.loads(file.read_text())["artifact"])
-        if ".." in place.split("/") or not place.startswith("artifacts/"):
-            raise DataError(
-                f"artifact {name}: its reference names '{place}', which is no place of an artifact"
-            )
+        named = json.loads(file.read_text())
+        place = str(named["artifact"])
+        if not re.fullmatch(r"artifacts/[a-z0-9-]+/[0-9a-f]{32}/[a-z0-9-]+", place) or (
+            place.rsplit("/", 1)[-1] != name
+        ):
+            raise DataError(f"artifact {name}: its reference names '{place}', which is no place of it")
         folder = Path(tempfile.mkdtemp(prefix="isthmus-artifact-"))
         with storage_errors("cannot read", self._store.address(place)):
-            content = json.loads(self._store.fs.cat_file(self._store.path(place, ".artifact.json")))
+            raw = self._store.fs.cat_file(self._store.path(place, _CONTENT))
+            if file_entry(raw).sha256 != named.get("sha256"):
+                raise DataError(f"{self._store.address(place, _CONTENT)}: is not what was written there")
+            content = json.loads(raw)
             for relative, digest in content["files"].items():
                 target = folder / relative
                 target.parent.mkdir(parents=True, exist_ok=True)

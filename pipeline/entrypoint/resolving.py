@@ -1,5 +1,7 @@
 """A zone's first step: which files, which span, which baseline, which releases. Imports no TensorFlow.
 
+A locale's ledger is opened here as well, before anything is trained, as a local run does it.
+
 Its answers are parameters of the steps after it, and so parts of their cache keys: KFP's cache sees
 parameters, not what is in a bucket.
 """
@@ -29,7 +31,8 @@ def answer(question: Mapping[str, Any], state: State) -> dict[str, Any]:
 
     Raises:
       DataError: a source, a span, the state or the exchange cannot be read.
-      ConfigError: a key of the PII policy cannot be read.
+      ConfigError: a key cannot be read, or the locale's ledger was opened with another budget.
+      ChainError: the ledger does not verify, or does not count what was published.
     """
     return _centre(question) if question["zone"] == "central" else _region(question, state)
 
@@ -42,6 +45,8 @@ def _region(question: Mapping[str, Any], state: State) -> dict[str, Any]:
     statistics, statistics_digest = state.before(STATISTICS, span)
     release, release_digest = state.before(RELEASE, span)
     rules = [PiiRule.model_validate(rule) for rule in question["pii"]]
+    if question.get("budget"):
+        _open_budget(question["budget"])
     keys = {f"key_id_{i}": key_id(rule.key.read()) for i, rule in enumerate(rules) if rule.key}
     return {
         "span": span,
@@ -52,6 +57,19 @@ def _region(question: Mapping[str, Any], state: State) -> dict[str, Any]:
         "release_baseline_digest": release_digest,
         **keys,
     }
+
+
+def _open_budget(told: Mapping[str, Any]) -> None:
+    from components.governance.config import BudgetConfig, LedgerAccess
+    from components.governance.opening import open_budget  # seconds of imports that others save
+    from components.release.options import StorageOptions
+
+    open_budget(
+        LedgerAccess.model_validate(told["access"]),
+        BudgetConfig.model_validate(told["budget"]),
+        str(told["exchange"]),
+        StorageOptions.model_validate(told["storage"]),
+    )
 
 
 def _centre(question: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,15 @@
 """What a zone keeps from run to run, where pods have no disk of their own.
 
-    <state>/<zone>/history/span-<n>/statistics/Split-<name>/FeatureStats.pb
-    <state>/<zone>/history/span-<n>/statistics.json      span and digest; written last
-    <state>/<zone>/history/span-<n>/release/Split-train/…
+    <state>/<zone>/history/span-<n>/statistics.json      span, digest and files; written last
+    <state>/<zone>/history/span-<n>/statistics-<digest>/Split-<name>/FeatureStats.pb
     <state>/<zone>/history/span-<n>/release.json
+    <state>/<zone>/history/span-<n>/release-<digest>/Split-train/…
 
 The statistics of the span before are drift's baseline, and the rows that it released are what the gate looks
 for links to. A local run finds both in its runs' folders (`pipeline.history`); this is the same for pods.
+
+A folder's name says what is in it, so two attempts at one span never mix their files, and a step gets
+exactly what its first step found, or an error: its cache key has the digest, whatever came since.
 """
 
 from __future__ import annotations
@@ -16,9 +19,12 @@ import json
 import re
 import tempfile
 from pathlib import Path
+from typing import Any
 
+from components.errors import DataError
 from components.release.options import DEFAULT_OPTIONS, StorageOptions
 from components.release.storage import Store, child_names, open_store, read_bounded, storage_errors
+from pipeline.entrypoint.storing import put
 
 STATISTICS, RELEASE = "statistics", "release"
 _SPAN = re.compile(r"span-(\d+)")
@@ -47,28 +53,26 @@ class State:
           folder: The artifact.
 
         Raises:
-          DataError: the state cannot be written.
+          DataError: the state cannot be written, or its record cannot be read.
         """
         if self._store is None:
             return
         files = sorted(path for path in folder.glob(_PARTS[kind]) if path.is_file())
-        digest = _digest(files, kind)
-        base = self._store.path(f"span-{span}")
-        with storage_errors("cannot keep", self._store.address(f"span-{span}")):
+        names = [str(file.relative_to(folder)) for file in files]
+        record = {"span": span, "digest": _digest(files, kind), "files": names}
+        place = f"span-{span}"
+        former = self._record(kind, place)
+        if former == record and self._is_whole(kind, record):
+            return
+        with storage_errors("cannot keep", self._store.address(place)):
             fs = self._store.fs
-            # The record goes first and comes last: what lies between counts as nothing.
-            if fs.exists(f"{base}/{kind}.json"):
-                fs.rm(f"{base}/{kind}.json")
-            for file in files:
-                target = f"{base}/{kind}/{file.relative_to(folder)}"
-                fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
-                fs.put_file(str(file), target)
-            record = {
-                "span": span,
-                "digest": digest,
-                "files": [str(file.relative_to(folder)) for file in files],
-            }
-            fs.pipe_file(f"{base}/{kind}.json", json.dumps(record, sort_keys=True).encode())
+            for file, name in zip(files, names):
+                put(self._store, f"{place}/{_folder(kind, record)}/{name}", file)
+            put(self._store, f"{place}/{kind}.json", json.dumps(record, sort_keys=True).encode())
+            if former and former["digest"] != record["digest"]:
+                old = self._store.path(place, _folder(kind, former))
+                if fs.exists(old):
+                    fs.rm(old, recursive=True)
 
     def before(self, kind: str, span: int) -> tuple[str, str]:
         """Place and digest of the nearest earlier span's; "" for none.
@@ -80,29 +84,68 @@ class State:
             return "", ""
         spans = [int(m.group(1)) for name in child_names(self._store, "") if (m := _SPAN.fullmatch(name))]
         for found in sorted((x for x in spans if x < span), reverse=True):
-            raw = read_bounded(self._store, f"span-{found}/{kind}.json", _MAX_RECORD_BYTES)
-            if raw is not None:
-                return self._store.address(f"span-{found}"), str(json.loads(raw)["digest"])
+            record = self._record(kind, f"span-{found}")
+            if record is not None:
+                return self._store.address(f"span-{found}"), str(record["digest"])
         return "", ""
 
-    def fetch(self, kind: str, place: str) -> str:
+    def fetch(self, kind: str, place: str, digest: str) -> str:
         """A local folder with what `before` named; "" for "".
 
+        Args:
+          kind: `STATISTICS` or `RELEASE`.
+          place, digest: As `before` gave them.
+
         Raises:
-          DataError: it is gone or cannot be read.
+          DataError: it is gone, replaced or altered since, or cannot be read.
         """
         if self._store is None or not place:
             return ""
         name = place.rsplit("/", 1)[-1]
+        record = self._record(kind, name) if _SPAN.fullmatch(name) else None
+        if record is None or record["digest"] != digest:
+            raise DataError(f"{place}: the {kind} kept there were replaced during this run; start a new run")
+        source = _folder(kind, record)
         with storage_errors("cannot read", place):
             if self._store.is_local:
-                return f"{self._store.path(name)}/{kind}"
-            raw = read_bounded(self._store, f"{name}/{kind}.json", _MAX_RECORD_BYTES) or b"{}"
-            folder = Path(tempfile.mkdtemp(prefix=f"isthmus-{kind}-"))
-            for file in json.loads(raw).get("files", ()):
-                (folder / file).parent.mkdir(parents=True, exist_ok=True)
-                self._store.fs.get_file(self._store.path(name, kind, file), str(folder / file))
-            return str(folder)
+                folder = Path(self._store.path(name, source))
+            else:
+                folder = Path(tempfile.mkdtemp(prefix=f"isthmus-{kind}-"))
+                for file in record["files"]:
+                    (folder / file).parent.mkdir(parents=True, exist_ok=True)
+                    self._store.fs.get_file(self._store.path(name, source, file), str(folder / file))
+            found = _digest([folder / file for file in record["files"]], kind)
+        if found != digest:
+            raise DataError(f"{place}: the {kind} kept there were altered; run that span again")
+        return str(folder)
+
+    def _is_whole(self, kind: str, record: dict[str, Any]) -> bool:
+        try:
+            self.fetch(kind, f"span-{record['span']}", record["digest"])
+        except DataError:
+            return False
+        return True
+
+    def _record(self, kind: str, place: str) -> dict[str, Any] | None:
+        assert self._store is not None
+        name = f"{place}/{kind}.json"
+        raw = read_bounded(self._store, name, _MAX_RECORD_BYTES)
+        if raw is None:
+            return None
+        try:
+            found = json.loads(raw)
+            inside = all(".." not in file.split("/") and not file.startswith("/") for file in found["files"])
+            if inside and re.fullmatch("[0-9a-f]{64}", found["digest"]):
+                return dict(found)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            pass
+        raise DataError(
+            f"{self._store.address(name)}: is no record of a span; remove it and run that span again"
+        )
+
+
+def _folder(kind: str, record: dict[str, Any]) -> str:
+    return f"{kind}-{record['digest'][:16]}"
 
 
 def _digest(files: list[Path], kind: str) -> str:

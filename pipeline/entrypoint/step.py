@@ -51,10 +51,12 @@ def run(arguments: Arguments, invocation: Invocation, listener: Listener) -> Non
     else:
         for name, kind in _BASELINES.items():
             if parameters.get(name):
-                parameters[name] = state.fetch(kind, parameters[name])
+                parameters[name] = state.fetch(kind, parameters[name], parameters[f"{name}_digest"])
         if arguments.state and "://" not in arguments.state:
-            work = Path(arguments.state) / invocation.text("zone") / "work"
-            os.environ["ISTHMUS_WORK_DIR"] = str(work)  # a killed training goes on where it was
+            zone = Path(arguments.state) / invocation.text("zone")
+            os.environ["ISTHMUS_WORK_DIR"] = str(zone / "work")  # what a refusal leaves for the locale
+            # A training whose pod was killed goes on where it was; `isthmus retain` looks here as well.
+            os.environ["ISTHMUS_CHECKPOINTS"] = str(zone / "artifacts" / "SynthesizerTrainer" / "checkpoints")
         _Nodes(arguments, invocation, told, parameters, state, store).run(listener)
 
 
@@ -170,11 +172,11 @@ def _report(told: Mapping[str, Any], parameters: Mapping[str, Any], invocation: 
     from pipeline.entrypoint import outcome
 
     filled = fill(told, parameters)
-    zones = outcome.gather(filled, invocation.text("run"))
-    write_atomically(invocation.outputs["summary"].path, outcome.markdown(filled["name"], zones))
-    write_atomically(invocation.outputs["report"].path, outcome.page(filled["name"], zones))
-    print(outcome.sentence(zones), flush=True)
     run_id = invocation.text("run")
+    zones, doubt = outcome.gather(filled, run_id), outcome.doubt(run_id)
+    write_atomically(invocation.outputs["summary"].path, outcome.markdown(filled["name"], zones, doubt))
+    write_atomically(invocation.outputs["report"].path, outcome.page(filled["name"], zones, doubt))
+    print(outcome.sentence(zones), flush=True)
     options = StorageOptions.model_validate(filled["storage"])
     notices.write(filled["exchange"], options, run_id, outcome.notice(zones))
     invocation.finish({}, {})
@@ -206,9 +208,8 @@ def _told(invocation: Invocation) -> dict[str, Any]:
 
 def _parameters(invocation: Invocation) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name, value in invocation.parameters.items():
-        # A number comes back from some stores as a float.
-        found[name] = int(value) if name in _WHOLE else invocation.text(name)
+    for name in invocation.parameters:
+        found[name] = invocation.whole(name) if name in _WHOLE else invocation.text(name)
     return found
 
 

@@ -161,3 +161,18 @@ def test_the_component_carries_its_configuration(tmp_path: Path) -> None:
     assert SynthesizerTrainerConfig.from_exec_property(component.exec_properties["config"]) == config
     assert component.exec_properties["seed"] == 3
     assert component.outputs["model"].type is standard_artifacts.Model
+
+
+def test_checkpoints_of_a_pod_lie_where_they_outlive_it(tmp_path, monkeypatch):
+    from components.synthesizer_trainer.executor import _checkpoint_root
+
+    monkeypatch.delenv("ISTHMUS_CHECKPOINTS", raising=False)
+    own, uri = (
+        SynthesizerTrainerConfig.model_construct(checkpoint_dir=None),
+        "/run/SynthesizerTrainer/model/7",
+    )
+    assert _checkpoint_root(own, uri) == Path("/run/SynthesizerTrainer/checkpoints")
+    monkeypatch.setenv("ISTHMUS_CHECKPOINTS", str(tmp_path))
+    assert _checkpoint_root(own, uri) == tmp_path
+    chosen = SynthesizerTrainerConfig.model_construct(checkpoint_dir="/data/checkpoints")
+    assert _checkpoint_root(chosen, uri) == Path("/data/checkpoints")

@@ -41,6 +41,9 @@ def s3_endpoint(tmp_path_factory) -> Iterator[str]:
         "-volume.max=40",
         "-s3",
         f"-s3.port={s3}",
+        # Catalogues on fixed ports, over which two runs on one machine would meet.
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
         f"-s3.config={folder}/s3.json",
         f"-master.port={master}",
         f"-volume.port={volume}",
