@@ -101,6 +101,7 @@ def test_kfp_local_makes_the_same_releases_and_the_same_detector(
     environment = {
         **deployment.environment,
         "report": deployment.environment["central"],
+        "verdict": deployment.environment["central"],
         "*": {"TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": "1"},
     }
     run = run_spec(spec, tmp_path / "kfp", {"exchange": "s3://exchange/kfp-local"}, environment)
