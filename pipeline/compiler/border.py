@@ -38,7 +38,8 @@ def prove(deployment: Deployment, specs: Sequence[Compiled]) -> Proof:
     for spec in specs:
         found = list(leaves(spec.pipeline))
         by_path = {leaf.path: leaf for leaf in found}
-        host = next((leaf.zone for leaf in found if leaf.zone == CENTRAL), found[0].zone if found else "")
+        there = [leaf.zone for leaf in found if not leaf.is_report]
+        host = CENTRAL if CENTRAL in there else next(iter(there), "")
         for leaf in found:
             known(deployment, leaf)
             if not leaf.is_report:
@@ -50,6 +51,8 @@ def prove(deployment: Deployment, specs: Sequence[Compiled]) -> Proof:
             else:
                 nodes[leaf.zone] += _nodes(deployment, leaf, by_path)
             check_told(deployment, leaf, bare)
+            if host not in bare:
+                raise BorderError(f"border: {leaf.path}: a report of nothing; allowed: beside a zone's tasks")
             zone = bare[host if leaf.is_report else leaf.zone]
             executors = spec.platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
             seconds = deployment.kubeflow.step_timeout_s

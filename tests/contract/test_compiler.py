@@ -32,6 +32,7 @@ ODD = (
     ("regions", "report", "after", "central-merge", "root"),
     ("a", "a-push", "a-resolve"),
     ("y", "1e3", "0x10", "n"),
+    ("in", "a", "a-driver", "3com", "zz"),
 )
 
 
@@ -43,7 +44,8 @@ def variants():
             for spec in compiled(fused(fuse), layout=layout):
                 found[f"{layout}-{fuse}-{spec.name}"] = spec
     for i, names in enumerate(ODD):
-        found[f"names-{i}"] = compiled(named(*names))[0]
+        for layout in golden_files.LAYOUTS:
+            found |= {f"names-{i}-{spec.name}": spec for spec in compiled(named(*names), layout=layout)}
     for alike in (False, True):
         found[f"three-{alike}"] = compiled(replaced(many(3, alike=alike)))[0]
     return found

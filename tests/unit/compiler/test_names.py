@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +18,7 @@ def test_names_are_slugs_and_each_is_given_once(parts):
     names, again = Names(reserved=("root",)), Names(reserved=("root",))
     found = [names.take(*one) for one in parts]
     assert len({*found, "root"}) == len(parts) + 1
-    assert all(re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", name) for name in found)
+    assert all(re.fullmatch(r"[a-z]([a-z0-9-]*[a-z0-9])?", name) for name in found)
     assert all(len(name) <= MAX_LENGTH for name in found)
     assert found == [again.take(*one) for one in parts]
 
@@ -33,6 +34,17 @@ def test_what_is_taken_or_too_long_ends_in_a_digest():
     assert re.fullmatch(r"a-push-[0-9a-f]{8}", names.take("a-push"))
     long = names.take("x" * 48, "examplevalidator-and-more")
     assert len(long) == MAX_LENGTH and re.search(r"-[0-9a-f]{8}$", long)
+
+
+@pytest.mark.parametrize("name", ["in", "NOT", "true", "a-driver", "contains"])
+def test_words_of_argos_conditions_and_names_of_drivers(name):
+    """A region may be India's: a task called `in` would break the condition that Argo makes of it."""
+    assert re.fullmatch(rf"{name.lower()}-[0-9a-f]{{8}}", Names().take(name))
+    assert Names().take(name, "push") == f"{name.lower()}-push"
+
+
+def test_no_name_begins_with_a_digit():
+    assert Names().take("3com", "push") == "n-3com-push"
 
 
 def test_hyphens_do_not_pile_up_before_the_digest():
