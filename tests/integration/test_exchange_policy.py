@@ -25,6 +25,7 @@ from components.release.revoke import revoke_release
 from components.release.storage import Store, open_store
 from components.release.verify import verify_release
 from components.secrets import SecretRef
+from pipeline.entrypoint import notices
 from tests.support.releases import FILES, fields, publish_release
 from tests.unit.kubeflow.s3_model import Request, allowed
 
@@ -190,3 +191,43 @@ def test_a_region_neither_reads_nor_writes_another_s(guarded):
     with pytest.raises(PermissionError):
         guarded.open("eu-west").fs.rm(f"{guarded.bucket}/releases/eu-west", recursive=True)
     assert len(list_releases(guarded.open("eu-west"), "eu-west")) == 1
+
+
+def test_notices_are_written_again_and_read_within_the_policies(guarded):
+    place = f"s3://{guarded.bucket}/releases"
+    for locale in ("eu-west", "ap-south"):
+        for outcome in ("started", "pushed"):  # a retry of the step writes it again
+            notices.write(place, guarded.options(locale), "3c0b", {"zone": locale, "outcome": outcome})
+    for zone in ("central", "report"):
+        notices.write(place, guarded.options("central"), "3c0b", {"zone": zone, "outcome": "pushed"})
+    found = notices.read(place, guarded.options("central"), "3c0b")
+    assert {zone: notice["outcome"] for zone, notice in found.items()} == dict.fromkeys(
+        ("eu-west", "ap-south", "central", "report"), "pushed"
+    )
+    assert guarded.denied == []
+
+
+def test_a_region_reads_the_notices_of_its_own_run(guarded):
+    """Layout multi-cluster: a run of its own per region, and a report with the region's credentials."""
+    place = f"s3://{guarded.bucket}/releases"
+    assert notices.read(place, guarded.options("eu-west"), "9d41") == {}
+    notices.write(place, guarded.options("eu-west"), "9d41", {"zone": "eu-west", "outcome": "pushed"})
+    assert set(notices.read(place, guarded.options("eu-west"), "9d41")) == {"eu-west"}
+    assert guarded.denied == []
+
+
+@pytest.mark.parametrize("zone", ["ap-south", "central", "report"])
+def test_a_region_gives_no_notice_of_another_zone_and_reads_none(guarded, zone):
+    place = f"s3://{guarded.bucket}/releases"
+    with pytest.raises(DataError, match="denied"):
+        notices.write(place, guarded.options("eu-west"), "3c0b", {"zone": zone, "outcome": "pushed"})
+    notices.write(
+        place,
+        guarded.options("ap-south" if zone == "ap-south" else "central"),
+        "3c0b",
+        {"zone": zone, "outcome": "pushed"},
+    )
+    with pytest.raises(DataError, match="denied"):
+        notices.read(place, guarded.options("eu-west"), "3c0b")
+    with pytest.raises(DataError, match="denied"):
+        notices.write(place, guarded.options("central"), "3c0b", {"zone": "eu-west", "outcome": "pushed"})
