@@ -108,8 +108,7 @@ def _objects(exchange: GcsExchange) -> str:
 
 def _notice(exchange: GcsExchange, notices: str, zone: str) -> str:
     return (
-        f"resource.name.startsWith('{_objects(exchange)}{notices}') && "
-        f"resource.name.endsWith('/{zone}.json')"
+        f"resource.name.startsWith('{_objects(exchange)}{notices}') && resource.name.endsWith('/{zone}.json')"
     )
 
 

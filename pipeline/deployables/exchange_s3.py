@@ -4,8 +4,8 @@ A region lists, reads and writes below `<prefix>/<locale>/`; the centre lists an
 deletes. `manifest.json` and revocations are written once: a write without `If-None-Match` is refused.
 Other files of a release may be written again, since a publisher that was killed starts over.
 
-Of the notices (`pipeline.entrypoint.notices`) a region reads and writes those that bear its name, and lists the
-folder of a run whose id it knows; the centre writes its own and the report's. They may be written again.
+Of the notices (`pipeline.entrypoint.notices`) a region reads and writes those that bear its name, and lists
+the folder of a run whose id it knows; the centre writes its own and the report's. They may be written again.
 
 AWS, "Policies and permissions in Amazon S3", "Enforce conditional writes on Amazon S3 buckets" and
 "Actions, resources, and condition keys for Amazon S3".

@@ -259,9 +259,7 @@ def test_google_cloud_s_policy_says_the_same():
             assert gcs_may(bindings, centre, f"storage.objects.{permission}", f"{NOTICES}/3c0b/{zone}.json")
     assert gcs_may(bindings, centre, "storage.objects.get", f"{NOTICES}/3c0b/eu-west.json")
     for permission in ("create", "delete"):
-        assert not gcs_may(
-            bindings, centre, f"storage.objects.{permission}", f"{NOTICES}/3c0b/eu-west.json"
-        )
+        assert not gcs_may(bindings, centre, f"storage.objects.{permission}", f"{NOTICES}/3c0b/eu-west.json")
     members = {x for y in bindings for x in y["members"]}
     assert not members & {"allUsers", "allAuthenticatedUsers"}
 
