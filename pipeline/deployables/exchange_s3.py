@@ -24,7 +24,7 @@ MAX_POLICY_BYTES = 20 * 1024
 WRITTEN_ONCE = ("manifest.json", "*.revoked-*.json")
 #: Below the prefix, one folder per run and one notice per zone.
 NOTICES = "_notices"
-CENTRE_NOTICES = ("central", "report")
+CENTRE_NOTICES = ("central", "_report")
 _WRITING = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"]
 
 Statement = dict[str, Any]

@@ -22,8 +22,8 @@ from pipeline.config.model import slug
 
 #: A name in Kubernetes (RFC 1123), short enough for `region-to-exchange-<slug>` and its like.
 SLUG = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
-#: Names of namespaces, of steps and of notices that are not a region's.
-RESERVED = ("central", "report", "single-cluster")
+#: Names of namespaces, and of steps that are not a region's.
+RESERVED = ("central", "single-cluster")
 PRINCIPAL_ARN = r"^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/[\w+=,.@/-]+$"
 GCS_MEMBER = r"^(serviceAccount|principal|principalSet):[^\s]+$"
 

@@ -174,7 +174,7 @@ def test_a_region_publishes_and_revokes_and_the_centre_reads(store):
         ("ap-south", "read", "isthmus-exchange/releases/_notices/3c0b/eu-west.json", False),
         ("central", "read", "isthmus-exchange/releases/_notices/3c0b/eu-west.json", True),
         ("central", "write", "isthmus-exchange/releases/_notices/3c0b/central.json", True),
-        ("central", "write", "isthmus-exchange/releases/_notices/3c0b/report.json", True),
+        ("central", "write", "isthmus-exchange/releases/_notices/3c0b/_report.json", True),
         ("central", "write", "isthmus-exchange/releases/_notices/3c0b/eu-west.json", False),
         ("central", "write", "isthmus-exchange/releases/central/a", False),
         ("central", "read", "isthmus-eu-west-artifacts/runs/a", False),

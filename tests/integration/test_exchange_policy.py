@@ -199,11 +199,11 @@ def test_notices_are_written_again_and_read_within_the_policies(guarded):
     for locale in ("eu-west", "ap-south"):
         for outcome in ("started", "pushed"):  # a retry of the step writes it again
             notices.write(place, guarded.options(locale), "3c0b", {"zone": locale, "outcome": outcome})
-    for zone in ("central", "report"):
+    for zone in ("central", "_report"):
         notices.write(place, guarded.options("central"), "3c0b", {"zone": zone, "outcome": "pushed"})
     found = notices.read(place, guarded.options("central"), "3c0b")
     assert {zone: notice["outcome"] for zone, notice in found.items()} == dict.fromkeys(
-        ("eu-west", "ap-south", "central", "report"), "pushed"
+        ("eu-west", "ap-south", "central", "_report"), "pushed"
     )
     assert guarded.denied == []
 
@@ -218,7 +218,7 @@ def test_a_region_reads_the_notices_of_its_own_run(guarded):
     assert {x.context.get("s3:prefix") for x in guarded.denied} <= {"releases/_notices/"}
 
 
-@pytest.mark.parametrize("zone", ["ap-south", "central", "report"])
+@pytest.mark.parametrize("zone", ["ap-south", "central", "_report"])
 def test_a_region_gives_no_notice_of_another_zone_and_reads_none(guarded, zone):
     place = f"s3://{guarded.bucket}/releases"
     with pytest.raises(DataError, match="denied"):
@@ -233,3 +233,34 @@ def test_a_region_gives_no_notice_of_another_zone_and_reads_none(guarded, zone):
         notices.read(place, guarded.options("eu-west"), "3c0b")
     with pytest.raises(DataError, match="denied"):
         notices.write(place, guarded.options("central"), "3c0b", {"zone": "eu-west", "outcome": "pushed"})
+
+
+@pytest.mark.parametrize("who", ["eu-west", "central"])
+def test_a_report_writes_no_more_than_its_zone_may(guarded, tmp_path, who):
+    from pipeline.entrypoint.launcher import Invocation
+    from pipeline.entrypoint.step import _report
+
+    names = ["summary", "report"]
+    outputs = {
+        name: {"artifacts": [{"name": name, "uri": str(tmp_path / name), "type": {"schemaTitle": kind}}]}
+        for name, kind in zip(names, ("system.Markdown", "system.HTML"))
+    }
+    invocation = Invocation(
+        {
+            "inputs": {"parameterValues": {"run": "9d41"}},
+            "outputs": {"artifacts": outputs, "outputFile": str(tmp_path / "out.json")},
+        }
+    )
+    place = f"s3://{guarded.bucket}/releases"
+    notices.write(place, guarded.options(who), "9d41", {"zone": who, "outcome": "pushed"})
+    told = {
+        "name": "fleet",
+        "zones": [[who, "central" if who == "central" else "restricted"]],
+        "exchange": place,
+        "storage": guarded.options(who).model_dump(mode="json"),
+    }
+    _report(told, {}, invocation)
+    assert (tmp_path / "out.json").exists() and who in (tmp_path / "summary").read_text()
+    found = set(notices.read(place, guarded.options("central"), "9d41"))
+    assert found == {who} | ({"_report"} if who == "central" else set())
+    assert guarded.denied == []

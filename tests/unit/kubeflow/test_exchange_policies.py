@@ -82,8 +82,8 @@ def may(policy, principal, action, key="", **context) -> bool:
         ("GetObject", f"{NOTICES}/3c0b/ap-south.json", {}, False),
         ("PutObject", f"{NOTICES}/3c0b/not-eu-west.json", {}, False),
         ("PutObject", f"{NOTICES}/3c0b/central.json", {}, False),
-        ("PutObject", f"{NOTICES}/3c0b/report.json", {}, False),
-        ("GetObject", f"{NOTICES}/3c0b/report.json", {}, False),
+        ("PutObject", f"{NOTICES}/3c0b/_report.json", {}, False),
+        ("GetObject", f"{NOTICES}/3c0b/_report.json", {}, False),
         ("DeleteObject", f"{NOTICES}/3c0b/eu-west.json", {}, False),
         # Not without TLS.
         ("GetObject", f"{OWN}/manifest.json", {"aws_SecureTransport": "false"}, False),
@@ -110,7 +110,7 @@ def test_the_centre_reads_everything_and_writes_its_notices_only(policy):
         assert not may(policy, CENTRE, "DeleteObject", key)
         assert may(policy, CENTRE, "GetObject", f"{NOTICES}/3c0b/{locale}.json")
         assert not may(policy, CENTRE, "PutObject", f"{NOTICES}/3c0b/{locale}.json")
-    for zone in ("central", "report"):
+    for zone in ("central", "_report"):
         assert may(policy, CENTRE, "GetObject", f"{NOTICES}/3c0b/{zone}.json")
         assert may(policy, CENTRE, "PutObject", f"{NOTICES}/3c0b/{zone}.json")
         assert not may(policy, CENTRE, "DeleteObject", f"{NOTICES}/3c0b/{zone}.json")
@@ -153,7 +153,7 @@ def test_by_identity_a_role_may_do_the_same(policy):
     for slug, principal in {**ROLE, "central": CENTRE}.items():
         for action in ("GetObject", "PutObject", "DeleteObject"):
             keys = [f"releases/{locale}/span-0/a" for locale in ROLE]
-            for key in [*keys, *(f"{NOTICES}/3c0b/{zone}.json" for zone in (*ROLE, "central", "report"))]:
+            for key in [*keys, *(f"{NOTICES}/3c0b/{zone}.json" for zone in (*ROLE, "central", "_report"))]:
                 request = Request(principal, f"s3:{action}", f"{BUCKET}/{key}")
                 assert allowed(request, bucket, roles[slug]) is allowed(request, policy), (slug, action, key)
         for prefix in ("releases/eu-west/", f"{NOTICES}/", f"{NOTICES}/3c0b/"):
@@ -250,11 +250,11 @@ def test_google_cloud_s_policy_says_the_same():
     for permission in ("create", "get", "delete"):
         asked = f"storage.objects.{permission}"
         assert gcs_may(bindings, region, asked, f"{NOTICES}/3c0b/eu-west.json")
-        for zone in ("ap-south", "not-eu-west", "central", "report"):
+        for zone in ("ap-south", "not-eu-west", "central", "_report"):
             assert not gcs_may(bindings, region, asked, f"{NOTICES}/3c0b/{zone}.json")
     assert not gcs_may(bindings, region, delete, "elsewhere/eu-west.json")
     assert gcs_may(bindings, region, listing, prefix=f"{NOTICES}/3c0b/")
-    for zone in ("central", "report"):
+    for zone in ("central", "_report"):
         for permission in ("create", "get", "delete"):
             assert gcs_may(bindings, centre, f"storage.objects.{permission}", f"{NOTICES}/3c0b/{zone}.json")
     assert gcs_may(bindings, centre, "storage.objects.get", f"{NOTICES}/3c0b/eu-west.json")
