@@ -38,7 +38,8 @@ def prove(deployment: Deployment, specs: Sequence[Compiled]) -> Proof:
     for spec in specs:
         found = list(leaves(spec.pipeline))
         by_path = {leaf.path: leaf for leaf in found}
-        host = next((leaf.zone for leaf in found if leaf.zone == CENTRAL), found[0].zone if found else "")
+        working = [leaf.zone for leaf in found if not leaf.is_report]
+        host = CENTRAL if CENTRAL in working else next(iter(working), "")
         for leaf in found:
             known(deployment, leaf)
             if not leaf.is_report:
