@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pipeline.compiler.lower import Compiled
 
 #: Characters up to which a mapping stands on one line: a third fewer bytes, and easier to read.
-_LINE = 150
+_LINE = 300
 #: What Go's YAML reads as a number or a truth value though PyYAML writes it without quotes
 #: (go-yaml v2, `resolve.go`): 1e3, 0o7, y, N. The back end would refuse a text that became a number.
 _NOT_TEXT_IN_GO = re.compile(r"[-+]?\.?[0-9][0-9_]*\.?[0-9_]*([eE][-+]?[0-9]+)?|0[box][0-9a-fA-F_]+|[yYnN]")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from pipeline.deployables.exchange_s3 import CENTRE_NOTICES, NOTICES
 from pipeline.deployables.fleet import Artifacts, Fleet
 
 
@@ -21,9 +22,12 @@ def render_dev_store(fleet: Fleet) -> dict[str, str]:
     identities: list[dict[str, Any]] = [_identity("admin", ["Admin"])]
     for region in fleet.regions:
         below = f"{exchange}/{region.locale}/*"
-        identities.append(_identity(region.slug, [*_all(below), *_all(_bucket(region.artifacts))]))
-    reading = [f"Read:{exchange}/*", f"List:{exchange}/*"]
-    identities.append(_identity("central", [*reading, *_all(_bucket(fleet.central.artifacts))]))
+        noted = f"{exchange}/{NOTICES}/*/{region.locale}.json"
+        granted = [*_all(below), f"Read:{noted}", f"Write:{noted}", f"List:{exchange}/{NOTICES}/*"]
+        identities.append(_identity(region.slug, [*granted, *_all(_bucket(region.artifacts))]))
+    granted = [f"Read:{exchange}/*", f"List:{exchange}/*"]
+    granted += [f"Write:{exchange}/{NOTICES}/*/{zone}.json" for zone in CENTRE_NOTICES]
+    identities.append(_identity("central", [*granted, *_all(_bucket(fleet.central.artifacts))]))
     return {"dev-store/identities.json": json.dumps({"identities": identities}, indent=2) + "\n"}
 
 

@@ -1,7 +1,8 @@
 """Who may do what in the exchange's bucket on Google Cloud Storage: an IAM policy with conditions.
 
 Overwriting an object takes `storage.objects.delete` there. A region has it below its own prefix, but
-for manifests and revocations, because a publisher that was killed writes the other files again.
+for manifests and revocations, because a publisher that was killed writes the other files again; and on
+the notices that bear its name, as the centre has it on its own and the report's.
 
 Google Cloud, "IAM permissions for JSON methods" and "Configure resource-based access" (IAM conditions:
 `resource.name`, `resource.type`, and the API attribute `storage.googleapis.com/objectListPrefix`, since
@@ -13,6 +14,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from pipeline.deployables.exchange_s3 import CENTRE_NOTICES, NOTICES
 from pipeline.deployables.fleet import Fleet, GcsExchange
 
 #: Custom roles of the project; `predefined` ones give more than is needed.
@@ -29,6 +31,10 @@ ROLES: dict[str, tuple[str, list[str]]] = {
         "Isthmus: the centre reads releases",
         ["storage.objects.get", "storage.objects.list"],
     ),
+    "isthmusCentreNotice": (
+        "Isthmus: the centre writes its notices",
+        ["storage.objects.create", "storage.objects.delete"],
+    ),
 }
 LIST_PREFIX = "api.getAttribute('storage.googleapis.com/objectListPrefix', '')"
 
@@ -41,9 +47,11 @@ def render_gcs(fleet: Fleet) -> dict[str, str]:
     bindings: list[dict[str, Any]] = [
         {"role": "roles/storage.admin", "members": list(exchange.admin_members)},
     ]
+    notices = f"{fleet.exchange.prefix}/{NOTICES}/"
     for region in fleet.regions:
         folder = f"{fleet.exchange.prefix}/{region.locale}/"
         objects = f"resource.name.startsWith('{_objects(exchange)}{folder}')"
+        noted = _notice(exchange, notices, region.locale)
         member = str(region.gcs_member)
         bindings += [
             _binding(
@@ -51,7 +59,8 @@ def render_gcs(fleet: Fleet) -> dict[str, str]:
                 "isthmusRegionPublisher",
                 member,
                 f"{region.locale} publishes",
-                f"{objects} || {LIST_PREFIX}.startsWith('{folder}')",
+                f"{objects} || {LIST_PREFIX}.startsWith('{folder}') || {noted} || "
+                f"{LIST_PREFIX}.startsWith('{notices}')",
             ),
             _binding(
                 exchange,
@@ -59,7 +68,7 @@ def render_gcs(fleet: Fleet) -> dict[str, str]:
                 member,
                 f"{region.locale} writes again what is no manifest and no revocation",
                 f"{objects} && !resource.name.endsWith('/manifest.json') && "
-                "resource.name.extract('.revoked-{key}.json') == ''",
+                f"resource.name.extract('.revoked-{{key}}.json') == '' || {noted}",
             ),
         ]
     everything = f"{fleet.exchange.prefix}/"
@@ -71,6 +80,15 @@ def render_gcs(fleet: Fleet) -> dict[str, str]:
             "the centre reads",
             f"resource.name.startsWith('{_objects(exchange)}{everything}') || "
             f"{LIST_PREFIX}.startsWith('{everything}')",
+        )
+    )
+    bindings.append(
+        _binding(
+            exchange,
+            "isthmusCentreNotice",
+            str(fleet.central.gcs_member),
+            "the centre writes its notices",
+            " || ".join(_notice(exchange, notices, zone) for zone in CENTRE_NOTICES),
         )
     )
     roles = {
@@ -86,6 +104,12 @@ def render_gcs(fleet: Fleet) -> dict[str, str]:
 
 def _objects(exchange: GcsExchange) -> str:
     return f"projects/_/buckets/{exchange.bucket}/objects/"
+
+
+def _notice(exchange: GcsExchange, notices: str, zone: str) -> str:
+    return (
+        f"resource.name.startsWith('{_objects(exchange)}{notices}') && resource.name.endsWith('/{zone}.json')"
+    )
 
 
 def _binding(exchange: GcsExchange, role: str, member: str, title: str, expression: str) -> dict[str, Any]:

@@ -4,6 +4,9 @@ A region lists, reads and writes below `<prefix>/<locale>/`; the centre lists an
 deletes. `manifest.json` and revocations are written once: a write without `If-None-Match` is refused.
 Other files of a release may be written again, since a publisher that was killed starts over.
 
+Of the notices (`pipeline.entrypoint.notices`) a region reads and writes those that bear its name, and lists
+the folder of a run whose id it knows; the centre writes its own and the report's. They may be written again.
+
 AWS, "Policies and permissions in Amazon S3", "Enforce conditional writes on Amazon S3 buckets" and
 "Actions, resources, and condition keys for Amazon S3".
 """
@@ -19,6 +22,9 @@ from pipeline.deployables.fleet import Fleet, Region, S3Exchange
 #: "Bucket policies are limited to 20 KB in size" (AWS, "Adding a bucket policy").
 MAX_POLICY_BYTES = 20 * 1024
 WRITTEN_ONCE = ("manifest.json", "*.revoked-*.json")
+#: Below the prefix, one folder per run and one notice per zone.
+NOTICES = "_notices"
+CENTRE_NOTICES = ("central", "_report")
 _WRITING = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"]
 
 Statement = dict[str, Any]
@@ -105,37 +111,53 @@ def _guards(fleet: Fleet, exchange: S3Exchange) -> list[Statement]:
 def _region(fleet: Fleet, exchange: S3Exchange, region: Region) -> list[Statement]:
     folder = f"{fleet.exchange.prefix}/{region.locale}"
     name = region.slug.title().replace("-", "")
+    # Its report lists one run's notices. Whoever does not know a run's id cannot ask for it.
+    listed = [f"{folder}/*", f"{fleet.exchange.prefix}/{NOTICES}/?*/"]
+    # One statement for releases and notices: a bucket's policy has little room.
     return [
-        _listing(f"{name}Lists", exchange, folder),
+        _listing(f"{name}Lists", exchange, listed),
         {
             "Sid": f"{name}Publishes",
             "Effect": "Allow",
             "Action": list(_WRITING),
-            "Resource": f"arn:aws:s3:::{exchange.bucket}/{folder}/*",
+            "Resource": [
+                f"arn:aws:s3:::{exchange.bucket}/{folder}/*",
+                _notice(fleet, exchange, region.locale),
+            ],
         },
     ]
 
 
 def _central(fleet: Fleet, exchange: S3Exchange) -> list[Statement]:
     return [
-        _listing("CentreLists", exchange, fleet.exchange.prefix),
+        _listing("CentreLists", exchange, [f"{fleet.exchange.prefix}/*"]),
         {
             "Sid": "CentreReads",
             "Effect": "Allow",
             "Action": "s3:GetObject",
             "Resource": f"arn:aws:s3:::{exchange.bucket}/{fleet.exchange.prefix}/*",
         },
+        {
+            "Sid": "CentreGivesNotice",
+            "Effect": "Allow",
+            "Action": "s3:PutObject",
+            "Resource": [_notice(fleet, exchange, zone) for zone in CENTRE_NOTICES],
+        },
     ]
 
 
-def _listing(sid: str, exchange: S3Exchange, folder: str) -> Statement:
+def _notice(fleet: Fleet, exchange: S3Exchange, zone: str) -> str:
+    return f"arn:aws:s3:::{exchange.bucket}/{fleet.exchange.prefix}/{NOTICES}/*/{zone}.json"
+
+
+def _listing(sid: str, exchange: S3Exchange, prefixes: list[str]) -> Statement:
     """Listing is what tells "not there" (404) from "not allowed" (403); a prefix has to be asked for."""
     return {
         "Sid": sid,
         "Effect": "Allow",
         "Action": "s3:ListBucket",
         "Resource": f"arn:aws:s3:::{exchange.bucket}",
-        "Condition": {"StringLike": {"s3:prefix": [f"{folder}/*"]}},
+        "Condition": {"StringLike": {"s3:prefix": prefixes}},
     }
 
 

@@ -22,7 +22,7 @@ from pipeline.config.model import slug
 
 #: A name in Kubernetes (RFC 1123), short enough for `region-to-exchange-<slug>` and its like.
 SLUG = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
-#: Names of namespaces and of steps that are not a region's.
+#: Names of namespaces, and of steps that are not a region's.
 RESERVED = ("central", "single-cluster")
 PRINCIPAL_ARN = r"^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/[\w+=,.@/-]+$"
 GCS_MEMBER = r"^(serviceAccount|principal|principalSet):[^\s]+$"
@@ -135,7 +135,7 @@ class S3Exchange(ComponentConfig):
     Attributes:
       bucket: Its name.
       admin_principals: Roles and users that may delete and change the bucket; people, not pods.
-      mode: `bucket` grants each region in the bucket's own policy, across accounts (20 KiB: about 35
+      mode: `bucket` grants each region in the bucket's own policy, across accounts (20 KiB: about 28
         regions). `identity` grants by a policy on each principal, for principals of the bucket's account.
     """
 

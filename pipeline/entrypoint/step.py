@@ -177,8 +177,10 @@ def _report(told: Mapping[str, Any], parameters: Mapping[str, Any], invocation: 
     write_atomically(invocation.outputs["summary"].path, outcome.markdown(filled["name"], zones, doubt))
     write_atomically(invocation.outputs["report"].path, outcome.page(filled["name"], zones, doubt))
     print(outcome.sentence(zones), flush=True)
-    options = StorageOptions.model_validate(filled["storage"])
-    notices.write(filled["exchange"], options, run_id, outcome.notice(zones))
+    # A region's run of its own has no verdict, and the region may write no notice but its own.
+    if any(zone["sharing"] == "central" for zone in zones):
+        options = StorageOptions.model_validate(filled["storage"])
+        notices.write(filled["exchange"], options, run_id, outcome.notice(zones))
     invocation.finish({}, {})
 
 

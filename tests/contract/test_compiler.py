@@ -131,7 +131,7 @@ def test_what_kfp_reads_from_a_task(specs):
                     assert len(after) == 1, f"{where}: a hook has one thing to hang on"
                 policy = task.get("retryPolicy")
                 assert (policy is None) == (
-                    "dag" in spec.pipeline["components"][task["componentRef"]["name"]] or key == "report"
+                    "dag" in spec.pipeline["components"][task["componentRef"]["name"]] or key in ("report", "verdict")
                 ), where
         keys = [key for _, found in graphs(spec) for key in found]
         assert len(keys) == len(set(keys)), name
@@ -156,7 +156,8 @@ def test_retries_end_after_all_attempts():
 def test_nothing_but_a_hook_waits_for_the_regions():
     pipeline = compiled()[0].pipeline
     root = pipeline["root"]["dag"]["tasks"]
-    assert set(root) == {"regions", "after"}
+    assert set(root) == {"regions", "after", "verdict"}
+    assert root["verdict"]["dependentTasks"] == ["regions"] and "triggerPolicy" not in root["verdict"]
     assert root["after"]["dependentTasks"] == ["regions"]
     assert root["after"]["triggerPolicy"] == {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}
     last = pipeline["components"]["comp-after"]["dag"]["tasks"]
@@ -231,10 +232,10 @@ def test_size(count):
     alike = compiled(replaced(many(count, alike=True)))[0]
     sizes = [len(to_text(spec).encode()) for spec in (distinct, alike)]
     assert sizes[0] < 1 << 20
-    assert len(tasks(distinct)) == len(tasks(alike)) == 5 * count + 5
-    assert len(executors(distinct)) == 5 * count + 5
+    assert len(tasks(distinct)) == len(tasks(alike)) == 5 * count + 6
+    assert len(executors(distinct)) == 5 * count + 6
     # Regions that are placed alike share their five components.
-    assert len(executors(alike)) == 5 + 5
+    assert len(executors(alike)) == 5 + 6
     assert count == 1 or sizes[1] < sizes[0] * (0.9 if count == 3 else 0.6)
     check_size(sizes[0])
 

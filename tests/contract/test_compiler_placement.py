@@ -149,7 +149,9 @@ def test_least_privilege(fuse):
     first, trainer = ("onboard", "train") if fuse == "cheap" else ("examplegen", "synthesizertrainer")
     last = "push" if fuse == "cheap" else "pusher"
     west = "golden-eu-west/eu-west-"
-    assert found[f"{west}resolve"] == store | {"EU_WEST_PSEUDONYMS"}
+    # It opens the budget's ledger, which it signs and holds against what is published.
+    opening = exchange | {"EU_WEST_SIGNING_KEY"}
+    assert found[f"{west}resolve"] == store | opening | {"EU_WEST_PSEUDONYMS"}
     assert found[f"{west}{first}"] == store | {"EU_WEST_PSEUDONYMS"}
     # It signs what it reserves in the budget's ledger.
     assert found[f"{west}{trainer}"] == store | {"EU_WEST_SIGNING_KEY"}
@@ -188,6 +190,8 @@ def test_a_token_file_goes_where_it_is_read():
         "golden/" + name
         for name in (
             "eu-west-push",
+            "eu-west-resolve",
+            "verdict",
             "pt-br-push",
             "depot-3-push",
             "central-resolve",

@@ -146,7 +146,7 @@ def test_one_file(isthmus, config, tmp_path):
     out = tmp_path / "deep" / "pipeline.yaml"
     status, printed, err = isthmus("compile", config, "-o", out)
     assert status == 0 and err.startswith("WARNING") and "depot_3: placement.state" in err
-    assert printed.startswith(f"{out}: pipeline golden, 18 steps, ")
+    assert printed.startswith(f"{out}: pipeline golden, 19 steps, ")
     assert len(list(yaml.safe_load_all(out.read_text()))) == 2
     assert [file.name for file in out.parent.iterdir()] == ["pipeline.yaml"]
 

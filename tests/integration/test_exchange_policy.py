@@ -25,6 +25,7 @@ from components.release.revoke import revoke_release
 from components.release.storage import Store, open_store
 from components.release.verify import verify_release
 from components.secrets import SecretRef
+from pipeline.entrypoint import notices
 from tests.support.releases import FILES, fields, publish_release
 from tests.unit.kubeflow.s3_model import Request, allowed
 
@@ -97,11 +98,12 @@ def guarded(monkeypatch) -> Iterator[Guarded]:
     )
     application = backend.DomainDispatcherApplication(backend.create_backend_app)
     denied: list[Request] = []
+    made_by_hand = threading.Event()
     writing = threading.Lock()
 
     def serve(environ, start_response):
         request = asked(environ)
-        if request.action != "s3:CreateBucket" and not allowed(request, policy):
+        if made_by_hand.is_set() and not allowed(request, policy):
             denied.append(request)
             start_response("403 Forbidden", [("Content-Type", "application/xml")])
             return [DENIED]
@@ -118,7 +120,7 @@ def guarded(monkeypatch) -> Iterator[Guarded]:
         monkeypatch.setenv(f"TEST_KEY_{who.replace('-', '_')}", who)
     made = Guarded(f"http://127.0.0.1:{server.server_port}", bucket, denied)
     made.open("eu-west").fs.mkdir(bucket)
-    denied.clear()
+    made_by_hand.set()
     yield made
     server.shutdown()
     thread.join()
@@ -190,3 +192,75 @@ def test_a_region_neither_reads_nor_writes_another_s(guarded):
     with pytest.raises(PermissionError):
         guarded.open("eu-west").fs.rm(f"{guarded.bucket}/releases/eu-west", recursive=True)
     assert len(list_releases(guarded.open("eu-west"), "eu-west")) == 1
+
+
+def test_notices_are_written_again_and_read_within_the_policies(guarded):
+    place = f"s3://{guarded.bucket}/releases"
+    for locale in ("eu-west", "ap-south"):
+        for outcome in ("started", "pushed"):  # a retry of the step writes it again
+            notices.write(place, guarded.options(locale), "3c0b", {"zone": locale, "outcome": outcome})
+    for zone in ("central", "_report"):
+        notices.write(place, guarded.options("central"), "3c0b", {"zone": zone, "outcome": "pushed"})
+    found = notices.read(place, guarded.options("central"), "3c0b")
+    assert {zone: notice["outcome"] for zone, notice in found.items()} == dict.fromkeys(
+        ("eu-west", "ap-south", "central", "_report"), "pushed"
+    )
+    assert guarded.denied == []
+
+
+def test_a_region_reads_the_notices_of_its_own_run(guarded):
+    """Layout multi-cluster: a run of its own per region, and a report with the region's credentials."""
+    place = f"s3://{guarded.bucket}/releases"
+    assert notices.read(place, guarded.options("eu-west"), "9d41") == {}
+    notices.write(place, guarded.options("eu-west"), "9d41", {"zone": "eu-west", "outcome": "pushed"})
+    assert set(notices.read(place, guarded.options("eu-west"), "9d41")) == {"eu-west"}
+    # Of an empty folder s3fs asks whether it is a file, and takes a refusal for a no.
+    assert {x.context.get("s3:prefix") for x in guarded.denied} <= {"releases/_notices/"}
+
+
+@pytest.mark.parametrize("zone", ["ap-south", "central", "_report"])
+def test_a_region_gives_no_notice_of_another_zone_and_reads_none(guarded, zone):
+    place = f"s3://{guarded.bucket}/releases"
+    with pytest.raises(DataError, match="denied"):
+        notices.write(place, guarded.options("eu-west"), "3c0b", {"zone": zone, "outcome": "pushed"})
+    notices.write(
+        place,
+        guarded.options("ap-south" if zone == "ap-south" else "central"),
+        "3c0b",
+        {"zone": zone, "outcome": "pushed"},
+    )
+    with pytest.raises(DataError, match="denied"):
+        notices.read(place, guarded.options("eu-west"), "3c0b")
+    with pytest.raises(DataError, match="denied"):
+        notices.write(place, guarded.options("central"), "3c0b", {"zone": "eu-west", "outcome": "pushed"})
+
+
+@pytest.mark.parametrize("who", ["eu-west", "central"])
+def test_a_report_writes_no_more_than_its_zone_may(guarded, tmp_path, who):
+    from pipeline.entrypoint.launcher import Invocation
+    from pipeline.entrypoint.step import _report
+
+    names = ["summary", "report"]
+    outputs = {
+        name: {"artifacts": [{"name": name, "uri": str(tmp_path / name), "type": {"schemaTitle": kind}}]}
+        for name, kind in zip(names, ("system.Markdown", "system.HTML"))
+    }
+    invocation = Invocation(
+        {
+            "inputs": {"parameterValues": {"run": "9d41"}},
+            "outputs": {"artifacts": outputs, "outputFile": str(tmp_path / "out.json")},
+        }
+    )
+    place = f"s3://{guarded.bucket}/releases"
+    notices.write(place, guarded.options(who), "9d41", {"zone": who, "outcome": "pushed"})
+    told = {
+        "name": "fleet",
+        "zones": [[who, "central" if who == "central" else "restricted"]],
+        "exchange": place,
+        "storage": guarded.options(who).model_dump(mode="json"),
+    }
+    _report(told, {}, invocation)
+    assert (tmp_path / "out.json").exists() and who in (tmp_path / "summary").read_text()
+    found = set(notices.read(place, guarded.options("central"), "9d41"))
+    assert found == {who} | ({"_report"} if who == "central" else set())
+    assert guarded.denied == []

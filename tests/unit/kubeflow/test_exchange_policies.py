@@ -27,6 +27,7 @@ STRANGER = "arn:aws:iam::333333333333:role/somebody"
 OWN = "releases/eu-west/span-3/2-0f3a9c41d27b"
 OTHERS = "releases/ap-south/span-3/2-0f3a9c41d27b"
 ONCE = {"s3:if-none-match": "*"}
+NOTICES = "releases/_notices"
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +72,19 @@ def may(policy, principal, action, key="", **context) -> bool:
         ("ListBucket", "", {"s3_prefix": "releases/"}, False),
         ("ListBucket", "", {"s3_prefix": ""}, False),
         ("ListBucket", "", {}, False),
+        # Notices: those that bear its name, again as often as it likes; the folder of one run.
+        ("PutObject", f"{NOTICES}/3c0b/eu-west.json", {}, True),
+        ("GetObject", f"{NOTICES}/3c0b/eu-west.json", {}, True),
+        ("ListBucket", "", {"s3_prefix": f"{NOTICES}/3c0b/"}, True),
+        ("ListBucket", "", {"s3_prefix": f"{NOTICES}/"}, False),
+        ("ListBucket", "", {"s3_prefix": f"{NOTICES}/3"}, False),
+        ("PutObject", f"{NOTICES}/3c0b/ap-south.json", {}, False),
+        ("GetObject", f"{NOTICES}/3c0b/ap-south.json", {}, False),
+        ("PutObject", f"{NOTICES}/3c0b/not-eu-west.json", {}, False),
+        ("PutObject", f"{NOTICES}/3c0b/central.json", {}, False),
+        ("PutObject", f"{NOTICES}/3c0b/_report.json", {}, False),
+        ("GetObject", f"{NOTICES}/3c0b/_report.json", {}, False),
+        ("DeleteObject", f"{NOTICES}/3c0b/eu-west.json", {}, False),
         # Not without TLS.
         ("GetObject", f"{OWN}/manifest.json", {"aws_SecureTransport": "false"}, False),
     ],
@@ -87,13 +101,21 @@ def test_every_region_has_its_own_prefix_and_no_other(policy, locale):
         assert may(policy, ROLE[locale], "ListBucket", s3_prefix=f"releases/{other}/") is (other == locale)
 
 
-def test_the_centre_reads_everything_and_writes_nothing(policy):
+def test_the_centre_reads_everything_and_writes_its_notices_only(policy):
     for locale in ROLE:
         key = f"releases/{locale}/span-3/2-0f3a9c41d27b/manifest.json"
         assert may(policy, CENTRE, "GetObject", key)
         assert may(policy, CENTRE, "ListBucket", s3_prefix=f"releases/{locale}/")
         assert not may(policy, CENTRE, "PutObject", key, s3_if_none_match="*")
         assert not may(policy, CENTRE, "DeleteObject", key)
+        assert may(policy, CENTRE, "GetObject", f"{NOTICES}/3c0b/{locale}.json")
+        assert not may(policy, CENTRE, "PutObject", f"{NOTICES}/3c0b/{locale}.json")
+    for zone in ("central", "_report"):
+        assert may(policy, CENTRE, "GetObject", f"{NOTICES}/3c0b/{zone}.json")
+        assert may(policy, CENTRE, "PutObject", f"{NOTICES}/3c0b/{zone}.json")
+        assert not may(policy, CENTRE, "DeleteObject", f"{NOTICES}/3c0b/{zone}.json")
+        assert not may(policy, CENTRE, "PutObject", f"releases/3c0b/{zone}.json")
+    assert may(policy, CENTRE, "ListBucket", s3_prefix=f"{NOTICES}/3c0b/")
     assert not may(policy, CENTRE, "ListBucket")
     assert not may(policy, CENTRE, "GetObject", "elsewhere/a")
 
@@ -130,20 +152,20 @@ def test_by_identity_a_role_may_do_the_same(policy):
     assert {x["Effect"] for x in bucket["Statement"]} == {"Deny"}
     for slug, principal in {**ROLE, "central": CENTRE}.items():
         for action in ("GetObject", "PutObject", "DeleteObject"):
-            for locale in ROLE:
-                key = f"{BUCKET}/releases/{locale}/span-0/a"
-                request = Request(principal, f"s3:{action}", key)
-                assert allowed(request, bucket, roles[slug]) is allowed(request, policy), (
-                    slug,
-                    action,
-                    locale,
-                )
+            keys = [f"releases/{locale}/span-0/a" for locale in ROLE]
+            for key in [*keys, *(f"{NOTICES}/3c0b/{zone}.json" for zone in (*ROLE, "central", "_report"))]:
+                request = Request(principal, f"s3:{action}", f"{BUCKET}/{key}")
+                assert allowed(request, bucket, roles[slug]) is allowed(request, policy), (slug, action, key)
+        for prefix in ("releases/eu-west/", f"{NOTICES}/", f"{NOTICES}/3c0b/"):
+            request = Request(principal, "s3:ListBucket", BUCKET, {"s3:prefix": prefix})
+            assert allowed(request, bucket, roles[slug]) is allowed(request, policy), (slug, prefix)
 
 
 def test_each_statement_is_needed(policy):
     """Without any one statement some answer changes: the tables above would show it."""
     everything = {"Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
     keys = [f"{x}/manifest.json" for x in (OWN, OTHERS, "releases/us-east/span-0/1-0f3a9c41d27b")]
+    keys.append(f"{NOTICES}/3c0b/central.json")
     requests = [
         Request(principal, f"s3:{action}", f"{BUCKET}/{key}" if key else BUCKET, {**tls, **condition})
         for principal in (None, STRANGER, ADMIN, CENTRE, *ROLE.values())
@@ -170,14 +192,14 @@ def test_fifty_regions_are_too_many_for_one_bucket_policy():
     files = render_s3(many_regions(50, mode="identity"))
     assert len(files) == 52
     assert max(len(text) for text in files.values()) < MAX_POLICY_BYTES
-    assert len(render_s3(many_regions(30))) == 1
+    assert len(render_s3(many_regions(28))) == 1
 
 
 # --- Google Cloud Storage: the expressions are of a form that a small reader knows ---
 
 
 def gcs_may(bindings, member, permission, name="", prefix="") -> bool:
-    """IAM's decision, for the expressions that we write: `||` and `&&` over five kinds of terms."""
+    """IAM's decision, for the expressions that we write: `||` and `&&` over six kinds of terms."""
     resource = "projects/_/buckets/isthmus-exchange" + (f"/objects/{name}" if name else "")
     permissions = {f"projects/isthmus-fleet/roles/{x}": y for x, (_, y) in ROLES.items()}
 
@@ -185,6 +207,8 @@ def gcs_may(bindings, member, permission, name="", prefix="") -> bool:
         text, wanted = text.strip(), None
         if text.startswith("resource.name.startsWith('"):
             wanted = resource.startswith(text.split("'")[1])
+        elif text.startswith("resource.name.endsWith('"):
+            wanted = resource.endswith(text.split("'")[1])
         elif text.startswith("!resource.name.endsWith('"):
             wanted = not resource.endswith(text.split("'")[1])
         elif text.startswith("api.getAttribute('storage.googleapis.com/objectListPrefix', '').startsWith('"):
@@ -223,6 +247,19 @@ def test_google_cloud_s_policy_says_the_same():
     assert gcs_may(bindings, centre, "storage.objects.get", f"{OTHERS}/manifest.json")
     assert not gcs_may(bindings, centre, "storage.objects.create", f"{OTHERS}/manifest.json")
     assert not gcs_may(bindings, centre, delete, f"{OTHERS}/Split-train/a.gz")
+    for permission in ("create", "get", "delete"):
+        asked = f"storage.objects.{permission}"
+        assert gcs_may(bindings, region, asked, f"{NOTICES}/3c0b/eu-west.json")
+        for zone in ("ap-south", "not-eu-west", "central", "_report"):
+            assert not gcs_may(bindings, region, asked, f"{NOTICES}/3c0b/{zone}.json")
+    assert not gcs_may(bindings, region, delete, "elsewhere/eu-west.json")
+    assert gcs_may(bindings, region, listing, prefix=f"{NOTICES}/3c0b/")
+    for zone in ("central", "_report"):
+        for permission in ("create", "get", "delete"):
+            assert gcs_may(bindings, centre, f"storage.objects.{permission}", f"{NOTICES}/3c0b/{zone}.json")
+    assert gcs_may(bindings, centre, "storage.objects.get", f"{NOTICES}/3c0b/eu-west.json")
+    for permission in ("create", "delete"):
+        assert not gcs_may(bindings, centre, f"storage.objects.{permission}", f"{NOTICES}/3c0b/eu-west.json")
     members = {x for y in bindings for x in y["members"]}
     assert not members & {"allUsers", "allAuthenticatedUsers"}
 
