@@ -131,7 +131,8 @@ def test_what_kfp_reads_from_a_task(specs):
                     assert len(after) == 1, f"{where}: a hook has one thing to hang on"
                 policy = task.get("retryPolicy")
                 assert (policy is None) == (
-                    "dag" in spec.pipeline["components"][task["componentRef"]["name"]] or key in ("report", "verdict")
+                    "dag" in spec.pipeline["components"][task["componentRef"]["name"]]
+                    or key in ("report", "verdict")
                 ), where
         keys = [key for _, found in graphs(spec) for key in found]
         assert len(keys) == len(set(keys)), name

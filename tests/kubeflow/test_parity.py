@@ -74,8 +74,11 @@ def verdicts(central: dict[str, Path]) -> dict:
     """What the centre made of it. An exchange of another name has other addresses in the merge's report."""
     merge = json.loads((central["MergeGen.merge_report"] / "merge.json").read_text())
     push = json.loads((central["ModelPusher.pushed"] / "push.json").read_text())
+    evaluation = json.loads((central["ProphetEvaluator.evaluation"] / "evaluation.json").read_text())
+    for took in ("seconds", "scenario_seconds"):
+        del evaluation[took]
     return {
-        "evaluation": json.loads((central["ProphetEvaluator.evaluation"] / "evaluation.json").read_text()),
+        "evaluation": evaluation,
         "forecast": json.loads((central["ProphetEvaluator.evaluation"] / "forecast.json").read_text()),
         "verdict": json.loads((central["ProphetEvaluator.blessing"] / "verdict.json").read_text()),
         "skew": json.loads((central["SkewValidator.skew"] / "skew.json").read_text()),
