@@ -17,7 +17,7 @@ from rich.console import Console
 
 from components.errors import ConfigError, IsthmusError
 from components.version import __version__
-from pipeline.commands import budget, kubeflow_runs, people, releases, retention, serve
+from pipeline.commands import budget, keys, kubeflow_runs, people, releases, retention, serve
 from pipeline.commands.canary import canary
 from pipeline.commands.compile import compile_command
 from pipeline.commands.egress import egress
@@ -41,8 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-keys_app = typer.Typer(help="Signing keys of the locales.", no_args_is_help=True)
-app.add_typer(keys_app, name="keys")
+app.add_typer(keys.app, name="keys")
 releases.register(app)
 budget.register(app)
 people.register(app)
@@ -281,23 +280,3 @@ def report(config: ConfigArgument, run_id: RunOption = None, as_json: JsonOption
         print(page.with_suffix(".json").read_text())
     else:
         print(page)
-
-
-@keys_app.command("new")
-def new_key(
-    private: Annotated[Path, typer.Argument(help="File for the private key.", show_default=False)],
-    as_json: JsonOption = False,
-) -> None:
-    """Make a locale's Ed25519 key pair: PRIVATE and PRIVATE.pub."""
-    from components.release import keys
-
-    if private.exists():
-        raise ConfigError(f"{private}: exists already; choose another file, or remove it")
-    key = keys.ensure_key_pair(private)
-    public = keys.public_key_path(private)
-    if as_json:
-        print_json({"private_key": str(private), "public_key": str(public), "key_id": key.public.key_id})
-        return
-    print(f"private key: {private} (stays in the locale)")
-    print(f"public key:  {public} (give it to the centre)")
-    print(f"key id:      {key.public.key_id}")

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.kubeflow import fleet
 from tests.kubeflow.conftest import KEY_ID, SECRET
@@ -47,7 +48,7 @@ def spec(deployment) -> Path:
 def submit(place, deployment, spec, s3_endpoint):
     """Submits the spec to one installation, with faults."""
 
-    def run(faults: dict[str, Fault] | None = None, **parameters):
+    def run(faults: dict[str, Fault] | None = None, other: Path | None = None, **parameters):
         backend = Backend(
             s3_endpoint,
             state=place / "state",
@@ -60,7 +61,7 @@ def submit(place, deployment, spec, s3_endpoint):
             backoff=0.1,
             grace_s=2,
         )
-        return backend.run(spec, parameters, ROOT)
+        return backend.run(other or spec, parameters, ROOT)
 
     return run
 
@@ -140,6 +141,21 @@ def test_a_region_that_never_comes_to_its_end_is_named(submit, s3_client, fault)
     assert states(run)["central-push"] == "succeeded"
     text = report_of(run, s3_client)
     assert "failed: eu-west" in text and "2 of 3 regions released" in text
+
+
+def test_a_step_that_hangs_is_ended_by_its_deadline(submit, spec, s3_client):
+    """`activeDeadlineSeconds` is the step's own limit and two minutes; here it is a few seconds."""
+    pipeline, platform = yaml.safe_load_all(spec.read_text())
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert int(executors["exec-eu-west-push"]["activeDeadlineSeconds"]) == 6 * 3600 + 120
+    executors["exec-eu-west-push"]["activeDeadlineSeconds"] = "3"
+    short = spec.with_name("short.yaml")
+    short.write_text(yaml.safe_dump_all([pipeline, platform]))
+    run = submit({"eu-west-push": Fault("hang")}, short)
+    assert attempts(run, "eu-west-push") == ["Failed", "Failed"]
+    assert "DeadlineExceeded" in run.task("eu-west-push").attempts[0].reason
+    assert states(run)["central-push"] == "succeeded"
+    assert "failed: eu-west" in report_of(run, s3_client)
 
 
 def test_a_centre_that_fails_is_reported_too(submit, s3_client):
