@@ -71,7 +71,10 @@ golden: $(STAMP)
 	$(BIN)/python -m tests.support.golden
 
 kubeflow-test: $(STAMP) kubeflow-env kubeflow-tools
-	ISTHMUS_KUBEFLOW_TOOLS=required $(BIN)/python -m pytest -m kubeflow
+	rm -rf .venvs/step-tables
+	ISTHMUS_KUBEFLOW_TOOLS=required ISTHMUS_STEP_TABLES=$(CURDIR)/.venvs/step-tables \
+		$(BIN)/python -m pytest -m kubeflow -n 2 --dist loadfile
+	cat .venvs/step-tables/*
 
 kubeflow-env: $(KFP_STAMP)
 
