@@ -22,7 +22,17 @@ WITHHELD = "…"
 _OURS = ("components", "pipeline", "schemas")
 #: Simulated people and places are literals of ours, but values of a data set.
 #: Telling names of columns (`driver`, `patient`) are the values of others.
-_NOT_TEXT = ("components/simulator", "components/pii/kinds.py")
+#: What runs where no row of a locale is (compiling, submitting, serving, rendering) speaks of no row
+#: either, and its names (`driver`, `org`) are others' values.
+_NOT_TEXT = (
+    "components/simulator",
+    "components/pii/kinds.py",
+    "pipeline/commands/kubeflow_",
+    "pipeline/compiler",
+    "pipeline/deployables",
+    "pipeline/kfp_api",
+    "pipeline/serving",
+)
 #: Short descriptions of TFDV's schema anomalies, which its library makes without values.
 TFDV_TEXTS = (
     "Column dropped. New column. Multiple errors. Unexpected data type. Invalid domain type. Invalid UTF8 "
