@@ -107,8 +107,9 @@ class Objects:
         for file in files:
             name = key if file == path else f"{key}/{file.relative_to(path).as_posix()}"
             try:
-                with file.open("rb") as stream:
-                    self.client.put_object(Bucket=bucket, Key=name, Body=stream)
+                # As bytes: for a stream botocore waits for `100 Continue`, and where a busy server says it
+                # late, it waits for a minute.
+                self.client.put_object(Bucket=bucket, Key=name, Body=file.read_bytes())
             except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
                 raise ObjectError(f"upload {uri}: {error}") from None
         return True
