@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -15,6 +13,7 @@ import typer
 from components.errors import ConfigError
 from pipeline.commands.shared import ConfigArgument, JsonOption, load, print_json, simulation_warning
 from pipeline.environment import environment
+from pipeline.quiet import without_stderr
 
 
 class LayoutChoice(str, Enum):
@@ -45,7 +44,7 @@ def compile_command(
 
     deployment = load(config)
     os.environ.update(environment())
-    with _quiet():
+    with without_stderr():
         from pipeline.compiler.compile import compile_deployment
         from pipeline.compiler.rules import check_size
         from pipeline.compiler.text import to_text
@@ -87,17 +86,3 @@ def compile_command(
         print(
             f"{item['file']}: pipeline {item['pipeline']}, {item['tasks']} steps, {item['bytes'] >> 10} KiB"
         )
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps what TensorFlow's C++ prints while it is imported from the user's terminal."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)

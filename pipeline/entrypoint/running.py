@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.executor_base import read_json
 from components.release.storage import file_entry
 from components.tfx_shim import Artifact, BaseExecutor
 from pipeline.compiler.placeholders import fill
@@ -92,11 +91,3 @@ def content_digest(outputs: Mapping[str, Path]) -> str:
             digest.update(f"{name}/{file.relative_to(folder)}\0".encode())
             digest.update(file_entry(file).sha256.encode())
     return digest.hexdigest()
-
-
-def json_of(made: Mapping[str, tuple[str, Artifact]], port: str, file: str) -> dict[str, Any]:
-    """A JSON file of an artifact that the step made; empty where it made none."""
-    if port not in made:
-        return {}
-    path = Path(made[port][1].uri) / file
-    return dict(read_json(path)) if path.exists() else {}

@@ -123,7 +123,7 @@ class _Nodes:
 
     def _show(self, artifacts: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
         """Pages and metrics, and the notice to the report; returns the metrics as metadata."""
-        from components.executor_base import read_json
+        from components.executor_base import read_json, write_atomically
         from pipeline.entrypoint import views
 
         outputs = {name: slot.path for name, slot in self._invocation.outputs.items()}
@@ -133,21 +133,21 @@ class _Nodes:
         if central and evaluated is not None and (evaluated / "evaluation.json").exists():
             metrics = views.central_metrics(read_json(evaluated / "evaluation.json"))
         if "metrics" in outputs:
-            views.write_text(outputs["metrics"], json.dumps(metrics, sort_keys=True))
+            write_atomically(outputs["metrics"], json.dumps(metrics, sort_keys=True))
         pushed = artifacts.get("modelpusher-pushed" if central else "pusher-pushed")
         if pushed is not None and "summary" in outputs:
             push = read_json(pushed / "push.json")
             run_id = self._invocation.text("run")
             if central:
                 sentence = views.central_report(self._told, artifacts, run_id, outputs["report"])
-                views.write_text(outputs["summary"], views.central_summary(sentence, metrics))
+                write_atomically(outputs["summary"], views.central_summary(sentence, metrics))
                 blessing = artifacts.get("prophetevaluator-blessing")
                 notice = views.centre_notice(push, views.verdict_in(blessing) if blessing else "")
             else:
                 names = words_of(_texts(self._told))
                 restricted = self._arguments.sharing == "restricted"
                 text = views.region_summary(push, self._zone, names, restricted)
-                views.write_text(outputs["summary"], text)
+                write_atomically(outputs["summary"], text)
                 notice = views.region_notice({**push, "span": self._parameters["span"]}, self._zone)
             place = self._told["notices"]
             exchange = str(self._parameters["exchange"])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from components.egress.words import outward
-from components.executor_base import read_json, write_atomically, write_json
+from components.executor_base import read_json, write_json
 from components.version import __version__
 
 #: Where the central report finds what: component, channel, the artifact's name in the spec.
@@ -121,8 +121,3 @@ def verdict_in(folder: Path) -> str:
     """The verdict of a blessing's folder; empty where there is none."""
     file = folder / "verdict.json"
     return str(read_json(file).get("verdict", "")) if file.exists() else ""
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a page that KFP's UI opens."""
-    write_atomically(path, text)
