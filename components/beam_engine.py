@@ -76,6 +76,13 @@ def workers_elsewhere(args: Sequence[str]) -> bool:
     return not _EMBEDDED.match(masters.get(runner, ""))
 
 
+def workers_in_process(args: Sequence[str]) -> bool:
+    """Whether the workers are threads of the process that runs the pipeline: Beam's direct runner."""
+    runner = option(args, "runner").rpartition(".")[2]
+    local = not runner or runner in _DIRECT
+    return local and option(args, "direct_running_mode") in ("", "in_memory", "multi_threading")
+
+
 def grounds(args: Sequence[str]) -> list[str]:
     """What the options name outside this machine's programs: folders, buckets, engines.
 

@@ -14,11 +14,11 @@ from components.synthesizer_trainer.executor import (
 from components.tfx_shim import (
     BaseChannel,
     BaseComponent,
+    BeamExecutorSpec,
     Channel,
     ChannelParameter,
     ComponentSpec,
     ExecutionParameter,
-    ExecutorClassSpec,
     standard_artifacts,
 )
 from components.version import __version__
@@ -51,7 +51,7 @@ class SynthesizerTrainer(BaseComponent):
     """
 
     SPEC_CLASS = SynthesizerTrainerSpec
-    EXECUTOR_SPEC = ExecutorClassSpec(Executor)
+    EXECUTOR_SPEC = BeamExecutorSpec(Executor)
 
     def __init__(
         self,

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from components import executor_base, progress, split_io
+from components.beam.executor import BeamExecutor
 from components.governance.config import LedgerAccess
 from components.governance.core.spending import reserved, write_cost
 from components.synthesizer_trainer.config import SynthesizerTrainerConfig
 from components.synthesizer_trainer.privacy_cost import planned_cost
-from components.tfx_shim import BaseExecutor, artifact_utils
+from components.tfx_shim import artifact_utils
 from components.version import __version__
 
 EXAMPLES_KEY = "examples"
@@ -25,7 +26,7 @@ MODEL_KEY = "model"
 SYNTHESIZER_FILE = "synthesizer.json"
 
 
-class Executor(BaseExecutor):
+class Executor(BeamExecutor):
     """Reads `train` and `eval`, fits the synthesizer, writes the SavedModel and `synthesizer.json`."""
 
     def Do(
@@ -46,6 +47,7 @@ class Executor(BaseExecutor):
         Raises:
           InsufficientDataError: too few rows.
           DataError: a column is missing, or a vocabulary is too large.
+          ConfigError: Beam's workers and this step share no folder.
           PrivacyBudgetExceededError: the locale's budget does not allow another model.
         """
         config = executor_base.read_config(exec_properties, SynthesizerTrainerConfig)
@@ -59,6 +61,7 @@ class Executor(BaseExecutor):
             return
 
         # Heavy: TensorFlow, tensorflow-transform and Beam.
+        from components.synthesizer_trainer.beam_analysis import Engine
         from components.synthesizer_trainer.core.panel import build_panel, check_rows
         from components.synthesizer_trainer.core.training import train_synthesizer
         from components.synthesizer_trainer.schema_bounds import feature_bounds
@@ -68,7 +71,8 @@ class Executor(BaseExecutor):
         table = split_io.read_table(examples.uri, "train", dataset=dataset)
         check_rows(table, dataset, config.min_train_rows, f"{place} split=train")
         check_vocabularies(table, dataset, config.max_vocabulary, f"{place} split=train")
-        analysis = analyse(table, dataset, config.quantiles, f"{place} split=train")
+        engine = Engine(tuple(self._beam_pipeline_args), self._make_beam_pipeline, Path(output.uri))
+        analysis = analyse(table, dataset, config.quantiles, f"{place} split=train", engine)
         panel = build_panel(table, dataset, analysis.vocabularies, analysis.kinds, f"{place} split=train")
         held_out = None
         if "eval" in artifact_utils.decode_split_names(examples.split_names):

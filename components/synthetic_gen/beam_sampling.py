@@ -16,19 +16,12 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 
+from components.beam.shared_folder import get, put
 from components.dataset import DatasetConfig
 from components.release.storage import Store, open_store
 from components.synthesizer_trainer.core.planning import Session
 from components.synthetic_gen.core import plan_file
-from components.synthetic_gen.shared_folder import (
-    MODEL_FILE,
-    get,
-    pack_model,
-    plan_name,
-    put,
-    rows_name,
-    unpack_model,
-)
+from components.synthetic_gen.exchanged import MODEL_FILE, pack_model, plan_name, rows_name, unpack_model
 
 _loaded: dict[str, Any] = {}
 _lock = threading.Lock()

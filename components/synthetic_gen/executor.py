@@ -9,13 +9,14 @@ from typing import Any
 import pyarrow as pa
 
 from components import executor_base, split_io
+from components.beam.executor import BeamExecutor
 from components.dataset import TIMESTAMP
 from components.egress import categories, numbers
 from components.egress.schema import public_values
 from components.errors import ConfigError
 from components.schema_gen.curated import curated_schema
 from components.synthetic_gen.config import SyntheticGenConfig
-from components.tfx_shim import BaseBeamExecutor, BaseExecutor, artifact_utils
+from components.tfx_shim import artifact_utils
 
 MODEL_KEY = "model"
 SCHEMA_KEY = "schema"
@@ -23,23 +24,8 @@ EXAMPLES_KEY = "examples"
 SYNTHETIC_KEY = "synthetic"
 
 
-class Executor(BaseBeamExecutor):
+class Executor(BeamExecutor):
     """Plans the sessions, samples them on Beam, checks the rows and writes the split."""
-
-    def __init__(self, context: BaseBeamExecutor.Context | None = None) -> None:
-        """Takes Beam's options as they stand.
-
-        TFX 1.16 would add its own source, packed at each start (2 to 3 s, and a folder left in /tmp), for
-        workers without TFX. Ours have Isthmus, and TFX with it.
-
-        Args:
-          context: From the launcher; None is Beam's default, the direct runner.
-        """
-        super().__init__()
-        if context is not None:
-            BaseExecutor.__init__(self, context)
-            self._beam_pipeline_args = list(context.beam_pipeline_args or [])
-            self._make_beam_pipeline_fn = context.make_beam_pipeline_fn
 
     def Do(
         self,
@@ -67,12 +53,13 @@ class Executor(BaseBeamExecutor):
         place = f"locale={locale} span={span}"
 
         # Heavy: TensorFlow.
+        from components.beam.engine_errors import engine_errors
+        from components.beam.shared_folder import shared_folder
         from components.synthesizer_trainer.schema_bounds import read_schema
         from components.synthetic_gen.beam_sampling import load_synthesizer, sample_shards
         from components.synthetic_gen.core import grid
         from components.synthetic_gen.core.rows import check_conforms
-        from components.synthetic_gen.engine_errors import engine_errors
-        from components.synthetic_gen.shared_folder import pack_model, read_rows, shared_folder
+        from components.synthetic_gen.exchanged import pack_model, read_rows
 
         synthesizer = load_synthesizer(model.uri, pack_model(model.uri)[1])
         private = bool(synthesizer.metadata.get("differential_privacy"))

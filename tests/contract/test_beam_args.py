@@ -16,7 +16,8 @@ pytestmark = pytest.mark.tfx
 IN_MEMORY = ["--runner=DirectRunner", "--direct_running_mode=in_memory"]
 #: Who makes a Beam pipeline but by `_make_beam_pipeline`, and why `beam.args` does not concern it.
 NOT_STEPS = {
-    "components/synthesizer_trainer/transform.py": "analyses a table in memory as one batch",
+    "components/synthesizer_trainer/analysers.py": "tensorflow-transform's analysers of one batch, inside an "
+    "element of the step's own pipeline",
     "pipeline/doctor.py": "asks whether Beam works on this machine",
 }
 ARGS = {
@@ -134,7 +135,7 @@ def test_each_beam_executor_gets_exactly_the_options_of_its_zone(
             assert options["runner"] == expected[0].partition("=")[2]
             assert options["temp_location"] == ("s3://isthmus-eu-west/beam" if len(expected) > 3 else None)
             steps += 1
-    assert steps == 2  # SyntheticGen of each restricted locale
+    assert steps == 4  # SynthesizerTrainer and SyntheticGen of each restricted locale
 
 
 def test_the_border_allows_a_locales_own_engine_and_no_other(pipelines: dict[str, dict[str, Any]]) -> None:
@@ -181,13 +182,15 @@ def test_compiled_steps_are_told_the_options_of_their_zone(fleet: Any) -> None:
     from pipeline.compiler.reading import leaves
 
     specs, _ = compile_deployment(_load(fleet))
-    told = {
-        leaf.zone: leaf.told["beam"]
+    told = [
+        (leaf.zone, leaf.told["beam"])
         for spec in specs
         for leaf in leaves(spec.pipeline)
         if "beam" in leaf.told
-    }
-    assert told == {"eu-west": ARGS["flink"], "ap-south": IN_MEMORY}
+    ]
+    expected = {"eu-west": ARGS["flink"], "ap-south": IN_MEMORY}
+    assert sorted(zone for zone, _ in told) == ["ap-south", "ap-south", "eu-west", "eu-west"]
+    assert all(args == expected[zone] for zone, args in told)
 
 
 def test_a_compiled_step_keeps_to_its_zones_engine(fleet: Any, monkeypatch: pytest.MonkeyPatch) -> None:

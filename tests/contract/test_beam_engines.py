@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from components.errors import ConfigError, DataError
@@ -62,6 +64,67 @@ def _digest(inputs: dict[str, list[Any]], uri: Path, args: tuple[str, ...]) -> s
     output = generate(inputs, uri, [*args], rows_per_shard=ROWS)
     digest: str = output.get_string_custom_property("data_digest")
     return digest
+
+
+def _table() -> tuple[Any, Any]:
+    """A table of more columns than one block holds, and its description."""
+    from components.dataset import DatasetConfig, FeatureConfig
+
+    rng, rows = np.random.default_rng(3), 2_000
+    kinds = ["continuous"] * 65 + ["binary", "categorical"]
+    features = tuple(FeatureConfig(name=f"f{index}", kind=kind) for index, kind in enumerate(kinds))
+    dataset = DatasetConfig(
+        timestamp="timestamp",
+        label="label",
+        label_kind="kind",
+        features=features,
+        targets=("f0",),
+        interval_s=60.0,
+    )
+    values = rng.normal(size=(rows, 65)).astype(np.float32)
+    columns = {f"f{index}": pa.array(values[:, index], mask=rng.random(rows) < 0.1) for index in range(65)}
+    label = (rng.random(rows) < 0.05).astype(np.int64)
+    columns |= {
+        "f7": pa.nulls(rows, pa.float32()),
+        "f65": pa.array((values[:, 0] > 0).astype(np.int64)),
+        "f66": pa.array([None if value < -2 else f"é {int(3 * value)}" for value in values[:, 1]]),
+        "label": pa.array(label),
+        "kind": pa.array(["spike" if each else None for each in label]),
+        "timestamp": pa.array(np.arange(rows) * 60_000_000, pa.timestamp("us")),
+    }
+    return pa.table(columns), dataset
+
+
+def _analysis(args: tuple[str, ...] | None, folder: Path) -> dict[str, Any]:
+    """What the trainer's analysers find on an engine; None is this process, without one."""
+    from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+
+    from components.synthesizer_trainer.beam_analysis import Engine
+    from components.synthesizer_trainer.executor import Executor
+    from components.synthesizer_trainer.transform import analyse
+
+    engine = None
+    if args is not None:
+        context = BaseBeamExecutor.Context(beam_pipeline_args=[*args], tmp_dir=str(folder), unique_id="1")
+        executor = Executor(context)
+        engine = Engine(tuple(executor._beam_pipeline_args), executor._make_beam_pipeline, folder)
+    found = analyse(*_table(), 50, "locale=eu-west split=train", engine)
+    assert len(found.vocabularies["f66"]) > 10 and not found.quantiles["f7"].size
+    edges = {name: values.tobytes() for name, values in found.quantiles.items()}
+    return {"edges": edges, "rest": (found.ranges, found.vocabularies, found.kinds)}
+
+
+@pytest.fixture(scope="module")
+def analysed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return _analysis(None, tmp_path_factory.mktemp("analysed"))
+
+
+@pytest.mark.parametrize("name", DIRECT)
+def test_the_trainers_analysis_is_the_same_on_each_engine(
+    name: str, analysed: dict[str, Any], tmp_path: Path
+) -> None:
+    assert _analysis(DIRECT[name], tmp_path) == analysed
+    assert not list(tmp_path.iterdir())  # no row is left behind
 
 
 def _free_port() -> int:
@@ -142,7 +205,12 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
 
 @pytest.mark.skipif(not _can_cover(), reason="covering the driver's files needs root, and leave to mount")
 def test_workers_that_see_no_file_of_the_driver_meet_it_in_a_bucket(
-    inputs: dict[str, list[Any]], reference: str, tmp_path: Path, worker_pool: Any, bucket: dict[str, str]
+    inputs: dict[str, list[Any]],
+    reference: str,
+    analysed: dict[str, Any],
+    tmp_path: Path,
+    worker_pool: Any,
+    bucket: dict[str, str],
 ) -> None:
     import s3fs
 
@@ -155,10 +223,13 @@ def test_workers_that_see_no_file_of_the_driver_meet_it_in_a_bucket(
     )
     args = (*external, "--temp_location=s3://tmp-eu/beam")
     assert _digest(inputs, tmp_path / "out", args) == reference
+    assert _analysis(args, tmp_path) == analysed
     s3fs.S3FileSystem.clear_instance_cache()
     assert s3fs.S3FileSystem(endpoint_url=bucket["AWS_ENDPOINT_URL"]).find("tmp-eu") == []
     with pytest.raises(ConfigError, match=r"locale=eu-west span=2: beam: .* temp_location is missing"):
         _digest(inputs, tmp_path / "without", external)
+    with pytest.raises(ConfigError, match=r"locale=eu-west split=train: beam: .* temp_location is missing"):
+        _analysis(external, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["in_memory", "multi_threading", "portable loopback"])

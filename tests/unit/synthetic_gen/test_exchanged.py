@@ -1,25 +1,21 @@
-"""What the step and its workers pass to one another: plans without pickle, a model by its digest."""
+"""What SyntheticGen and its workers leave for each other: plans without pickle, a model by its digest."""
 
 from __future__ import annotations
 
 import io
-import logging
 import os
 import uuid
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
-from components.errors import ConfigError, DataError, InternalError
+from components.beam.shared_folder import put
+from components.errors import DataError, InternalError
 from components.release.storage import open_store
 from components.synthesizer_trainer.core.planning import PlannedEvent, Session
-from components.synthetic_gen import shared_folder
 from components.synthetic_gen.core import plan_file
-from components.synthetic_gen.shared_folder import pack_model, put, read_rows, rows_name, unpack_model
-
-FLINK = ("--runner=FlinkRunner", "--flink_master=http://f:8081", "--environment_type=EXTERNAL")
+from components.synthetic_gen.exchanged import pack_model, unpack_model
 
 
 def _session(number: int, rows: int, events: tuple[PlannedEvent, ...] = ()) -> Session:
@@ -78,46 +74,3 @@ def test_a_model_arrives_whole_or_not_at_all(uri: str, model: Path, tmp_path: Pa
     with pytest.raises(InternalError, match=r"model\.zip: found SHA-256 \w{12}, allowed \w{12}"):
         unpack_model(store, digest, str(tmp_path / "other"))
     assert not (tmp_path / "other").exists()
-
-
-@pytest.mark.parametrize("location", ["", "{tmp}/shared", "memory://shared"])
-def test_a_folder_is_fresh_and_gone_afterwards(location: str, tmp_path: Path) -> None:
-    location = location.format(tmp=tmp_path)
-    args = [f"--temp_location={location}/"] if location else []
-    table = pa.table({"x": [1, 2]})
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-    seen = []
-    for _ in range(2):
-        with (
-            pytest.raises(ZeroDivisionError),
-            shared_folder.shared_folder(args, tmp_path, "locale=eu") as store,
-        ):
-            put(store, rows_name(0), sink.getvalue().to_pybytes())
-            assert read_rows(store, 0).equals(table)
-            with pytest.raises(DataError, match="shard-00001"):
-                read_rows(store, 1)
-            seen.append(store)
-            raise ZeroDivisionError
-    assert seen[0].uri != seen[1].uri
-    assert all(store.uri.startswith(location or str(tmp_path)) for store in seen)
-    assert not any(store.fs.exists(store.root) for store in seen)
-
-
-def test_workers_elsewhere_need_a_place_to_meet(tmp_path: Path) -> None:
-    with (
-        pytest.raises(ConfigError, match=r"locale=eu: beam: .* temp_location is missing; allowed: "),
-        shared_folder.shared_folder(FLINK, tmp_path, "locale=eu"),
-    ):
-        pass
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_folder_that_cannot_be_deleted_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with (
-        caplog.at_level(logging.WARNING),
-        shared_folder.shared_folder([f"--temp_location={tmp_path}"], tmp_path, "locale=eu") as store,
-    ):
-        store.fs.rm(store.root, recursive=True)
-    assert f"locale=eu: {store.uri} was not deleted (FileNotFoundError); delete it" in caplog.text

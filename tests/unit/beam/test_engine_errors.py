@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from components.beam.engine_errors import engine_errors
 from components.errors import ConfigError, DataError, InternalError
-from components.synthetic_gen.engine_errors import engine_errors
 
 TRACEBACK = """Pipeline job-f5ac failed in state FAILED: Traceback (most recent call last):
   File "worker.py", line 1, in process
