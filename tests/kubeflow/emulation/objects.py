@@ -55,7 +55,7 @@ class S3Account:
 
 def connect(account: S3Account) -> Any:
     """A client, safe for threads."""
-    return boto3.session.Session().client(
+    client = boto3.session.Session().client(
         "s3",
         endpoint_url=account.endpoint,
         aws_access_key_id=account.access_key,
@@ -68,6 +68,13 @@ def connect(account: S3Account) -> Any:
             response_checksum_validation="when_required",
         ),
     )
+    # botocore asks before each upload whether it may; where a busy server answers late, it waits a minute.
+    client.meta.events.register("before-sign.s3.PutObject", _drop_expect)
+    return client
+
+
+def _drop_expect(request: Any, **_: Any) -> None:
+    del request.headers["Expect"]  # none is no error
 
 
 @dataclass(frozen=True)
@@ -107,8 +114,6 @@ class Objects:
         for file in files:
             name = key if file == path else f"{key}/{file.relative_to(path).as_posix()}"
             try:
-                # As bytes: for a stream botocore waits for `100 Continue`, and where a busy server says it
-                # late, it waits for a minute.
                 self.client.put_object(Bucket=bucket, Key=name, Body=file.read_bytes())
             except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
                 raise ObjectError(f"upload {uri}: {error}") from None
