@@ -23,6 +23,10 @@ _PATH_KEYS = (
     ("central", "registry"),
     ("central", "test_set", "pattern"),
     ("central", "signing_key", "file"),
+    ("metrics", "textfile_folder"),
+    ("metrics", "pushgateway", "ca_file"),
+    ("metrics", "pushgateway", "password", "file"),
+    ("metrics", "pushgateway", "token", "file"),
 )
 _STORAGE_OPTIONS = (("exchange", "storage_options"), ("central", "registry_storage_options"))
 _LOCALE_PATH_KEYS = (

@@ -22,6 +22,7 @@ from components.release.trust import TrustedKeys
 from components.secrets import SecretRef
 from pipeline.config.beam import BeamSection
 from pipeline.config.kubeflow import NO_KUBEFLOW, KubeflowSection
+from pipeline.config.metrics import NO_METRICS, MetricsSection
 from pipeline.config.placement import NOWHERE, PlacementSection
 
 #: Sections that another model checks; kept as given here, typed in `resolve`.
@@ -203,6 +204,7 @@ class Deployment(ComponentConfig):
       synthesizer: SynthesizerTrainer's settings.
       generation: SyntheticGen's settings.
       monitoring: Thresholds for drift, skew and schema anomalies.
+      metrics: Where each run's numbers go for Prometheus.
       central: The merge stage.
       beam: The Beam runner and its engine.
       run: How a run uses this machine.
@@ -220,6 +222,7 @@ class Deployment(ComponentConfig):
     synthesizer: Section = {}
     generation: Section = {}
     monitoring: Section = {}
+    metrics: MetricsSection = NO_METRICS
     central: CentralSection
     beam: BeamSection = BeamSection()
     run: RunSection = RunSection()
