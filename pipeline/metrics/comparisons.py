@@ -13,10 +13,21 @@ from pipeline.metrics.samples import Sample
 from pipeline.metrics.words import Words
 
 Family = Literal["ratio", "statistic", "shift"]
-#: Measures in [0, 1]: shares, distances of distribution functions, Jensen-Shannon to base 2.
+#: Measures in [0, 1]: shares and their differences, distances of distribution functions, Jensen-Shannon to
+#: base 2.
 RATIOS: Final[frozenset[Measure]] = frozenset(
-    {"infinity_norm", "jensen_shannon_divergence", "kolmogorov_smirnov", "missing_rate"}
+    {
+        "infinity_norm",
+        "jensen_shannon_divergence",
+        "kolmogorov_smirnov",
+        "missing_rate",
+        "cadence",
+        "label_shift",
+        "schema",
+    }
 )
+#: Units of information, which a logarithm brings along: dimensionless.
+_INFORMATION = ("", "bit", "nat")
 _NAMES: dict[Family, tuple[str, str, str]] = {
     "ratio": (
         "isthmus_drift_distance_ratio",
@@ -50,7 +61,7 @@ class _Ranked:
 
 def family_of(measurement: Measurement) -> Family:
     """Which metric a measure's values belong to, by its unit and its range."""
-    if measurement.measure == "wasserstein" or measurement.unit not in ("", "bit"):
+    if measurement.measure == "wasserstein" or measurement.unit not in _INFORMATION:
         return "shift"
     return "ratio" if measurement.measure in RATIOS else "statistic"
 

@@ -17,7 +17,6 @@ from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
 
 from components.errors import ConfigError, DataError
-from components.release.canonical import printable
 from components.secrets import SecretRef
 from pipeline.config.metrics import PushgatewaySection
 from pipeline.metrics.catalogue import DEPLOYMENT, ZONE
@@ -105,7 +104,7 @@ def _put(session: requests.Session, gateway: PushgatewaySection, group: Group) -
     if answer.status_code in (401, 403):
         raise DataError(f"{place}: HTTP {answer.status_code}; the credentials are not accepted there")
     if not answer.ok or answer.is_redirect:
-        said = " ".join(printable(answer.text[:400]).split())[:160]
+        said = ascii(" ".join(answer.text[:400].split()))[1:161].rstrip("'")
         raise DataError(
             f"{place}: group '{group.zone or 'run'}': HTTP {answer.status_code}{f': {said}' if said else ''}"
         )

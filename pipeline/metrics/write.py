@@ -83,7 +83,7 @@ def _told(do: Callable[[], object]) -> bool:
     except OSError as error:
         _tell(f"{error.filename or 'a file'}: cannot be written ({error.strerror or type(error).__name__})")
     except Exception as error:  # the run is done and its verdicts stand, whatever is wrong here
-        _tell(f"{type(error).__name__}: {error} (our fault)")
+        _tell(f"{type(error).__name__} (our fault)")  # its text could quote what it stumbled over
     else:
         return True
     return False
