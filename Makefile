@@ -111,12 +111,14 @@ kubeflow-tools: .venvs/kubeflow-tools/.installed
 MONITORING_TOOLS := .venvs/monitoring-tools
 monitoring-tools: $(MONITORING_TOOLS)/.installed
 
-$(MONITORING_TOOLS)/.installed: kubeflow/tools/monitoring.txt
+$(MONITORING_TOOLS)/.installed: kubeflow/tools/monitoring.txt kubeflow/tools/grafana.txt | $(UV)
 	rm -rf $(@D) && mkdir -p $(@D)/packages
 	cd $(@D)/packages && packages=$$(grep -v '^#' $(CURDIR)/$<) && \
 		{ apt-get download --quiet $$packages || { apt-get update --quiet && apt-get download --quiet $$packages; }; }
 	for package in $(@D)/packages/*.deb; do dpkg-deb --extract $$package $(@D); done
 	rm -rf $(@D)/packages
+	-$(UV) venv --quiet --no-python-downloads --python '>=3.11' $(@D)/grafana && \
+		$(UV) pip sync --quiet --python $(@D)/grafana/bin/python --require-hashes kubeflow/tools/grafana.txt
 	@touch $@
 
 # Renders kubeflow/overlays and kubeflow/exchange from kubeflow/fleet.yaml, then checks all of kubeflow/.

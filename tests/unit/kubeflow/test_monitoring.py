@@ -1,4 +1,4 @@
-"""`kubeflow/monitoring`: rules, dashboards, manifests against the metrics of the code and the tools' checks."""
+"""`kubeflow/monitoring`: rules, dashboards, manifests against the metrics of the code, and what tools say."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.unit.kubeflow.monitoring_files import (
 )
 from tests.unit.kubeflow.test_beam_manifests import strangers
 from tests.unit.kubeflow.test_manifests import validate
-from tests.unit.metrics.conftest import find_tool
+from tests.unit.metrics.conftest import TOOLS, find_tool
 
 #: Labels of what the recording rules make.
 RECORDED = {
@@ -198,3 +198,23 @@ def test_every_query_of_the_dashboards_parses(tmp_path: Path) -> None:
         done = subprocess.run([tool, "check", "rules", str(file)], capture_output=True, text=True, timeout=60)
         assert done.returncode == expected, done.stdout + done.stderr
     assert len(made) > 60
+
+
+@pytest.mark.kubeflow
+def test_grafana_s_own_models_know_all_of_the_dashboards(tmp_path: Path) -> None:
+    python = TOOLS / "grafana" / "bin" / "python"
+    if not python.exists():
+        pytest.skip("no Python from 3.11, which Grafana's models need; `make monitoring-tools` looks for one")
+    script = FOLDER.parent / "tools" / "check_dashboards.py"
+    wrong = dashboard(DASHBOARDS[0])
+    wrong["panels"][1]["gridpos"] = wrong["panels"][1].pop("gridPos")
+    wrong["panels"][1]["options"]["colour"] = "red"
+    (tmp_path / "wrong.json").write_text(json.dumps(wrong))
+    for files, status, said in (
+        (DASHBOARDS, 0, "2 dashboards: nothing is lost"),
+        ([tmp_path / "wrong.json"], 1, "panels[1].options.colour: not known to Grafana"),
+    ):
+        command = [str(python), str(script), *map(str, files)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == status and said in done.stdout, done.stdout + done.stderr
+        assert status == 0 or "panels[1].gridpos" in done.stdout
