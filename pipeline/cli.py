@@ -22,6 +22,7 @@ from pipeline.commands.canary import canary
 from pipeline.commands.compile import compile_command
 from pipeline.commands.egress import egress
 from pipeline.commands.erasure import erase
+from pipeline.commands.metrics import metrics
 from pipeline.commands.predict import predict
 from pipeline.commands.run import run_and_report, write_report
 from pipeline.commands.shared import (
@@ -52,6 +53,7 @@ app.command()(erase)
 app.command()(egress)
 app.command()(canary)
 app.command()(predict)
+app.command()(metrics)
 app.command("compile")(compile_command)
 
 RunOption = Annotated[
