@@ -204,8 +204,8 @@ class Deployment(ComponentConfig):
       synthesizer: SynthesizerTrainer's settings.
       generation: SyntheticGen's settings.
       monitoring: Thresholds for drift, skew and schema anomalies.
-      metrics: Where each run's numbers go for Prometheus.
       central: The merge stage.
+      metrics: Where each run's numbers go for Prometheus.
       beam: The Beam runner and its engine.
       run: How a run uses this machine.
       kubeflow: How it is compiled for Kubeflow Pipelines; `isthmus run` does not read it.
@@ -222,8 +222,8 @@ class Deployment(ComponentConfig):
     synthesizer: Section = {}
     generation: Section = {}
     monitoring: Section = {}
-    metrics: MetricsSection = NO_METRICS
     central: CentralSection
+    metrics: MetricsSection = NO_METRICS
     beam: BeamSection = BeamSection()
     run: RunSection = RunSection()
     kubeflow: KubeflowSection = NO_KUBEFLOW
