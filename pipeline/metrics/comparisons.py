@@ -23,6 +23,7 @@ RATIOS: Final[frozenset[Measure]] = frozenset(
         "missing_rate",
         "cadence",
         "label_shift",
+        "concept_shift",
         "schema",
     }
 )

@@ -185,6 +185,8 @@ def test_a_drift_never_names_a_span(deployment: Deployment) -> None:
     assert words.against(generator) == "synthetic"
     drift = item.model_copy(update={"baseline": "", "against": "span 17"})
     assert words.against(drift) == OTHER
+    alone = drift.model_copy(update={"against": "the span by itself"})
+    assert words.against(alone) == "itself"
 
 
 def test_every_metric_of_the_list_is_made_and_no_other(
