@@ -114,7 +114,7 @@ def _central(report: CentralReport, words: Words) -> Iterator[Sample]:
         return
     seen = set()
     for entry in report.detection.content.scenarios:
-        for locale, score in ({ALL_LOCALES: entry.overall} | entry.by_locale).items():
+        for locale, score in ((ALL_LOCALES, entry.overall), *entry.by_locale.items()):
             labels = words.scored(entry.detector, entry.scenario, locale)
             if labels not in seen:  # the first of those that the deployment does not name stands for them
                 seen.add(labels)

@@ -125,7 +125,9 @@ def test_locales_of_the_test_rows_are_bounded(
     assert detection is not None
     stranger = detection.scenarios[0].overall
     scenarios = tuple(
-        item.model_copy(update={"by_locale": {"site-of-a-patient": stranger, "another": stranger}})
+        item.model_copy(
+            update={"by_locale": {"site-of-a-patient": stranger, "another": stranger, "(all)": stranger}}
+        )
         for item in detection.scenarios
     )
     detection = detection.model_copy(update={"scenarios": scenarios})
@@ -135,6 +137,8 @@ def test_locales_of_the_test_rows_are_bounded(
     told = values(groups_of(deployment, report.model_copy(update={"central": central}), monitor))
     locales = {key[4] for key in told if key[1] == "isthmus_detector_f1_ratio"}
     assert locales == {"(all)", OTHER}
+    # A site that calls itself `(all)` does not take the place of all rows.
+    assert told["central", "isthmus_detector_f1_ratio", "classifier", "isthmus", "(all)"] == 0.79
 
 
 def test_missing_and_refused_releases(
