@@ -10,6 +10,7 @@ from components.drift.findings import MonitorReport, MonitorRun
 from pipeline.config.metrics import MetricsSection
 from pipeline.metrics.comparisons import comparison_samples
 from pipeline.metrics.counting import CounterState
+from pipeline.metrics.merging import not_merged
 from pipeline.metrics.samples import Group, Sample
 from pipeline.metrics.words import ALL_LOCALES, CENTRAL, Words
 from pipeline.report.model import CentralReport, LocaleReport, PipelineRun, RunReport, Score
@@ -101,13 +102,12 @@ def _locale(report: LocaleReport) -> Iterator[Sample]:
 
 
 def _central(report: CentralReport, words: Words) -> Iterator[Sample]:
-    merge = report.merge.content
-    if merge is not None:
-        refused = Counter(words.locale(item.locale) for item in merge.refused)
+    left = not_merged(report, words)
+    if left is not None:
         for name in words.locales:
-            yield Sample("isthmus_release_missing", (name,), float(name in merge.missing))
-        for name in dict.fromkeys((*words.locales, *refused)):
-            yield Sample("isthmus_release_refused", (name,), refused[name])
+            yield Sample("isthmus_release_missing", (name,), float(name in left.missing))
+        for name in dict.fromkeys((*words.locales, *left.refused)):
+            yield Sample("isthmus_release_refused", (name,), left.refused[name])
     if report.blessing.content is not None:
         yield Sample("isthmus_detector_blessed", (), float(report.blessing.content.verdict == "BLESSED"))
     if report.detection.content is None:

@@ -15,6 +15,7 @@ import pydantic
 
 from components.errors import DataError
 from components.executor_base import write_json
+from pipeline.metrics.merging import not_merged
 from pipeline.metrics.samples import Sample
 from pipeline.metrics.words import CENTRAL, Words
 from pipeline.report.model import LocaleReport, PipelineRun, RunReport
@@ -96,11 +97,10 @@ def count(state: CounterState, run: RunReport, words: Words, finished: float | N
             add(item.locale, "isthmus_releases_published_total", published, item.locale)
             if item.sharing != "open":
                 add(item.locale, "isthmus_gate_failures_total", failed, item.locale)
-    if run.central.merge.content is not None:
-        for name in words.locales:
-            add(CENTRAL, "isthmus_releases_refused_total", 0, name)
-        for refused in run.central.merge.content.refused:
-            add(CENTRAL, "isthmus_releases_refused_total", 1, words.locale(refused.locale))
+    left = not_merged(run.central, words)
+    if left is not None:
+        for name in dict.fromkeys((*words.locales, *left.refused)):
+            add(CENTRAL, "isthmus_releases_refused_total", left.refused[name], name)
     return CounterState(
         runs=tuple(sorted((*state.runs, header.run_id))[-MAX_RUNS:]), counters=counters, last_success=success
     )

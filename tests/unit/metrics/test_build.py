@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from components.drift.findings import MonitorRun
-from components.errors import InternalError
+from components.errors import InternalError, QuorumError
+from components.merge_gen.result import MergeResult
 from pipeline.config.model import Deployment
 from pipeline.metrics.catalogue import BY_NAME
 from pipeline.metrics.render import render
@@ -16,7 +17,7 @@ from pipeline.metrics.samples import Group, Sample
 from pipeline.metrics.words import OTHER, words_of
 from pipeline.metrics.write import groups_of
 from pipeline.report.collect import collect
-from tests.unit.metrics.conftest import SECRETS, found, measured, report_of
+from tests.unit.metrics.conftest import LOCALES, SECRETS, found, measured, report_of
 from tests.unit.report.made_up_run import MadeUpRun
 
 
@@ -161,6 +162,28 @@ def test_missing_and_refused_releases(
     assert told["central", "isthmus_release_refused", OTHER] == 1
     assert told["central", "isthmus_releases_refused_total", "eu-west"] == 1
     assert told["central", "isthmus_releases_refused_total", "us-east"] == 0
+
+
+def test_what_was_missing_where_the_merge_failed_for_it(
+    made_up: MadeUpRun, deployment: Deployment, monitor: MonitorRun
+) -> None:
+    """Then there is no list of releases: its names are those of the merge's own error."""
+    refused = ({"locale": "us-east", "uri": "x", "reason": "the signature does not fit"},)
+    result = MergeResult((), refused, ("eu-west", "a-stranger"), 3, "quorum not met")
+    with pytest.raises(QuorumError) as caught:
+        result.require_quorum()
+    made_up.stop("central", "MergeGen", str(caught.value))
+    made_up.save()
+    told = values(groups_of(deployment, collect(made_up.run_dir), monitor))
+    missing = {name: told["central", "isthmus_release_missing", name] for name in LOCALES}
+    assert missing == {"eu-west": 1, "ap-south": 0, "us-east": 0}
+    assert told["central", "isthmus_release_refused", "us-east"] == 1
+    assert told["central", "isthmus_releases_refused_total", "us-east"] == 1
+    assert told["central", "isthmus_zone_success"] == 0
+    made_up.stop("central", "MergeGen", "the exchange cannot be read")
+    made_up.save()
+    told = values(groups_of(deployment, collect(made_up.run_dir), monitor))
+    assert not [key for key in told if key[1].startswith("isthmus_release") and key[0] == "central"]
 
 
 def test_a_zone_that_did_not_run_keeps_what_it_had(
