@@ -140,6 +140,18 @@ def test_a_dashboard_is_whole(path: Path) -> None:
         assert label == name, "the variable is the label's value"
 
 
+@pytest.mark.parametrize("path", DASHBOARDS, ids=NAMES)
+def test_rows_of_several_queries_can_meet_and_columns_have_room(path: Path) -> None:
+    """Grafana joins rows on every label, the metric's name too; a status history refuses many columns."""
+    for panel in panels(path):
+        if panel["type"] == "table" and len(panel["targets"]) > 1:
+            kept = [re.findall(r"max by \(([^)]*)\)", target["expr"]) for target in panel["targets"]]
+            assert kept == [kept[0]] * len(kept) and len(kept[0]) == 1, panel["title"]
+            assert panel["transformations"][0]["id"] == "merge"
+        if panel["type"] == "status-history":
+            assert panel["maxDataPoints"] <= 100
+
+
 @pytest.mark.kubeflow
 def test_the_folder_renders_and_its_objects_are_valid(tmp_path: Path) -> None:
     found = {item["kind"]: item for item in render(FOLDER)}
