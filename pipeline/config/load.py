@@ -20,13 +20,13 @@ from pipeline.config.model import Deployment
 _PATH_KEYS = (
     ("root",),
     ("exchange", "uri"),
-    ("central", "registry"),
-    ("central", "test_set", "pattern"),
-    ("central", "signing_key", "file"),
     ("metrics", "textfile_folder"),
     ("metrics", "pushgateway", "ca_file"),
     ("metrics", "pushgateway", "password", "file"),
     ("metrics", "pushgateway", "token", "file"),
+    ("central", "registry"),
+    ("central", "test_set", "pattern"),
+    ("central", "signing_key", "file"),
 )
 _STORAGE_OPTIONS = (("exchange", "storage_options"), ("central", "registry_storage_options"))
 _LOCALE_PATH_KEYS = (
