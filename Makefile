@@ -24,7 +24,7 @@ SABOTAGE ?= tests/unit
 CORE := tests/unit tests/integration -m "not tfx and not e2e and not browser and not slow and not kubeflow" $(BOTH)
 
 .PHONY: help setup demo test test-core sabotage lint type lock clean benchmark \
-	kubeflow-env kubeflow-lock kubeflow-test kubeflow-tools monitoring-tools deployables golden
+	kubeflow-env kubeflow-lock kubeflow-test kubeflow-tools deployables golden
 
 help:
 	@echo "make demo       install, simulate three regions, run them and the centre, write a report"
@@ -106,9 +106,15 @@ kubeflow-tools: .venvs/kubeflow-tools/.installed
 	rm -rf $(@D)/carrier
 	@touch $@
 
+# Renders kubeflow/overlays and kubeflow/exchange from kubeflow/fleet.yaml, then checks all of kubeflow/.
+deployables: $(STAMP) kubeflow-tools
+	$(BIN)/python -m pipeline.deployables kubeflow/fleet.yaml
+	ISTHMUS_KUBEFLOW_TOOLS=required $(BIN)/python -m pytest -q -m kubeflow tests/unit/kubeflow tests/integration
+
 # promtool, and the servers that the metrics are tried with: Debian's, unpacked here and not installed. Where
 # there is no apt-get this fails, and the tests that need them are skipped.
 MONITORING_TOOLS := .venvs/monitoring-tools
+.PHONY: monitoring-tools
 monitoring-tools: $(MONITORING_TOOLS)/.installed
 
 $(MONITORING_TOOLS)/.installed: kubeflow/tools/monitoring.txt kubeflow/tools/grafana.txt | $(UV)
@@ -120,11 +126,6 @@ $(MONITORING_TOOLS)/.installed: kubeflow/tools/monitoring.txt kubeflow/tools/gra
 	-$(UV) venv --quiet --no-python-downloads --python '>=3.11' $(@D)/grafana && \
 		$(UV) pip sync --quiet --python $(@D)/grafana/bin/python --require-hashes kubeflow/tools/grafana.txt
 	@touch $@
-
-# Renders kubeflow/overlays and kubeflow/exchange from kubeflow/fleet.yaml, then checks all of kubeflow/.
-deployables: $(STAMP) kubeflow-tools
-	$(BIN)/python -m pipeline.deployables kubeflow/fleet.yaml
-	ISTHMUS_KUBEFLOW_TOOLS=required $(BIN)/python -m pytest -q -m kubeflow tests/unit/kubeflow tests/integration
 
 # Resolves against the configured index, then takes the host out of the lock (decision 2).
 lock: | $(UV)
