@@ -46,7 +46,8 @@ class ProphetEvaluator(BaseComponent):
       ideal_examples: Optional Examples, one split per restricted locale, raw rows (simulation only).
     Outputs:
       model: Model: the detector.
-      evaluation: ModelEvaluation: `evaluation.json`, `forecast.json`, `plots/<locale>.png`.
+      evaluation: ModelEvaluation: `evaluation.json`, `fairness.json`, `forecast.json`,
+        `plots/<locale>.png`.
       blessing: ModelBlessing: the verdict.
     """
 

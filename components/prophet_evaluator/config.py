@@ -8,6 +8,7 @@ import pydantic
 
 from components.config_base import ComponentConfig
 from components.dataset import DatasetConfig
+from components.fairness.config import FairnessConfig
 
 ScenarioName = Literal["No sharing", "Naive synthetic", "Isthmus", "Ideal"]
 #: The order in which scenarios are trained, tabulated and plotted.
@@ -152,6 +153,7 @@ class ProphetEvaluatorConfig(ComponentConfig):
       interval: The interval detector.
       classifier: The classifier.
       blessing: The rule of the verdict.
+      fairness: Slices of the test rows that the detectors are compared on, and the limits, if any.
       bootstrap_samples: Bootstrap replicates behind every confidence interval.
       confidence: Coverage of those intervals.
       bootstrap_block_s: Length of a block of normal rows in the bootstrap, in seconds; events are
@@ -171,6 +173,7 @@ class ProphetEvaluatorConfig(ComponentConfig):
     interval: IntervalDetectorConfig = IntervalDetectorConfig()
     classifier: ClassifierConfig = ClassifierConfig()
     blessing: BlessingConfig = BlessingConfig()
+    fairness: FairnessConfig = FairnessConfig()
     bootstrap_samples: int = pydantic.Field(default=1000, ge=100, le=100_000)
     confidence: float = pydantic.Field(default=0.95, gt=0.5, lt=1)
     # Longer than the residual autocorrelation of minute telemetry, short enough for many blocks a day.
@@ -191,4 +194,5 @@ class ProphetEvaluatorConfig(ComponentConfig):
             raise ValueError(f"locale named twice: {', '.join(twice)}")
         if len(set(self.scenarios)) != len(self.scenarios):
             raise ValueError("a scenario is named twice")
+        self.fairness.check_columns(self.dataset, self.locale_column)
         return self

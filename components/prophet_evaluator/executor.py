@@ -46,6 +46,7 @@ class Executor(BaseExecutor):
           DataError: the test set is not labelled, a column is missing, or nothing can be trained.
         """
         # Prophet and scikit-learn take seconds to import; the compiler must not pay for them.
+        from components.fairness.core.report import FAIRNESS_FILE
         from components.prophet_evaluator.core import plots
         from components.prophet_evaluator.core.evaluate import evaluate
         from components.prophet_evaluator.core.storage import save_detector
@@ -99,6 +100,8 @@ class Executor(BaseExecutor):
                 "isthmus_version": __version__,
             },
         )
+
+        write_json(folder / FAIRNESS_FILE, result.fairness)
 
         write_blessing(blessing.uri, result.verdict, result.reasons)
         blessing.set_string_custom_property("verdict", result.verdict)

@@ -140,6 +140,22 @@ def test_writes_the_files_of_decision_1(run):
     assert outputs["model"][0].get_int_custom_property("span") == 7
 
 
+def test_writes_every_detector_per_slice(run):
+    path, _ = run
+    report = json.loads((path / "evaluation" / "evaluation.json").read_text())
+    found = json.loads((path / "evaluation" / "fairness.json").read_text())
+    assert set(found["scenarios"]) == set(report["scenarios"])
+    for name, scenario in found["scenarios"].items():
+        for detector in ("interval", "classifier"):
+            cuts = scenario[detector]
+            assert [item["name"] for item in cuts["series"]["slices"]] == ["eu / d0", "far / d0", "us / d0"]
+            for item in cuts["locale"]["slices"]:
+                overall = report["scenarios"][name][detector]["per_locale"][item["name"]]
+                assert item["confusion"] == overall["confusion"]
+                assert item["tpr"] == overall["tpr"]  # the same resampling, to the last digit
+            assert cuts["locale"]["disparities"]["equalised_odds_difference"]["value"] is not None
+
+
 def test_the_written_detector_predicts(run):
     from components.prophet_evaluator.core.storage import load_detector, predict
 
@@ -168,9 +184,8 @@ def test_same_seed_same_detector_and_report(run, tmp_path):
     for report in (first, second):
         del report["seconds"], report["scenario_seconds"]
     assert first == second
-    assert (path / "evaluation" / "forecast.json").read_bytes() == (
-        tmp_path / "evaluation" / "forecast.json"
-    ).read_bytes()
+    for name in ("forecast.json", "fairness.json"):
+        assert (path / "evaluation" / name).read_bytes() == (tmp_path / "evaluation" / name).read_bytes()
     assert (path / "evaluation" / "plots" / "eu.png").read_bytes() == (
         tmp_path / "evaluation" / "plots" / "eu.png"
     ).read_bytes()

@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from components.dataset import TIMESTAMP
 from components.errors import DataError, InsufficientDataError, list_briefly
+from components.fairness.core.measures import Sample
+from components.fairness.core.report import judge_gate
 from components.prophet_evaluator.config import DetectorName, ProphetEvaluatorConfig, ScenarioName
 from components.prophet_evaluator.core import frames, metrics
 from components.prophet_evaluator.core.detector import Cache, Detector, Judgement
+from components.prophet_evaluator.core.fairness import draw_sample, fairness_of
 from components.prophet_evaluator.core.fitting import fit_detector
 from components.prophet_evaluator.core.frames import LABEL, LOCALE
 from components.prophet_evaluator.core.scenarios import Pool, training_pool
@@ -36,6 +38,7 @@ class Evaluation:
       detector_scenario: The scenario that it was trained in.
       test: The labelled test rows, sorted as they were judged.
       judgements: Scenario -> what its detectors say of `test`.
+      fairness: JSON-ready content of `fairness.json`.
     """
 
     report: dict[str, Any]
@@ -45,6 +48,7 @@ class Evaluation:
     detector_scenario: ScenarioName
     test: pd.DataFrame
     judgements: dict[ScenarioName, Judgement]
+    fairness: dict[str, Any]
 
 
 def prepare_test(table: pa.Table, config: ProphetEvaluatorConfig) -> pd.DataFrame:
@@ -134,10 +138,12 @@ def evaluate(
             + "; ".join(f"{name}: {pool.reason}" for name, pool in pools.items())
             + ". Connect at least one open locale or one release."
         )
-    report = _report(config, test, pools, detectors, judgements)
+    sample, n_events = draw_sample(test, config)
+    report = _report(config, test, pools, detectors, judgements, sample, n_events)
     missing = sorted((set(config.open_locales) | set(config.restricted_locales)) - set(prepared))
     report |= {"missing_locales": missing, "scenario_seconds": seconds}
-    verdict, reasons = bless(report, config)
+    fairness = fairness_of(test, test_table, judgements, sample, config)
+    verdict, reasons = bless(report, config, fairness)
     if missing:
         reasons.append(f"missing at the merge: {list_briefly(missing)}")
     preferred: tuple[ScenarioName, ...] = ("Isthmus", "No sharing", "Naive synthetic", "Ideal")
@@ -147,7 +153,7 @@ def evaluate(
         "detector_scenario": shipped,
         "seconds": round(time.monotonic() - began, 3),
     }
-    return Evaluation(report, verdict, reasons, detectors[shipped], shipped, test, judgements)
+    return Evaluation(report, verdict, reasons, detectors[shipped], shipped, test, judgements, fairness)
 
 
 def deciding_detector(
@@ -159,8 +165,11 @@ def deciding_detector(
     return "classifier" if labelled and "classifier" in judged else "interval"
 
 
-def bless(report: Mapping[str, Any], config: ProphetEvaluatorConfig) -> tuple[str, list[str]]:
-    """The verdict: *Isthmus* must beat the baseline by more than the paired bootstrap interval.
+def bless(
+    report: Mapping[str, Any], config: ProphetEvaluatorConfig, fairness: Mapping[str, Any] | None = None
+) -> tuple[str, list[str]]:
+    """The verdict: *Isthmus* must beat the baseline by more than the paired bootstrap interval, and meet
+    every limit of `fairness.gate` that is on.
 
     Returns:
       BLESSED, NOT_BLESSED or NOT_EVALUATED, and its reasons.
@@ -187,7 +196,9 @@ def bless(report: Mapping[str, Any], config: ProphetEvaluatorConfig) -> tuple[st
         f"{config.confidence:.0%} interval [{gain['lower']:+.3f}, {gain['upper']:+.3f}]; "
         f"required: lower bound above {config.blessing.min_difference:g}"
     )
-    return (BLESSED if gain["lower"] > config.blessing.min_difference else NOT_BLESSED), [text]
+    fair, said = judge_gate(fairness or {"scenarios": {}}, detector, config.fairness)
+    better = gain["lower"] > config.blessing.min_difference
+    return (BLESSED if better and fair else NOT_BLESSED), [text, *said]
 
 
 def _report(
@@ -196,14 +207,11 @@ def _report(
     pools: Mapping[ScenarioName, Pool],
     detectors: Mapping[ScenarioName, Detector],
     judgements: Mapping[ScenarioName, Judgement],
+    sample: Sample,
+    n_events: int,
 ) -> dict[str, Any]:
-    label, code = test[LABEL].to_numpy(), frames.series_codes(test)
-    units, n_events = metrics.resampling_units(
-        label, code, test[TIMESTAMP].to_numpy(), config.bootstrap_block_s
-    )
-    n_units = int(units.max()) + 1
-    rng = np.random.default_rng([config.seed, 11])
-    weights = metrics.bootstrap_weights(n_units, n_events, config.bootstrap_samples, rng)
+    label, code, units, weights = sample.label, sample.segment, sample.units, sample.weights
+    n_units = weights.shape[1]
     scenarios: dict[str, Any] = {}
     counts: dict[tuple[str, str], np.ndarray] = {}
     for name, pool in pools.items():

@@ -68,7 +68,7 @@ def rate(counts: np.ndarray, name: str) -> np.ndarray:
 
     Args:
       counts: Shape [..., 4], in the order of `confusion_counts`.
-      name: One of RATES.
+      name: One of RATES, or `selection_rate`: flagged rows of all rows.
 
     Returns:
       Shape [...], in [0, 1] or NaN. F1 is 2 tp / (2 tp + fp + fn), NaN where no row is anomalous.
@@ -80,6 +80,7 @@ def rate(counts: np.ndarray, name: str) -> np.ndarray:
         "tpr": (tp, tp + fn),
         "fpr": (fp, fp + tn),
         "accuracy": (tp + tn, tp + fp + fn + tn),
+        "selection_rate": (tp + fp, tp + fp + fn + tn),
     }[name]
     return np.divide(over, under, out=np.full(np.shape(under), np.nan), where=under > 0)
 
@@ -90,7 +91,13 @@ _UNDEFINED = {
     "tpr": "no row is labelled anomalous",
     "fpr": "no row is labelled normal",
     "accuracy": "there are no rows",
+    "selection_rate": "there are no rows",
 }
+
+
+def why_undefined(name: str) -> str:
+    """Why a rate with a denominator of 0 is UNDEFINED."""
+    return _UNDEFINED[name]
 
 
 def event_ids(label: np.ndarray, segment: np.ndarray) -> np.ndarray:
