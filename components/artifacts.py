@@ -10,7 +10,8 @@ from components.tfx_shim import Artifact
 
 
 class Quarantine(Artifact):
-    """Rows set aside by ExampleGen: `quarantine.csv` (file, row, column, reason) and `ingest.json`."""
+    """What ExampleGen found wanting: `quarantine.csv` (file, row, column, reason), `ingest.json`, and
+    `quality.json` (missing values, what became of them, outliers; counts only)."""
 
     TYPE_NAME = "components.artifacts.Quarantine"
 

@@ -8,6 +8,7 @@ from typing import Literal
 import pydantic
 
 from components.config_base import ComponentConfig
+from components.data_quality.config import QualityConfig
 from components.dataset import DatasetConfig
 from components.secrets import SecretRef
 
@@ -186,6 +187,8 @@ class ExampleGenConfig(ComponentConfig):
       max_bad_fraction: The run fails when more than this fraction of the rows is quarantined.
       rows_per_shard: Rows in a file of a split.
       memory_budget_mb: Rows in memory above this go to a temporary file beside the output.
+      quality: What is counted of missing values and outliers, and what becomes of missing values; None:
+        nothing is counted, and a missing value is stored as missing.
     """
 
     dataset: DatasetConfig
@@ -198,6 +201,7 @@ class ExampleGenConfig(ComponentConfig):
     rows_per_shard: int = pydantic.Field(default=1_000_000, ge=1)
     # A quarter of the 2 GB that ten million rows may take.
     memory_budget_mb: int = pydantic.Field(default=512, ge=1)
+    quality: QualityConfig | None = None
 
     @property
     def locale_column(self) -> str | None:
@@ -224,6 +228,12 @@ class ExampleGenConfig(ComponentConfig):
             for name in source.may_lack:
                 if name in (self.dataset.timestamp, *self.series_columns()):
                     raise ValueError(f"may_lack: '{name}' cannot be missing, it is part of a row's key")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _check_quality(self) -> ExampleGenConfig:
+        if self.quality is not None:
+            self.quality.imputation.policies(self.dataset)
         return self
 
     @pydantic.model_validator(mode="after")

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from components.config_base import ComponentConfig
+from components.data_quality.config import QualityConfig
 from components.dataset import DatasetConfig
 from components.example_gen.config import SourceConfig, SplitConfig
 from components.governance.config import BudgetConfig, GovernanceSection, RetentionConfig
@@ -199,6 +200,8 @@ class Deployment(ComponentConfig):
       seed: Makes everything but keys and release noise reproducible.
       dataset: The columns.
       splits: ExampleGen's splits (`components.example_gen.config.SplitConfig`).
+      quality: Missing values and outliers, in every locale and the test set alike
+        (`components.data_quality.config.QualityConfig`).
       locales: The regions.
       exchange: Where releases go.
       synthesizer: SynthesizerTrainer's settings.
@@ -217,6 +220,7 @@ class Deployment(ComponentConfig):
     seed: int = pydantic.Field(default=0, ge=0, lt=2**31)
     dataset: DatasetConfig
     splits: SplitConfig = SplitConfig()
+    quality: QualityConfig = QualityConfig()
     locales: tuple[LocaleSection, ...] = pydantic.Field(min_length=1)
     exchange: ExchangeSection
     synthesizer: Section = {}
@@ -261,6 +265,7 @@ class Deployment(ComponentConfig):
                 "central.ideal: every locale is open, so what is released is all there is; "
                 "allowed: ideal: false, or a restricted locale"
             )
+        self.quality.imputation.policies(self.dataset)
         if self.dataset.label is None:
             raise ValueError("dataset.label: found none; allowed: the label column, which the test set needs")
         return self

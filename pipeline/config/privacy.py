@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from components.data_quality.config import ROW_BY_ROW
 from components.errors import ConfigError
 from components.example_gen.config import SplitConfig
 from components.governance.config import BudgetConfig
@@ -9,7 +10,7 @@ from components.governance.core.events import PrivacyCost
 from components.release.privacy import PrivacyClaim
 from components.synthesizer_trainer.config import SynthesizerTrainerConfig
 from components.synthetic_gen.config import SyntheticGenConfig
-from pipeline.config.model import LocaleSection, Section
+from pipeline.config.model import Deployment, LocaleSection, Section
 
 
 def budgeted(section: Section, locale: LocaleSection, place: str) -> Section:
@@ -91,6 +92,25 @@ def check_public_grid(config: SyntheticGenConfig, synthesizer: SynthesizerTraine
             f"locale {locale}: synthesizer.dp.period: found none; allowed: the period that the rows are read "
             "from, or generation: {grid: rows, rows: .., start: ..}, because no time of the data is released"
         )
+
+
+def check_imputation(
+    deployment: Deployment, synthesizer: SynthesizerTrainerConfig | None, locale: str
+) -> None:
+    """Checks that under differential privacy a training row depends on its own source row alone.
+
+    Raises:
+      ConfigError: a missing value would be filled from other rows, whose share in it nobody accounts for.
+    """
+    if synthesizer is None or synthesizer.dp is None:
+        return
+    for feature, policy in deployment.quality.imputation.policies(deployment.dataset).items():
+        if policy not in ROW_BY_ROW:
+            raise ConfigError(
+                f"locale {locale}: quality.imputation: found '{policy}' for '{feature}', which fills a row "
+                "from other rows, so that one row more changes others; allowed with method 'dp_linear': "
+                f"{' or '.join(ROW_BY_ROW)}"
+            )
 
 
 def splits_for(splits: SplitConfig, synthesizer: SynthesizerTrainerConfig | None) -> SplitConfig:

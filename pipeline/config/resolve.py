@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
+from components.data_quality.config import OutlierConfig
 from components.errors import ConfigError
 from components.example_gen.config import ExampleGenConfig, PiiRule, SplitConfig
 from components.merge_gen.config import MergeGenConfig, MergeLocale
@@ -70,6 +71,7 @@ def central_configs(deployment: Deployment) -> CentralConfigs:
             dataset=dataset,
             sources=(named_source(central.test_set, "test"),),
             splits=SplitConfig(mode="single", name="test"),
+            quality=deployment.quality,
         ),
         ideal=_ideal(deployment) if central.ideal else None,
         statistics_gen=StatisticsGenConfig(dataset=dataset),
@@ -166,4 +168,6 @@ def _ideal(deployment: Deployment) -> ExampleGenConfig:
         refuse_identifiers=True,
         splits=SplitConfig(mode="per_source"),
         max_bad_fraction=max((x.max_bad_fraction for _, x in restricted), default=0.0),
+        # Filled as in the regions; outliers are counted there.
+        quality=deployment.quality.model_copy(update={"outliers": OutlierConfig(enabled=False)}),
     )

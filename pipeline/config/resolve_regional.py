@@ -19,6 +19,7 @@ from pipeline.config.model import Deployment, LocaleSection
 from pipeline.config.privacy import (
     budgeted,
     check_budget,
+    check_imputation,
     check_public_grid,
     privacy_claim,
     splits_for,
@@ -56,6 +57,7 @@ def regional_configs(deployment: Deployment, name: str, *, small: bool = False) 
     monitoring = monitoring_of(deployment)
     restricted = locale.sharing == "restricted"
     synthesizer = _synthesizer(deployment, locale, at, small) if restricted else None
+    check_imputation(deployment, synthesizer, name)
     return RegionalConfigs(
         example_gen=_regional_source(deployment, locale, at, splits_for(deployment.splits, synthesizer)),
         statistics_gen=StatisticsGenConfig(dataset=deployment.dataset),
@@ -122,6 +124,7 @@ def _regional_source(
         refuse_identifiers=locale.sharing == "restricted",
         splits=splits,
         max_bad_fraction=locale.max_bad_fraction,
+        quality=deployment.quality,
     )
 
 

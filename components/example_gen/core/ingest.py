@@ -20,6 +20,7 @@ from components.example_gen.config import ExampleGenConfig, SourceConfig
 from components.example_gen.core import pii
 from components.example_gen.core.cadence import Cadence
 from components.example_gen.core.keys import Keys
+from components.example_gen.core.quality import QUALITY_FILE, QualityPass
 from components.example_gen.core.quarantine import Quarantine
 from components.example_gen.core.rows import RowGroup, Tally
 from components.example_gen.core.spans import resolve_sources
@@ -43,6 +44,7 @@ class IngestReport:
       rows_read: Rows found.
       rows_kept: Rows in the splits.
       rows_quarantined: Rows set aside.
+      rows_dropped: Rows that the imputation policy `drop` did not store; `quality.json` says of which column.
       quarantined_by_reason: Rows by their first reason.
       columns_dropped: Source columns that the data set does not name, and are not stored.
       columns_absent: Columns of the data set that a source lacks, and may.
@@ -66,6 +68,7 @@ class IngestReport:
     rows_read: int
     rows_kept: int
     rows_quarantined: int
+    rows_dropped: int
     quarantined_by_reason: dict[str, int]
     columns_dropped: list[str]
     columns_absent: list[str]
@@ -100,7 +103,7 @@ def ingest(
     Args:
       config: What to read, and how.
       examples_root: Gets `Split-<name>/`.
-      quarantine_root: Gets `quarantine.csv`, `quarantine_rows.csv` and `ingest.json`.
+      quarantine_root: Gets `quarantine.csv`, `quarantine_rows.csv`, `ingest.json` and `quality.json`.
       locale: For messages and the report.
       span: Its number, or `latest`.
       seed: Of the splits.
@@ -124,6 +127,7 @@ def ingest(
     block_s: float | None = None
     cadence = Cadence(config.dataset.interval_s)
     median_step_s: float | None = None
+    quality = QualityPass(config, tally, seed)
     with Quarantine(Path(quarantine_root), config, keys) as quarantine:
         for group in groups:
             with RowGroup(tally, Path(examples_root)) as rows:
@@ -136,7 +140,8 @@ def ingest(
                 median_step_s = cadence.require(place)
                 names, assignment = _assign(config, config.sources[group[0]], rows.keys, kept, seed)
                 block_s = assignment.block_s
-                splits |= rows.write(examples_root, names, assignment)
+                plan = quality.look(rows, kept, names, assignment, place)
+                splits |= rows.write(examples_root, names, assignment, plan)
     first, last = (_iso(stamp) for stamp in (tally.first, tally.last))
     report = IngestReport(
         locale=locale,
@@ -151,6 +156,7 @@ def ingest(
         rows_read=tally.rows_read,
         rows_kept=sum(split["rows"] for split in splits.values()),
         rows_quarantined=quarantine.rows,
+        rows_dropped=quality.rows_dropped,
         quarantined_by_reason=dict(sorted(quarantine.by_reason.items())),
         columns_dropped=sorted(tally.dropped),
         columns_absent=sorted(tally.absent),
@@ -166,6 +172,8 @@ def ingest(
     )
     tally.rekeying.write(Path(quarantine_root) / pii.REKEY_FILE)
     write_json(Path(quarantine_root) / REPORT_FILE, vars(report))
+    if config.quality is not None:
+        write_json(Path(quarantine_root) / QUALITY_FILE, quality.report())
     return report
 
 

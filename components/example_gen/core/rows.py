@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components import split_io
+from components.data_quality.core.plan import FillPlan
 from components.dataset import TIMESTAMP
 from components.errors import DataError
 from components.example_gen.config import ExampleGenConfig, SourceConfig, TimestampFormat
@@ -188,29 +189,45 @@ class RowGroup:
         """The keys of the rows in order, in pieces; can be iterated over again."""
         return _Again(self._keys)
 
+    def take(self, rows: np.ndarray) -> pa.Table:
+        """Rows by their number among those that arrived, in the order asked for. `rows`: shape [row]."""
+        return self._store.take(rows)
+
     def write(
-        self, root: str | Path, names: Sequence[str], assignment: Assignment
+        self, root: str | Path, names: Sequence[str], assignment: Assignment, plan: FillPlan | None = None
     ) -> dict[str, dict[str, Any]]:
-        """Writes the splits; returns of each its rows, its rows with an anomaly, and its digest."""
+        """Writes the splits; returns of each its rows, its rows with an anomaly, and its digest.
+
+        Args:
+          root: Gets `Split-<name>/`.
+          names: Of the splits.
+          assignment: Which row goes where.
+          plan: Rows that are not stored and missing values that are; None stores what arrived.
+        """
         written = {}
         for split, name in enumerate(names):
             labelled = 0 if self._config.dataset.label else None
             with split_io.SplitWriter(root, name, rows_per_shard=self._config.rows_per_shard) as writer:
-                for rows, anomalous in _in_chunks(self._split(split, assignment)):
-                    writer.write(self._store.take(rows))
+                for rows, anomalous in _in_chunks(self._split(split, assignment, plan)):
+                    table = self._store.take(rows)
+                    writer.write(table if plan is None else plan.apply(rows, table))
                     labelled = None if labelled is None else labelled + anomalous
                 if not writer.rows:
                     writer.write(self._tally.schema.empty_table())
             written[name] = {"rows": writer.rows, "labelled_rows": labelled, "digest": writer.digest}
         return written
 
-    def _split(self, split: int, assignment: Assignment) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _split(
+        self, split: int, assignment: Assignment, plan: FillPlan | None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Row numbers of a split in order, and which of them are anomalous, piece by piece."""
         start = 0
         for piece in self._keys.pieces():
             assert piece.order is not None
             stop = start + len(piece.order)
             mine = assignment.of(start, stop) == split
+            if plan is not None:
+                mine &= plan.stays(piece.order)
             label = np.zeros(stop - start, dtype=bool) if piece.label is None else piece.label == 1
             yield piece.order[mine], label[mine]
             start = stop
