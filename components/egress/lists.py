@@ -181,7 +181,8 @@ RECORDS: Final = {
     "an approval who decided, when, and what; no note that a person wrote",
     "errors": "our own fixed sentences, names from the deployment file, counts and row numbers; any other "
     "word or number is withheld and stands in the locale's own log",
-    "report.html, report.json": "counts of rows, metrics and verdicts of the gate, distances of drift, "
+    "report.html, report.json": "counts of rows, of missing and imputed values and of outliers, metrics and "
+    "verdicts of the gate, distances of drift, "
     "training losses; curves of real rows only where real_curves says so",
     "exchange": "releases, as listed above",
 }

@@ -83,6 +83,9 @@ def _outward(part: LocaleReport, entry: Any, names: frozenset[str]) -> LocaleRep
             f"The egress policy of {part.locale} withholds curves of real rows; its own report shows them."
         )
         part = part.model_copy(update={"curves": type(part.curves)(absent=where)})
+    if part.data_quality.content is not None:
+        counts = type(part.data_quality)(content=part.data_quality.content.counts_only())
+        part = part.model_copy(update={"data_quality": counts})
     names |= words_of([part.locale])
     return LocaleReport.model_validate(outward.report_of(part.model_dump(mode="json"), names))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pipeline.report.collect_quality import read_data_quality, read_fairness
 from pipeline.report.collect_region import read_blessing, read_push
 from pipeline.report.forecasts import read_panels
 from pipeline.report.model import (
@@ -55,6 +56,8 @@ def collect_centre(entry: Any) -> CentralReport:
         forecasts=_forecasts(files),
         skew=_skew(files),
         push=read_push(files, "ModelPusher"),
+        fairness=read_fairness(files),
+        test_quality=read_data_quality(files, "TestExampleGen"),
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.report.collect_governance import read_approval, read_budget
+from pipeline.report.collect_quality import read_data_quality
 from pipeline.report.curves import read_curves
 from pipeline.report.model import (
     Anomaly,
@@ -69,6 +70,7 @@ def collect_region(locale: str, entry: Any) -> LocaleReport:
         approval=read_approval(files),
         curves=_curves(files),
         push=read_push(files, "Pusher"),
+        data_quality=read_data_quality(files, "ExampleGen"),
     )
 
 

@@ -33,6 +33,7 @@ from pipeline.report.model_parts import (
     Push,
     ReportModel,
 )
+from pipeline.report.model_quality import DataQuality, Fairness, FairnessCut, QualityColumn
 from pipeline.report.model_region import (
     Anomaly,
     Approval,
@@ -64,6 +65,7 @@ __all__ = [
     "ComponentRun",
     "Curve",
     "CurveKind",
+    "DataQuality",
     "Decision",
     "Detection",
     "Difference",
@@ -71,6 +73,8 @@ __all__ = [
     "DriftRow",
     "Evidence",
     "FORMAT",
+    "Fairness",
+    "FairnessCut",
     "ForecastPanel",
     "Forecasts",
     "GateCheck",
@@ -81,6 +85,7 @@ __all__ = [
     "Part",
     "PipelineRun",
     "Push",
+    "QualityColumn",
     "Rate",
     "RefusedRelease",
     "ReleaseQuality",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.report.model_parts import Blessing, Bounds, Comparison, Part, PipelineRun, Push, ReportModel
+from pipeline.report.model_quality import DataQuality, Fairness
 
 
 class Rate(ReportModel):
@@ -166,3 +167,5 @@ class CentralReport(ReportModel):
     forecasts: Part[Forecasts]
     skew: Part[Skew]
     push: Part[Push]
+    fairness: Part[Fairness] = Part[Fairness](absent="Not recorded.")
+    test_quality: Part[DataQuality] = Part[DataQuality](absent="Not recorded.")

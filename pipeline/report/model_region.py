@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from pipeline.report.model_parts import Blessing, Bounds, Comparison, Part, PipelineRun, Push, ReportModel
+from pipeline.report.model_quality import DataQuality
 
 CurveKind = Literal["density", "autocorrelation", "daily", "share"]
 
@@ -217,3 +218,4 @@ class LocaleReport(ReportModel):
     approval: Part[Approval]
     curves: Part[tuple[Curve, ...]]
     push: Part[Push]
+    data_quality: Part[DataQuality] = Part[DataQuality](absent="Not recorded.")

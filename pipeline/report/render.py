@@ -17,7 +17,7 @@ import jinja2
 from markupsafe import Markup
 
 from components.executor_base import write_atomically
-from pipeline.report import plots, views, words
+from pipeline.report import plots, slice_plot, views, words
 from pipeline.report.model import Curve, LocaleReport, RunReport, TrainingCurve
 
 #: Small multiples per page, shared out over the locales, so that a large fleet stays a small page.
@@ -94,6 +94,7 @@ def _painter() -> dict[str, Callable[..., Any]]:
         "curve": lambda curve: safe(plots.curve_svg, curve),
         "training": lambda curve: safe(plots.training_svg, curve),
         "scores": lambda detection, narrow: safe(plots.scores_svg, detection, narrow=narrow),
+        "slices": lambda cut, narrow: safe(slice_plot.slices_svg, cut, narrow=narrow),
         "forecast": lambda panel, narrow: safe(plots.forecast_svg, panel, narrow=narrow),
     }
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.report.model import (
+    CentralReport,
     ComponentRun,
     Detection,
     Drift,
     DriftRow,
     Evidence,
+    FairnessCut,
     ForecastPanel,
     Forecasts,
     PipelineRun,
@@ -63,6 +65,25 @@ def by_locale(forecasts: Forecasts) -> list[tuple[str, list[ForecastPanel]]]:
 def kinds_of_scores(detection: Detection) -> list[str]:
     """Every kind of anomaly that some scenario has a rate of, in order of appearance."""
     return list(dict.fromkeys(kind for row in detection.scenarios for kind in row.by_kind))
+
+
+def deciding_cuts(central: CentralReport) -> list[FairnessCut]:
+    """The slices of the detector that the verdict rests on; of *Isthmus*, else of the next best."""
+    cuts = central.fairness.content.cuts if central.fairness.content else ()
+    deciding = central.detection.content.deciding_detector if central.detection.content else ""
+    for scenario in ("isthmus", "no_sharing", "naive_synthetic", "ideal"):
+        own = [cut for cut in cuts if cut.scenario == scenario]
+        found = [cut for cut in own if cut.detector == deciding]
+        if own:
+            return found or [cut for cut in own if cut.detector == own[0].detector]
+    return list(cuts)
+
+
+def other_cuts(central: CentralReport) -> list[FairnessCut]:
+    """The cuts of all scenarios and detectors that have slices, column by column."""
+    cuts = [cut for cut in (central.fairness.content.cuts if central.fairness.content else ()) if cut.gaps]
+    columns = list(dict.fromkeys(cut.column for cut in cuts))
+    return sorted(cuts, key=lambda cut: columns.index(cut.column))
 
 
 def drift_alarms(drift: Drift) -> list[DriftRow]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.report import plots
+from pipeline.report import plots, slice_plot
 from pipeline.report.collect import collect
 from pipeline.report.render import render_html
 
@@ -39,3 +39,4 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of the words: each picture takes up to 0.2 s to draw."""
     for draw in (plots.curve_svg, plots.training_svg, plots.forecast_svg, plots.scores_svg):
         monkeypatch.setattr(plots, draw.__name__, lambda *_, **__: "<svg></svg>")
+    monkeypatch.setattr(slice_plot, "slices_svg", lambda *_, **__: "<svg></svg>")

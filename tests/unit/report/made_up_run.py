@@ -131,6 +131,7 @@ class MadeUpRun:
                 "span": 1,
             },
         )
+        _dump(self.file(locale, "ExampleGen", "quarantine", "quality.json"), quality(self.features))
         quarantine = self.file(locale, "ExampleGen", "quarantine", "quarantine.csv")
         quarantine.write_text(f"file,row,column,reason\ndata.csv,17,operator,{SECRET}\n")
         drift = [
@@ -262,6 +263,8 @@ class MadeUpRun:
             },
         )
         _dump(self.file("central", "ProphetEvaluator", "evaluation", "evaluation.json"), detection(locales))
+        _dump(self.file("central", "ProphetEvaluator", "evaluation", "fairness.json"), fairness(locales))
+        _dump(self.file("central", "TestExampleGen", "quarantine", "quality.json"), quality(self.features))
         _dump(
             self.file("central", "ProphetEvaluator", "evaluation", "forecast.json"),
             {
@@ -333,6 +336,96 @@ class MadeUpRun:
             "interval_flag": flag.tolist(),
             "label": label.tolist(),
         }
+
+
+def quality(features: Any) -> dict[str, Any]:
+    """`quality.json` of ExampleGen: the first feature has a gap of six rows that was interpolated in part."""
+    names = [name for name, _ in features]
+    hours = [0] * 24
+    hours[13] = 8
+    columns = {
+        name: {
+            "missing": {"train": 6, "holdout": 2} if i == 0 else {"train": 0, "holdout": 0},
+            "rate": 8 / 20_151 if i == 0 else 0.0,
+            "longest_gap_rows": 6 if i == 0 else 0,
+            "longest_gap_s": 361.0 if i == 0 else 0.0,
+            "by_hour": hours if i == 0 else [0] * 24,
+            "by_part": [0] * 20,
+        }
+        for i, name in enumerate([*names, "label"])
+    }
+    none = {"train": 0, "holdout": 0}
+    return {
+        "version": 1,
+        "missingness": [
+            {
+                "rows": {"train": 16_151, "holdout": 4_000},
+                "complete_rows": {"train": 16_145, "holdout": 3_998},
+                "absent": {"rows": 9, "longest_s": 600.0},
+                "columns": columns,
+            }
+        ],
+        "imputation": [
+            {
+                "policies": {name: "interpolate" if i == 0 else "none" for i, name in enumerate(names)},
+                "learned_from": "train",
+                "dropped": {"rows": none, "labelled_rows": 0},
+                "columns": {
+                    names[0]: {
+                        "missing": {"train": 6, "holdout": 2},
+                        "filled": {"train": 3, "holdout": 2},
+                        "left_missing": {"train": 3, "holdout": 0},
+                    }
+                },
+            }
+        ],
+        "outliers": {
+            "status": "OK",
+            "rows": 10_000,
+            "of": 20_151,
+            "robust_z": {"threshold": 3.5, "columns": {names[0]: {"values": 9_990, "outliers": 47}}},
+            "isolation_forest": {"threshold": 0.6, "outliers": 31, "labelled": 12},
+        },
+    }
+
+
+def fairness(locales: list[str]) -> dict[str, Any]:
+    """`fairness.json` of ProphetEvaluator; the last locale has no anomaly."""
+
+    def rate(value: float) -> dict[str, Any]:
+        return {"value": value, "lower": value * 0.9, "upper": min(1.0, value * 1.1)}
+
+    none = {"value": None, "status": "UNDEFINED", "reason": "no row is labelled anomalous"}
+    slices = [
+        {"name": name, "rows": 1600, "events": 0 if name == locales[-1] else 4, "selection_rate": rate(0.05)}
+        | {"fpr": rate(0.01 * (i + 1)), "precision": rate(0.8)}
+        | dict.fromkeys(("tpr", "f1"), none if name == locales[-1] else rate(0.7 + 0.1 * i))
+        for i, name in enumerate(locales)
+    ]
+    gap = {"compared": 2, "left_out": [], "extremes": locales[:2]}
+    cut = {
+        "status": "OK",
+        "reason": "",
+        "edges": [],
+        "slices": slices,
+        "disparities": {
+            "disparate_impact_ratio": rate(0.731) | gap | {"below_four_fifths": True},
+            "demographic_parity_difference": rate(0.021) | gap,
+            "equalised_odds_difference": rate(0.137) | gap | {"left_out": locales[-1:]},
+            "tpr_difference": rate(0.137) | gap | {"left_out": locales[-1:]},
+            "fpr_difference": rate(0.02) | gap,
+        },
+    }
+    gone = {"status": "NOT_APPLICABLE", "reason": "the test rows have no column for slices by 'series'"}
+    cuts = {"locale": cut, "series": {**gone, "edges": [], "slices": [], "disparities": {}}}
+    return {
+        "version": 1,
+        "names_from": "Slices are named by the labelled test set.",
+        "confidence": 0.95,
+        "min_rows": 30,
+        "min_events": 2,
+        "scenarios": {name: {"interval": cuts, "classifier": cuts} for name in SCENARIOS},
+    }
 
 
 def release_evaluation() -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from pipeline.report import plots, words
-from pipeline.report.collect import collect
+from pipeline.report.collect import collect, collect_own
 from pipeline.report.model import Bounds, Curve, Part, RunReport
 from pipeline.report.plots import curve_alt, curve_svg
 from pipeline.report.render import render, render_html
@@ -102,6 +102,14 @@ def test_page_shows_the_table_and_the_evidence(whole_page: str) -> None:
         "Unexpected string values",
         "3 min 12 s",
         "2.16.2",
+        "Is the detector as good for everyone?",
+        "equalised odds difference 0.137 0.123 to 0.151 eu-west, ap-south us-east",
+        "disparate impact ratio 0.731",
+        "the test rows have no column for slices by 'series'",
+        "20,143 of 20,151 rows lack no value. Of 10,000 rows judged, the isolation forest calls 31 outliers, "
+        "12 of them labelled anomalous.",
+        "bus_voltage interpolate 8 0.0 % 5 3 47",
+        "label label: never imputed 0",
     ):
         assert expected in text, expected
 
@@ -115,6 +123,34 @@ def test_no_value_of_a_restricted_row_is_in_page_or_twin(make_run: MakeRun, tmp_
     render(collect(run.run_dir), out)
     assert secret not in out.read_text()
     assert secret not in out.with_suffix(".json").read_text()
+
+
+def test_gaps_and_hours_of_a_restricted_locale_are_in_its_own_report_alone(make_run: MakeRun) -> None:
+    run = make_run(restricted=("eu-west",), features=2)
+    outside = collect(run.run_dir)
+    shown = {item.locale: item.data_quality.content for item in outside.locales}
+    assert [column.missing for column in shown["eu-west"].columns][:2] == [8, 0]
+    assert {(c.longest_gap_rows, c.longest_gap_s, c.by_hour) for c in shown["eu-west"].columns} == {
+        (None, None, ())
+    }
+    # An open locale releases its rows, and the test rows are the centre's.
+    test = outside.central.test_quality.content
+    for content in (shown["us-east"], test):
+        assert (content.columns[0].longest_gap_rows, content.columns[0].longest_gap_s) == (6, 361.0)
+        assert content.columns[0].by_hour[13] == 8
+    own = collect_own(run.run_dir, "eu-west").locales[0].data_quality.content
+    assert own.columns[0].by_hour[13] == 8
+    assert "13:00" in Page(render_html(collect_own(run.run_dir, "eu-west"))).text
+
+
+@pytest.mark.parametrize("spoilt", ["{}", "[1]", "not JSON", '{"scenarios": {"Isthmus": {"interval": 3}}}'])
+def test_a_report_comes_out_of_spoilt_files(make_run: MakeRun, no_pictures: None, spoilt: str) -> None:
+    run = make_run(restricted=("eu-west",), features=1)
+    run.file("central", "ProphetEvaluator", "evaluation", "fairness.json").write_text(spoilt)
+    run.file("eu-west", "ExampleGen", "quarantine", "quality.json").write_text(spoilt)
+    report = collect(run.run_dir)
+    assert report.central.fairness.content is None
+    assert "fairness.json of ProphetEvaluator" in Page(render_html(report)).text
 
 
 def test_a_curve_of_single_rows_is_not_shown(make_run: MakeRun) -> None:
