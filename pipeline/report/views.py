@@ -24,6 +24,14 @@ from pipeline.report.model import (
 
 #: Verdicts of a comparison that found nothing.
 _WELL = ("OK", "NO_DRIFT", "PASSED", "NORMAL", "NONE")
+#: What the distances between slices are called.
+GAP_NAMES = {
+    "equalised_odds_difference": "equalised odds difference",
+    "tpr_difference": "difference in true positive rate",
+    "fpr_difference": "difference in false positive rate",
+    "disparate_impact_ratio": "disparate impact ratio",
+    "demographic_parity_difference": "difference in selection rate",
+}
 _FAMILY_ORDER = ("fidelity", "temporal", "utility", "privacy")
 
 
@@ -82,8 +90,16 @@ def deciding_cuts(central: CentralReport) -> list[FairnessCut]:
 def other_cuts(central: CentralReport) -> list[FairnessCut]:
     """The cuts of all scenarios and detectors that have slices, column by column."""
     cuts = [cut for cut in (central.fairness.content.cuts if central.fairness.content else ()) if cut.gaps]
-    columns = list(dict.fromkeys(cut.column for cut in cuts))
-    return sorted(cuts, key=lambda cut: columns.index(cut.column))
+    ranks = [list(dict.fromkeys(getattr(cut, key) for cut in cuts)) for key in ("column", "detector")]
+    order = ["no_sharing", "naive_synthetic", "isthmus", "ideal"]
+    return sorted(
+        cuts,
+        key=lambda cut: (
+            ranks[0].index(cut.column),
+            order.index(cut.scenario) if cut.scenario in order else len(order),
+            -ranks[1].index(cut.detector),  # a file has its keys sorted; the forecaster's own rule is first
+        ),
+    )
 
 
 def drift_alarms(drift: Drift) -> list[DriftRow]:

@@ -82,6 +82,20 @@ def test_executor_writes_splits_quarantine_and_lineage(tmp_path: Path, config: E
     assert all(1 in table["label"].to_pylist() for table in tables.values())
 
 
+def test_executor_writes_what_it_did_with_missing_values(tmp_path: Path, config: ExampleGenConfig) -> None:
+    plain, nothing = do(tmp_path / "plain", config)
+    assert not (Path(nothing.uri) / "quality.json").exists()
+    counted = ExampleGenConfig(**{**config.model_dump(), "quality": {}})
+    examples, quarantine = do(tmp_path / "counted", counted)
+    found = json.loads((Path(quarantine.uri) / "quality.json").read_text())
+    assert found["missingness"][0]["columns"]["x"]["missing"] == {"train": 0, "eval": 0, "holdout": 0}
+    assert found["imputation"][0]["policies"]["x"] == "none"
+    # Counting changes nothing of what is stored.
+    assert examples.get_string_custom_property("data_digest") == plain.get_string_custom_property(
+        "data_digest"
+    )
+
+
 def test_executor_twice_is_the_same_and_the_seed_counts(tmp_path: Path, config: ExampleGenConfig) -> None:
     first, again, other = (
         do(tmp_path / name, config, seed=seed)[0] for name, seed in (("a", 5), ("b", 5), ("c", 6))

@@ -217,3 +217,31 @@ def test_a_gate_without_a_rule_on_privacy_is_no_gate(tmp_path):
         data["locales"][0]["privacy"]["gate"] = {"checks": [fidelity]}
 
     assert "locale eu-west: privacy.gate.checks: found no rule on privacy" in refused(tmp_path, edit)
+
+
+def test_one_policy_for_missing_values_reaches_every_place_that_reads_rows(tmp_path):
+    data = yaml.safe_load(VALID)
+    data["quality"] = {"imputation": {"default": "drop", "max_gap_intervals": 9}}
+    data["central"]["ideal"] = True
+    deployment = load_deployment(write(tmp_path, yaml.safe_dump(data)))
+    central = resolve.central_configs(deployment)
+    places = [central.test, central.ideal]
+    places += [resolve.regional_configs(deployment, item.name).example_gen for item in deployment.locales]
+    assert len(places) == 2 + len(deployment.locales)
+    assert [place.quality.imputation for place in places] == [deployment.quality.imputation] * len(places)
+    assert deployment.quality.imputation.default == "drop"
+
+
+def test_a_policy_that_does_not_fit_is_named_in_one_line(tmp_path):
+    def edit(data):
+        data["quality"] = {"imputation": {"default": "mean"}}
+
+    found = refused(tmp_path, edit)
+    assert "quality.imputation.default: found 'mean' for 'heater_on', which is binary; allowed: none" in found
+
+
+def test_slices_must_be_columns_of_the_test_rows(tmp_path):
+    def edit(data):
+        data["central"]["detector"] = {"fairness": {"slices": ["locale", "voltage"]}}
+
+    assert "fairness.slices: found 'voltage'; allowed: asset, heater_on, locale" in refused(tmp_path, edit)

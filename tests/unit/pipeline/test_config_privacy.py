@@ -79,6 +79,14 @@ def test_the_guarantee_reaches_every_component(tmp_path: Any) -> None:
     assert statement.epsilon == 4
 
 
+@pytest.mark.parametrize("policy", ["none", "drop"])
+def test_a_policy_that_looks_at_the_row_alone_goes_with_differential_privacy(
+    tmp_path: Any, policy: str
+) -> None:
+    deployment = load(tmp_path, lambda d: d.update(quality={"imputation": {"features": {"temp_c": policy}}}))
+    assert deployment.quality.imputation.policies(deployment.dataset)["temp_c"] == policy
+
+
 def test_without_differential_privacy_nothing_changes(tmp_path: Any) -> None:
     def edit(d: dict[str, Any]) -> None:
         d["locales"][0]["privacy"] = {"gate": {}}
@@ -107,6 +115,10 @@ def _without(key: str) -> Any:
         (_locale(privacy={"gate": {}}), "privacy.target_epsilon: found none"),
         (_locale(privacy={"gate": {}, "target_epsilon": 4}), "mean something only together"),
         (_dp(epsilon=9), "locales[0].synthesizer.dp.epsilon: found 9; allowed: say it once"),
+        (
+            lambda d: d.update(quality={"imputation": {"features": {"temp_c": "median"}}}),
+            "quality.imputation: found 'median' for 'temp_c', which fills a row from other rows",
+        ),
         (_without("bounds"), "synthesizer.dp.bounds.temp_c: found none"),
         (_dp(bounds={"temp_c": [3, 3]}), "bounds.temp_c: 3 is not below 3"),
         (_dp(bounds={"temp": [0, 3]}), "dp.bounds.temp: allowed: temp_c"),
