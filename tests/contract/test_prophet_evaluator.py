@@ -156,6 +156,14 @@ def test_writes_every_detector_per_slice(run):
             assert cuts["locale"]["disparities"]["equalised_odds_difference"]["value"] is not None
 
 
+def test_says_what_it_met_of_missing_values(run):
+    path, _ = run
+    found = json.loads((path / "evaluation" / "evaluation.json").read_text())["missing_values"]
+    assert found["test"] == {"temp": 0}
+    assert found["training"]["No sharing"] == {"us": {"temp": 0}}
+    assert set(found["training"]["Ideal"]) == {"us", "eu"}
+
+
 def test_the_written_detector_predicts(run):
     from components.prophet_evaluator.core.storage import load_detector, predict
 

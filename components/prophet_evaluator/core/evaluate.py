@@ -20,6 +20,7 @@ from components.prophet_evaluator.core.detector import Cache, Detector, Judgemen
 from components.prophet_evaluator.core.fairness import draw_sample, fairness_of
 from components.prophet_evaluator.core.fitting import fit_detector
 from components.prophet_evaluator.core.frames import LABEL, LOCALE
+from components.prophet_evaluator.core.missing import missing_values
 from components.prophet_evaluator.core.scenarios import Pool, training_pool
 from components.prophet_evaluator.core.slices import slice_metrics
 
@@ -141,6 +142,9 @@ def evaluate(
     sample, n_events = draw_sample(test, config)
     report = _report(config, test, pools, detectors, judgements, sample, n_events)
     missing = sorted((set(config.open_locales) | set(config.restricted_locales)) - set(prepared))
+    report["missing_values"] = missing_values(
+        test, {name: pool.frames for name, pool in pools.items() if pool.frames}, config.dataset
+    )
     report |= {"missing_locales": missing, "scenario_seconds": seconds}
     fairness = fairness_of(test, test_table, judgements, sample, config)
     verdict, reasons = bless(report, config, fairness)

@@ -7,11 +7,14 @@ import pyarrow as pa
 import pydantic
 import pytest
 
-from components.prophet_evaluator.config import ProphetEvaluatorConfig
-from components.prophet_evaluator.core.detector import Judgement, TargetJudgement
+from components.prophet_evaluator.config import ClassifierConfig, ProphetEvaluatorConfig
+from components.prophet_evaluator.core import frames
+from components.prophet_evaluator.core.detector import Cache, Judgement, TargetJudgement
 from components.prophet_evaluator.core.evaluate import BLESSED, NOT_BLESSED, bless, prepare_test
 from components.prophet_evaluator.core.fairness import draw_sample, fairness_of
+from components.prophet_evaluator.core.fitting import fit_detector
 from components.prophet_evaluator.core.frames import LABEL
+from components.prophet_evaluator.core.missing import missing_values
 
 SLICES = ("locale", "series", "device", "mode", "on", {"column": "temp", "edges": (20.0, 23.0)})
 
@@ -89,6 +92,36 @@ def test_a_limit_makes_a_better_detector_not_blessed(toy_config):
         assert "equalised odds difference is 0.400" in reasons[1]
     # Without a report there is nothing to pass the limit with.
     assert bless(report, config)[0] == NOT_BLESSED
+
+
+def test_missing_values_are_counted_where_they_were_met(toy_config, toy_test):
+    index = toy_test.schema.get_field_index("temp")
+    gone = np.arange(toy_test.num_rows) % 100 == 0
+    holes = pa.compute.if_else(
+        pa.array(gone), pa.scalar(None, pa.float32()), toy_test["temp"].combine_chunks()
+    )
+    mode = pa.array([None if i < 7 else "a" for i in range(toy_test.num_rows)])
+    table = toy_test.set_column(index, "temp", holes)
+    table = table.set_column(table.schema.get_field_index("mode"), "mode", mode)
+    test = prepare_test(table, toy_config)
+    found = missing_values(test, {"Isthmus": {"us": test[:0], "eu": test}}, toy_config.dataset)
+    expected = {"temp": int(gone.sum()), "load": 0, "on": 0, "mode": 7}
+    assert found["test"] == expected
+    assert found["training"] == {"Isthmus": {"us": dict.fromkeys(expected, 0), "eu": expected}}
+
+
+def test_a_row_without_the_target_is_not_flagged_and_does_not_break_its_neighbours(toy_config, toy_test):
+    """What `evaluation.json` says of missing values, seen on a detector."""
+    config = toy_config.model_copy(update={"classifier": ClassifierConfig(enabled=False)})
+    rows = toy_test.filter(pa.compute.equal(toy_test["locale"], "us"))
+    frame = frames.prepare(rows.drop(["locale"]), config.dataset, "us")
+    detector = fit_detector({"us": frame}, config, {}, Cache(), False)
+    holes = frame.copy()
+    labelled = np.flatnonzero(frame[LABEL].to_numpy() == 1)[:4]
+    holes.loc[labelled, "temp"] = np.nan
+    said = detector.judge(holes)
+    assert not said.interval_flag[labelled].any()
+    assert np.isfinite(np.delete(said.interval_score, labelled)).all()
 
 
 def test_the_evaluators_configuration_checks_the_columns(toy_config):
