@@ -11,8 +11,8 @@ from components.dataset import DatasetConfig
 
 #: Nothing is filled here; these are the rules that the detectors have for a value that is not there.
 TREATMENT = {
-    "target": "a row without a value of a target is left out of that target's forecast model, and the interval "
-    "detector does not flag it for that target",
+    "target": "a row without a value of a target is left out of that target's forecast model, and the "
+    "interval detector does not flag it for that target",
     "feature": "stays missing in the classifier's inputs, whose trees send missing values to one side of a "
     "split, learned where training rows had some",
     "window": "a rolling window is of the values that are there, and missing where fewer than a third are",

@@ -201,6 +201,18 @@ def test_dropped_rows_are_counted_with_their_labels(tmp_path):
     assert found["missingness"][0]["columns"]["x"]["missing"] == {"all": 3}
 
 
+def test_a_dropped_row_is_not_filled_and_teaches_nothing(tmp_path):
+    lines = [line(0, x="", n=""), line(1, x="", n=50), line(2, n=""), line(3, n=4)]
+    _, found = run(tmp_path, lines, {"x": "drop", "n": "mean"})
+    assert column(tmp_path, "n") == [4, 4]
+    assert found["imputation"][0]["columns"]["n"] == {
+        "missing": {"all": 1},
+        "filled": {"all": 1},
+        "filled_from_all_series": {"all": 0},
+        "left_missing": {"all": 0},
+    }
+
+
 def test_a_split_that_drop_would_empty_is_refused(tmp_path):
     with pytest.raises(DataError, match="split 'all': every row lacks a value of a feature whose policy is"):
         run(tmp_path, [line(m, x="") for m in range(5)], {"x": "drop"})

@@ -68,6 +68,21 @@ def test_a_slice_without_positives_is_undefined_and_named_where_fairlearn_says_0
     assert odds.metric.value == pytest.approx(0.75 - 1 / 3)  # Fairlearn: 0.75, with c's TPR as 0
 
 
+def test_the_interval_of_equalised_odds_is_of_the_larger_difference_and_of_the_slices_compared():
+    # Slices a and b: every anomaly is found, every sixth block of b is a false alarm; c has no anomaly.
+    label = np.tile(np.repeat([1, 0], [5, 25]), 30)
+    group = np.repeat(["a", "b", "c"], 300)
+    label[600:] = 0
+    flag = label.copy()
+    flag[300:600:30] = flag[310:600:30] = flag[311:600:30] = 1
+    _, found = judge_slices(_sample(label, _segments(group)), flag, by_value(group))
+    odds, fpr = found["equalised_odds_difference"], found["fpr_difference"]
+    assert odds.left_out == ("c",) and fpr.left_out == ()
+    assert found["tpr_difference"].metric.to_json() == {"value": 0.0, "lower": 0.0, "upper": 0.0}
+    assert 0 < odds.metric.lower < odds.metric.value < odds.metric.upper
+    assert odds.metric == fpr.metric
+
+
 @pytest.mark.parametrize(
     ("rows", "events", "rate", "reason"),
     [
