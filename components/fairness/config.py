@@ -89,7 +89,7 @@ class FairnessConfig(ComponentConfig):
     # Thirty: the rule of thumb below which a share's sampling distribution is far from normal.
     min_rows: int = pydantic.Field(default=30, ge=1)
     min_events: int = pydantic.Field(default=2, ge=1)
-    max_slices: int = pydantic.Field(default=40, ge=2, le=500)
+    max_slices: int = pydantic.Field(default=40, ge=2, le=100)
     gate: FairnessGateConfig = FairnessGateConfig()
 
     @pydantic.field_validator("slices", mode="before")

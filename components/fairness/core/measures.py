@@ -8,6 +8,7 @@ slice is left out of the comparison and named.
 
 Rows of telemetry are autocorrelated, so the bootstrap draws events and blocks of normal time, not rows: units
 and weights are `prophet_evaluator.core.metrics`'s, the same for all slices, so that differences are paired.
+Intervals of rates are percentiles; those of disparities hold for all pairs of slices at once (`intervals`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from components.fairness.config import DisparityName
+from components.fairness.core.intervals import range_bounds, ratio_bounds
 from components.fairness.core.slicing import Slices
 from components.prophet_evaluator.core import metrics
 from components.prophet_evaluator.core.metrics import FN, FP, TN, TP, Metric
@@ -177,64 +179,59 @@ def _why_undefined(rate: str, counts: np.ndarray, events: int, min_rows: int, mi
 def _disparities(
     qualities: list[SliceQuality], drawn: dict[str, np.ndarray], confidence: float
 ) -> dict[DisparityName, Disparity]:
-    impact, parity = (
-        _between(qualities, drawn["selection_rate"], "selection_rate", confidence, ratio=ratio)
-        for ratio in (True, False)
-    )
-    tpr, fpr = (_between(qualities, drawn[name], name, confidence) for name in ("tpr", "fpr"))
+    ratio = _Compared(qualities, drawn, "selection_rate")
+    tpr, fpr = _Compared(qualities, drawn, "tpr"), _Compared(qualities, drawn, "fpr")
+    worse = tpr if tpr.range >= fpr.range else fpr
+    names = tuple(dict.fromkeys((*tpr.left_out, *fpr.left_out)))
     return {
-        "disparate_impact_ratio": impact[0],
-        "demographic_parity_difference": parity[0],
-        "equalised_odds_difference": _worse(tpr, fpr, confidence),
-        "tpr_difference": tpr[0],
-        "fpr_difference": fpr[0],
+        "disparate_impact_ratio": ratio.disparity(ratio.of_extremes(confidence)),
+        "demographic_parity_difference": ratio.disparity(_largest([ratio], confidence)),
+        "equalised_odds_difference": dataclasses.replace(
+            worse.disparity(_largest([tpr, fpr], confidence)),
+            compared=min(len(tpr.kept), len(fpr.kept)),
+            left_out=names,
+        ),
+        "tpr_difference": tpr.disparity(_largest([tpr], confidence)),
+        "fpr_difference": fpr.disparity(_largest([fpr], confidence)),
     }
 
 
-def _between(
-    qualities: list[SliceQuality], drawn: np.ndarray, rate: str, confidence: float, ratio: bool = False
-) -> tuple[Disparity, np.ndarray]:
-    """Largest minus (or smallest over largest) rate of the slices, and the same in every replicate.
+class _Compared:
+    """One rate of the slices that have it."""
 
-    A replicate in which some compared slice has no such rate is left out.
-    """
-    kept = [i for i, quality in enumerate(qualities) if quality.rates[rate].value is not None]
-    left_out = tuple(quality.name for i, quality in enumerate(qualities) if i not in kept)
-    if len(kept) < 2:
-        reason = (
-            f"{len(kept)} of {len(qualities)} slices have a defined {rate}; two are needed for a comparison"
-        )
-        return Disparity(Metric(None, reason=reason), len(kept), left_out), np.zeros(0)
-    values = np.array([qualities[i].rates[rate].value for i in kept], np.float64)
-    value, replicates = (_range(part, ratio) for part in (values, drawn[:, kept]))
-    ends = tuple(qualities[kept[place]].name for place in (int(values.argmin()), int(values.argmax())))
-    if np.isnan(value):
-        metric = Metric(
-            None, reason="no row of any slice is flagged, so there is no ratio of selection rates"
-        )
-    else:
-        metric = Metric(float(value), *metrics.quantile_bounds(replicates, confidence))
-    return Disparity(metric, len(kept), left_out, (ends[0], ends[1])), replicates
+    def __init__(self, qualities: list[SliceQuality], drawn: dict[str, np.ndarray], rate: str) -> None:
+        self.kept = [i for i, quality in enumerate(qualities) if quality.rates[rate].value is not None]
+        self.left_out = tuple(q.name for i, q in enumerate(qualities) if i not in self.kept)
+        self.names = [qualities[i].name for i in self.kept]
+        self.values = np.array([qualities[i].rates[rate].value for i in self.kept], np.float64)
+        self.drawn = drawn[rate][:, self.kept]
+        self.range = float(np.ptp(self.values)) if len(self.kept) > 1 else np.nan
+        self.why_not = ""
+        if len(self.kept) < 2:
+            of = f"{len(self.kept)} of {len(qualities)} slices have a defined {rate}"
+            self.why_not = f"{of}; two are needed for a comparison"
+
+    def disparity(self, metric: Metric) -> Disparity:
+        """The metric with the slices behind it."""
+        ends = None
+        if metric.value is not None:
+            ends = self.names[int(self.values.argmin())], self.names[int(self.values.argmax())]
+        return Disparity(metric, len(self.kept), self.left_out, ends)
+
+    def of_extremes(self, confidence: float) -> Metric:
+        """The smallest rate over the largest."""
+        if self.why_not:
+            return Metric(None, reason=self.why_not)
+        if self.values.max() <= 0:
+            return Metric(None, reason="no row of any slice is flagged: no ratio of selection rates")
+        bounds = ratio_bounds(self.values, self.drawn, confidence)
+        return Metric(float(self.values.min() / self.values.max()), *(bounds or (None, None)))
 
 
-def _range(rates: np.ndarray, ratio: bool) -> np.ndarray:
-    low, high = rates.min(axis=-1), rates.max(axis=-1)  # NaN where any rate is: min and max pass it on
-    if not ratio:
-        return np.asarray(high - low)
-    return np.divide(low, high, out=np.full(np.shape(high), np.nan), where=high > 0)
-
-
-def _worse(
-    tpr: tuple[Disparity, np.ndarray], fpr: tuple[Disparity, np.ndarray], confidence: float
-) -> Disparity:
-    for one, _ in (tpr, fpr):
-        if one.metric.value is None:
-            return one
-    assert tpr[0].metric.value is not None and fpr[0].metric.value is not None
-    leading = tpr[0] if tpr[0].metric.value >= fpr[0].metric.value else fpr[0]
-    replicates = np.maximum(tpr[1], fpr[1])
-    value = max(tpr[0].metric.value, fpr[0].metric.value)
-    metric = Metric(value, *metrics.quantile_bounds(replicates, confidence))
-    names = dict.fromkeys((*tpr[0].left_out, *fpr[0].left_out))
-    compared = min(tpr[0].compared, fpr[0].compared)
-    return Disparity(metric, compared, tuple(names), leading.extremes)
+def _largest(compared: list[_Compared], confidence: float) -> Metric:
+    """The largest difference between two slices, over the given rates."""
+    for one in compared:
+        if one.why_not:
+            return Metric(None, reason=one.why_not)
+    bounds = range_bounds([(one.values, one.drawn) for one in compared], confidence)
+    return Metric(max(one.range for one in compared), *(bounds or (None, None)))

@@ -27,7 +27,8 @@ DEFINITIONS = {
     "tpr_difference": "largest - smallest TPR, over slices",
     "fpr_difference": "largest - smallest FPR, over slices",
     "equalised_odds_difference": "max(tpr_difference, fpr_difference)",
-    "interval": "percentiles of a bootstrap over labelled events and blocks of normal time",
+    "interval of a rate": "percentiles of a bootstrap over labelled events and blocks of normal time",
+    "interval of a disparity": "from intervals of all pairs of slices that hold at once, same replicates",
 }
 NAMES_FROM = (
     "Slices are named by the labelled test set, which is the centre's own; "
