@@ -345,7 +345,7 @@ def quality(features: Any) -> dict[str, Any]:
     hours[13] = 8
     columns = {
         name: {
-            "missing": {"train": 6, "holdout": 2} if i == 0 else {"train": 0, "holdout": 0},
+            "missing": {"train": 6, "holdout": 2} if i == 0 else {"train": int(i == 1), "holdout": 0},
             "rate": 8 / 20_151 if i == 0 else 0.0,
             "longest_gap_rows": 6 if i == 0 else 0,
             "longest_gap_s": 361.0 if i == 0 else 0.0,

@@ -109,6 +109,7 @@ def test_page_shows_the_table_and_the_evidence(whole_page: str) -> None:
         "20,143 of 20,151 rows lack no value. Of 10,000 rows judged, the isolation forest calls 31 outliers, "
         "12 of them labelled anomalous.",
         "bus_voltage interpolate 8 0.0 % 5 3 47",
+        "panel_temperature none 1 0.0 % 0 1 –",
         "label label: never imputed 0",
     ):
         assert expected in text, expected
@@ -129,7 +130,7 @@ def test_gaps_and_hours_of_a_restricted_locale_are_in_its_own_report_alone(make_
     run = make_run(restricted=("eu-west",), features=2)
     outside = collect(run.run_dir)
     shown = {item.locale: item.data_quality.content for item in outside.locales}
-    assert [column.missing for column in shown["eu-west"].columns][:2] == [8, 0]
+    assert [column.missing for column in shown["eu-west"].columns][:2] == [8, 1]
     assert {(c.longest_gap_rows, c.longest_gap_s, c.by_hour) for c in shown["eu-west"].columns} == {
         (None, None, ())
     }
