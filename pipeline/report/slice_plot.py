@@ -36,7 +36,7 @@ def slices_svg(cut: FairnessCut, name: str, narrow: bool = False) -> str:
     labels = [_short(item.name) for item in shown]
     height = 0.75 + 0.24 * len(shown)
     with mpl.rc_context(STYLE):
-        size = (4.2, 3 * height) if narrow else (10.4, height)
+        size = (4.2, 3 * height) if narrow else (7.6, height)
         figure = Figure(figsize=size)
         # Fixed margins: laying out takes longer than drawing.
         room = (0.15 + 0.07 * max((len(label) for label in labels), default=0)) / size[0]
@@ -52,7 +52,7 @@ def slices_svg(cut: FairnessCut, name: str, narrow: bool = False) -> str:
             for at, item in enumerate(shown):
                 rate = getattr(item, key)
                 if rate.value is None:
-                    axes.text(0, at, " undefined", va="center", fontsize=8, color=MUTED)
+                    axes.text(0, at, " undefined", va="center", fontsize=9, color=MUTED)
                     continue
                 if rate.interval is not None:
                     axes.plot([rate.interval.lo, rate.interval.hi], [at, at], color=colour, linewidth=2)
@@ -60,7 +60,7 @@ def slices_svg(cut: FairnessCut, name: str, narrow: bool = False) -> str:
             axes.set_yticks(range(len(shown)), labels)
             axes.set_ylim(len(shown) - 0.4, -0.6)
             axes.set_xlim(left=0)
-            axes.xaxis.set_major_locator(MaxNLocator(4))
+            axes.xaxis.set_major_locator(MaxNLocator(3))
             axes.tick_params(length=0, pad=3)
             axes.tick_params(axis="y", labelcolor=INK)
             axes.grid(True, axis="x")
