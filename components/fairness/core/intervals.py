@@ -75,8 +75,8 @@ def ratio_bounds(values: np.ndarray, drawn: np.ndarray, confidence: float) -> Bo
     for index in range(len(values)):
         others = np.arange(len(values)) != index
         most, least = high[others].max(), low[others].max()
-        smallest = min(smallest, low[index] / most if most > 0 else 1.0)
-        largest = min(largest, high[index] / least if least > 0 else 1.0)
+        smallest = min(smallest, low[index] / most if most > low[index] else 1.0)
+        largest = min(largest, high[index] / least if least > high[index] else 1.0)
     return float(smallest), float(largest)
 
 
