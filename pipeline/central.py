@@ -17,6 +17,7 @@ from components.merge_gen.resolution import Resolution, resolve_releases
 from components.prophet_evaluator.component import ProphetEvaluator
 from components.pusher.model_component import ModelPusher
 from components.schema_gen.component import SchemaGen
+from components.skew_monitor.component import SkewMonitor
 from components.skew_validator.component import SkewValidator
 from components.statistics_gen.component import StatisticsGen
 from components.tfx_shim import BaseComponent, Pipeline
@@ -89,6 +90,14 @@ def nodes(
         statistics=statistics.outputs["statistics"],
         schema=schema.outputs["schema"],
     ).with_id("SkewValidator")
+    skew_monitor = SkewMonitor(
+        configs.skew_monitor,
+        examples=merged,
+        statistics=statistics.outputs["statistics"],
+        schema=schema.outputs["schema"],
+        test_examples=test.outputs["examples"],
+        merge_report=merge.outputs["merge_report"],
+    ).with_id("SkewMonitor")
     evaluator = ProphetEvaluator(
         configs.evaluator,
         examples=merged,
@@ -103,4 +112,4 @@ def nodes(
         evaluation=evaluator.outputs["evaluation"],
         merge_report=merge.outputs["merge_report"],
     ).with_id("ModelPusher")
-    return [*built, statistics, schema, skew, evaluator, pusher]
+    return [*built, statistics, schema, skew, skew_monitor, evaluator, pusher]
