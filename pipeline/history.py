@@ -89,7 +89,8 @@ def baselines(root: Path, locale: str, span: int, wanted: BaselinesConfig) -> tu
     if wanted.previous:
         # The nearest span, whether it has a profile or not: an older one would not be the previous.
         nearest = [found for found in earlier[:1] if found.profile]
-        sources.append(_source("previous", nearest, none))
+        why = f"the previous span, {earlier[0].span}, has no profile" if earlier else none
+        sources.append(_source("previous", nearest, why))
     if wanted.window:
         sources.append(_source("window", profiled[: wanted.window], none))
     if wanted.reference is not None:
