@@ -181,8 +181,7 @@ class MonitoringConfig(ComponentConfig):
     # One comparison in a hundred may alert for nothing: thirty quiet spans with three baselines give one.
     alpha: float = pydantic.Field(default=0.01, gt=0, le=0.5)
     correction: Literal["benjamini_hochberg", "benjamini_yekutieli"] = "benjamini_hochberg"
-    # With 50 tests in a family, one alone alerts at 0.01 from a p-value of 0.0002 on: 1 / (4999 + 1).
-    draws: int = pydantic.Field(default=4_999, ge=20, le=100_000)
+    draws: int = pydantic.Field(default=999, ge=20, le=100_000)
     block_s: float | None = pydantic.Field(default=None, gt=0)
     bins: int = pydantic.Field(default=32, ge=4, le=512)
     bucket_s: int | None = pydantic.Field(default=None, ge=1)

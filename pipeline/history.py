@@ -129,6 +129,23 @@ def _digest_of(found: Baselines) -> str:
     return digest.hexdigest()
 
 
+def previous_monitor(root: Path, span: int) -> tuple[str, str]:
+    """URI and digest of the centre's MonitorReport of the nearest earlier span; "" for none."""
+    best: tuple[int, str] | None = None
+    for section in sections(root, "central"):
+        components = {component["id"]: component.get("outputs", {}) for component in section["components"]}
+        uri = components.get("SkewMonitor", {}).get("monitor")
+        file = Path(uri or "") / "monitor.json"
+        if not uri or not file.exists():
+            continue
+        found = int(read_json(file)["span"])
+        if found < span and (best is None or found > best[0]):
+            best = (found, uri)
+    if best is None:
+        return "", ""
+    return best[1], hashlib.sha256((Path(best[1]) / "monitor.json").read_bytes()).hexdigest()
+
+
 def previous_release(root: Path, locale: str, span: int) -> tuple[str, str]:
     """URI and digest of the synthetic rows that the nearest earlier span released; "" for none.
 

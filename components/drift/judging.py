@@ -17,6 +17,7 @@ from components.drift.findings import (
     Cause,
     Comparison,
     Finding,
+    Measurement,
     MonitorReport,
     Verdict,
 )
@@ -73,6 +74,7 @@ def answer(
     monitoring: MonitoringConfig,
     sides: SidesOf,
     faults: Sequence[Fault] = (),
+    before: Callable[[str], Sequence[Measurement]] = lambda feature: (),
 ) -> list[Finding]:
     """Compares two profiles feature by feature.
 
@@ -84,13 +86,14 @@ def answer(
       monitoring: Severities.
       sides: What is known of the locales about a feature.
       faults: Of the data path in `current`; each makes its feature alert, whatever the measures say.
+      before: Measurements of the same comparison in earlier spans, by feature; for a skew.
     """
     at_fault = {fault.feature for fault in faults}
     found = []
     for compared in compare(current, baseline, rules):
         if compared.feature in at_fault and compared.verdict != "ALERT":
             compared = replace(compared, verdict="ALERT", reason=compared.reason or FAULT_FOUND)
-        found.append(_finding(question, compared, rules, monitoring, sides))
+        found.append(_finding(question, compared, rules, monitoring, sides, before(compared.feature)))
     return found
 
 
@@ -150,7 +153,12 @@ def _excess(value: float | None, threshold: float | None) -> float:
 
 
 def _finding(
-    question: Question, compared: Compared, rules: Rules, monitoring: MonitoringConfig, sides: SidesOf
+    question: Question,
+    compared: Compared,
+    rules: Rules,
+    monitoring: MonitoringConfig,
+    sides: SidesOf,
+    before: Sequence[Measurement] = (),
 ) -> Finding:
     cause: Cause | None = None
     severity = monitoring.severity.default
@@ -161,6 +169,7 @@ def _finding(
             compared.measurements,
             sides(compared.feature),
             alpha=rules.alpha,
+            before=before,
             time_line=compared.time_line,
         )
         alerting = [item.measure for item in compared.measurements if item.verdict == "ALERT"]

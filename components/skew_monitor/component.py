@@ -31,6 +31,8 @@ class SkewMonitorSpec(ComponentSpec):
 
     PARAMETERS = {
         "config": ExecutionParameter(type=str),
+        "previous_monitor_uri": ExecutionParameter(type=str),
+        "fingerprint": ExecutionParameter(type=str),
         "isthmus_version": ExecutionParameter(type=str),
     }
     INPUTS = {
@@ -62,12 +64,24 @@ class SkewMonitor(BaseComponent):
         schema: BaseChannel,
         test_examples: BaseChannel | None = None,
         merge_report: BaseChannel | None = None,
+        *,
+        previous_monitor_uri: str = "",
+        fingerprint: str = "",
     ) -> None:
-        """Args are the configuration and the channels above."""
+        """Args are the configuration and the channels above, and the centre's report of earlier spans.
+
+        Args:
+          config: What is watched.
+          examples, statistics, schema, test_examples, merge_report: Channels.
+          previous_monitor_uri: Folder of the latest MonitorReport of earlier spans; empty for none.
+          fingerprint: Its digest, so that the cache sees a change.
+        """
         optional = {TEST_KEY: test_examples, MERGE_KEY: merge_report}
         super().__init__(
             spec=SkewMonitorSpec(
                 config=config.to_exec_property(),
+                previous_monitor_uri=previous_monitor_uri,
+                fingerprint=fingerprint,
                 isthmus_version=__version__,
                 examples=examples,
                 statistics=statistics,

@@ -50,7 +50,10 @@ class Crossed:
 
 
 def find_skew(
-    crossed: Sequence[Crossed], rules_for: Callable[[str, str], Rules], monitoring: MonitoringConfig
+    crossed: Sequence[Crossed],
+    rules_for: Callable[[str, str], Rules],
+    monitoring: MonitoringConfig,
+    before: MonitorReport | None = None,
 ) -> list[Finding]:
     """Compares every locale with every other on what crossed, feature by feature.
 
@@ -58,6 +61,7 @@ def find_skew(
       crossed: Of each locale, in the order of the deployment; profiles on the same bins.
       rules_for: The rules of two locales.
       monitoring: Severities.
+      before: What the centre found of earlier spans: a difference that stood then is no drift of now.
 
     Returns:
       Findings; one that is UNDEFINED where there is only one locale.
@@ -82,8 +86,20 @@ def find_skew(
             rules_for(one.locale, other.locale),
             monitoring,
             sides,
+            before=lambda feature, one=one, other=other: _stood(before, one, other, feature),  # type: ignore[misc]
         )
     return found
+
+
+def _stood(
+    before: MonitorReport | None, one: Crossed, other: Crossed, feature: str
+) -> tuple[Measurement, ...]:
+    """The skew of the same two locales in earlier spans."""
+    for finding in before.findings if before else ():
+        pair = {finding.locale, finding.against} == {one.locale, other.locale}
+        if pair and finding.comparison == "skew" and finding.feature == feature:
+            return finding.measurements
+    return ()
 
 
 def find_serving(
@@ -124,7 +140,7 @@ def _measured(findings: Sequence[Finding], comparison: Comparison, feature: str)
 
 def _faults(findings: Sequence[Finding]) -> list[Fault]:
     """Faults that a region released as causes."""
-    found = {}
+    found: dict[tuple[str, str], Fault] = {}
     for finding in findings:
         cause = finding.cause
         if cause is not None and cause.name in DATA_FAULTS:

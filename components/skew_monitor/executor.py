@@ -49,7 +49,8 @@ class Executor(BaseExecutor):
           input_dict: `examples`: merged Examples, one split per locale; `statistics`: ExampleStatistics of
             them; `schema`: Schema; optionally `test_examples`: Examples; `merge_report`: MergeReport.
           output_dict: `monitor`: MonitorReport.
-          exec_properties: `config`: SkewMonitorConfig.
+          exec_properties: `config`: SkewMonitorConfig; `previous_monitor_uri`: folder of the centre's report
+            of earlier spans, empty for none.
 
         Raises:
           DataError: rows or statistics cannot be read.
@@ -88,7 +89,7 @@ class Executor(BaseExecutor):
             own = tfdv_values(summaries[one], summaries[other], names)
             return rules_of(settings, config.dataset, watched, seed=config.seed, tfdv=own, row_rate=False)
 
-        findings = find_skew(crossed, rules_for, settings)
+        findings = find_skew(crossed, rules_for, settings, _before(exec_properties))
         if test is not None:
             seen = _seen(test.uri, config, plan, locales)
             rules = rules_of(settings, config.dataset, watched, seed=config.seed, row_rate=False)
@@ -97,6 +98,11 @@ class Executor(BaseExecutor):
         found = report(findings, zone=CENTRAL, sharing="central", span=span, monitoring=settings)
         executor_base.write_json(Path(monitor.uri) / MONITOR_FILE, found.model_dump(mode="json"))
         executor_base.copy_lineage(examples, monitor)
+
+
+def _before(exec_properties: dict[str, Any]) -> MonitorReport | None:
+    uri = exec_properties.get("previous_monitor_uri") or ""
+    return MonitorReport.model_validate_json((Path(uri) / MONITOR_FILE).read_bytes()) if uri else None
 
 
 def _merged(merge: Any | None) -> tuple[dict[str, int], dict[str, MonitorReport]]:

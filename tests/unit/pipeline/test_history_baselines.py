@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from components.monitoring import BaselinesConfig
-from pipeline.history import baselines, previous_statistics
+from pipeline.history import baselines, previous_monitor, previous_statistics
 
 
 def ran(root: Path, number: int, span: int, *, fit: bool = True, profiled: bool = True) -> Path:
@@ -74,3 +74,18 @@ def test_what_is_missing_has_its_reason(tmp_path):
     assert (previous.profiles, previous.absent) == ((), "the previous span, 1, has no profile")
     assert window.profiles == (str(old),)
     assert reference.absent == "there is no profile of the reference span 1"
+
+
+def test_the_centres_report_of_the_nearest_earlier_span_is_found(tmp_path):
+    assert previous_monitor(tmp_path, 5) == ("", "")
+    for number, span in enumerate((1, 3, 3, 5)):
+        folder = tmp_path / "central" / str(number)
+        folder.mkdir(parents=True)
+        (folder / "monitor.json").write_text(json.dumps({"span": span, "run": number}))
+        components = [{"id": "SkewMonitor", "outputs": {"monitor": str(folder)}}]
+        run = tmp_path / "runs" / f"r{number}" / "run.json"
+        run.parent.mkdir(parents=True)
+        run.write_text(json.dumps({"locales": {}, "central": {"components": components}}))
+    uri, digest = previous_monitor(tmp_path, 5)
+    assert uri == str(tmp_path / "central" / "2") and len(digest) == 64  # the latest run of span 3
+    assert previous_monitor(tmp_path, 3)[0] == str(tmp_path / "central" / "0")
