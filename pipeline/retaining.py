@@ -171,8 +171,8 @@ def _needed_artifacts(deployment: Deployment, locale: str) -> set[str]:
     for ingest in filter(Path.exists, ingests):
         span = int(read_json(ingest)["span"])
         needed.add(previous_statistics(Path(deployment.root), locale, span)[0])
-        wanted = monitoring_of(deployment, locale).baselines
-        earlier, _ = baselines(Path(deployment.root), locale, span, wanted)
+        chosen = monitoring_of(deployment, locale).baselines
+        earlier, _ = baselines(Path(deployment.root), locale, span, chosen)
         needed.update(
             uri for source in earlier.sources for uri in (*source.profiles, source.statistics, earlier.plan)
         )

@@ -62,8 +62,19 @@ def made_from(steps: Iterable[Step], seeds: Iterable[str]) -> set[str]:
 
 
 def measured_against(steps: Iterable[Step], found: set[str]) -> set[str]:
-    """Outputs that were measured against something in `found`, less those that are in it themselves."""
-    return {uri for step in steps if step.compares & found for uri in step.writes} - found
+    """Outputs that were measured against something in `found`, less those that are in it themselves.
+
+    A report that repeats such a result, as GeneratorMonitor's repeats DriftMonitor's, is one of them.
+    """
+    steps = list(steps)
+    direct = {uri for step in steps if step.compares & found for uri in step.writes}
+    repeated = {
+        uri
+        for step in steps
+        if step.component == "GeneratorMonitor" and step.reads & direct
+        for uri in step.writes
+    }
+    return (direct | repeated) - found
 
 
 def of_store(file: Path) -> list[Step]:

@@ -1,4 +1,4 @@
-"""What of a locale's monitoring leaves: listed fields and rounded counts; all else is refused on both sides."""
+"""What of a locale's monitoring leaves: listed fields, rounded counts; all else is refused on both sides."""
 
 from __future__ import annotations
 
