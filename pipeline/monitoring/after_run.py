@@ -13,14 +13,13 @@ from typing import Any
 from components.drift.findings import MonitorRun
 from components.errors import IsthmusError
 from components.executor_base import write_json
-from pipeline.monitoring.collect import collect
+from pipeline.monitoring.collect import MONITOR_FILE, collect
 
-#: In the run's folder: the `MonitorRun`.
-RUN_FILE = "monitor.json"
 #: Called with the deployment, the run's folder and what monitoring found.
 Follower = Callable[[Any, Path, MonitorRun], None]
 
-#: Who hears of a finished run, in this order, by name. Reports, metrics and alerts are put here.
+#: Who hears of a finished run, in this order, by name. Reports, metrics and alerts are put here, as functions
+#: that import what they need when they are called.
 FOLLOWERS: dict[str, Follower] = {}
 
 
@@ -38,7 +37,7 @@ def after_run(deployment: Any, run_folder: Path) -> MonitorRun | None:
 
     def gather() -> None:
         run = collect(run_folder)
-        write_json(run_folder / RUN_FILE, run.model_dump(mode="json"))
+        write_json(run_folder / MONITOR_FILE, run.model_dump(mode="json"))
         found.append(run)
 
     _guarded("monitoring", gather)

@@ -6,6 +6,7 @@ below its root, has the whole.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from pipeline.run_state import CENTRAL
 _REGION = ("GeneratorMonitor", "DriftMonitor")
 _CENTRE = ("SkewMonitor",)
 _CHANNEL = "monitor"
+#: A zone's report in its artifact; and, in a run's folder, the `MonitorRun`.
 MONITOR_FILE = "monitor.json"
 _SUBJECT = "monitoring report"
 
@@ -63,6 +65,25 @@ def collect_own(run_folder: Path, locale: str) -> MonitorRun:
     missing: dict[str, str] = {}
     _take(reports, missing, locale, as_mapping(run.get("locales")).get(locale), _REGION, False)
     return _made(run, Path(run_folder), reports, missing)
+
+
+def earlier_runs(run_folder: Path, *, limit: int = 29) -> list[MonitorRun]:
+    """What was collected of the runs before this one, the oldest first.
+
+    Args:
+      run_folder: `<root>/runs/<run_id>`; ids of runs begin with their time, so that they are in order.
+      limit: So many at most, the latest.
+
+    Returns:
+      Runs without a `monitor.json`, or with one of another version, are left out.
+    """
+    run_folder = Path(run_folder)
+    found: list[MonitorRun] = []
+    for file in sorted(run_folder.parent.glob(f"*/{MONITOR_FILE}"), reverse=True):
+        if file.parent.name < run_folder.name and len(found) < limit:
+            with contextlib.suppress(OSError, ValueError):
+                found.append(MonitorRun.model_validate_json(file.read_bytes()))
+    return found[::-1]
 
 
 def _made(
