@@ -88,9 +88,12 @@ def answer(
       faults: Of the data path in `current`; each makes its feature alert, whatever the measures say.
       before: Measurements of the same comparison in earlier spans, by feature; for a skew.
     """
-    at_fault = {fault.feature for fault in faults}
+    pairs = compare(current, baseline, rules)
+    known = {compared.feature for compared in pairs}
+    # A lost label or a new column is no feature: it is the affair of all of them.
+    at_fault = {fault.feature if fault.feature in known else ALL_FEATURES for fault in faults}
     found = []
-    for compared in compare(current, baseline, rules):
+    for compared in pairs:
         if compared.feature in at_fault and compared.verdict != "ALERT":
             compared = replace(compared, verdict="ALERT", reason=compared.reason or FAULT_FOUND)
         found.append(_finding(question, compared, rules, monitoring, sides, before(compared.feature)))

@@ -167,6 +167,18 @@ def test_lost_columns_of_the_source_are_a_change_of_its_schema(tmp_path: Path, f
     assert alert.cause is not None and alert.cause.name == "schema_change"
 
 
+@pytest.mark.parametrize("columns", [{"columns_absent": ["label"]}, {"columns_dropped": ["temp_v2"]}])
+def test_a_column_that_is_no_feature_is_the_affair_of_all(
+    tmp_path: Path, first: Path, columns: dict[str, list[str]]
+) -> None:
+    report = _run(tmp_path / "two", rows(2, span=1), ingest=columns, **_previous(first))
+    assert {item.feature: item.cause.name for item in report.alerts if item.cause} == {
+        "(all)": "schema_change"
+    }
+    # The name of a column that the data set does not have stays in the region.
+    assert "temp_v2" not in (tmp_path / "two" / "monitor" / "outward.json").read_text()
+
+
 def test_a_window_is_one_baseline_of_several_spans(tmp_path: Path, first: Path) -> None:
     _run(tmp_path / "two", rows(2, span=1), **_previous(first))
     window = BaselineSource(
