@@ -18,9 +18,17 @@ from pipeline.monitoring.collect import MONITOR_FILE, collect
 #: Called with the deployment, the run's folder and what monitoring found.
 Follower = Callable[[Any, Path, MonitorRun], None]
 
-#: Who hears of a finished run, in this order, by name. Reports, metrics and alerts are put here, as functions
-#: that import what they need when they are called.
-FOLLOWERS: dict[str, Follower] = {}
+
+def _metrics(deployment: Any, run_folder: Path, run: MonitorRun) -> None:
+    from pipeline.metrics.write import write
+    from pipeline.report.collect import collect as collect_report
+
+    write(deployment, collect_report(run_folder), run)
+
+
+#: Who hears of a finished run, in this order, by name. Reports and alerts are put here, as functions that
+#: import what they need when they are called.
+FOLLOWERS: dict[str, Follower] = {"metrics": _metrics}
 
 
 def after_run(deployment: Any, run_folder: Path) -> MonitorRun | None:

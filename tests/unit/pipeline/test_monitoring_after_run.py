@@ -130,3 +130,16 @@ def test_earlier_runs_are_the_latest_before_this_one_oldest_first(run):
     (run.parent / "r0c" / "monitor.json").write_text('{"version": 99}')
     assert [found.run_id for found in earlier_runs(run)] == ["r0", "r0a", "r0b"]
     assert [found.run_id for found in earlier_runs(run, limit=2)] == ["r0a", "r0b"]
+
+
+def test_the_metrics_of_a_run_are_written_where_the_deployment_says(run, tmp_path):
+    from pipeline import starter
+    from pipeline.config.load import load_deployment
+
+    config = starter.write(tmp_path / "fleet", size="small")
+    folder = tmp_path / "textfiles"
+    folder.mkdir()
+    with config.open("a") as file:
+        file.write(f"metrics: {{textfile_folder: {folder}}}\n")
+    following.after_run(load_deployment(config), run)
+    assert any("isthmus_" in path.read_text() for path in folder.iterdir())
