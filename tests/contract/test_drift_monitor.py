@@ -285,3 +285,45 @@ def test_component_construction() -> None:
     assert two.outputs["monitor"].type is MonitorArtifact
     with pytest.raises(TypeError):
         DriftMonitor(config, stats, data, expectations, locale="eu-west", sharing="open", span=7)
+
+
+def _odd(name: str) -> pa.Table:
+    table = rows(1)
+    values = {
+        "all null": pa.nulls(table.num_rows, pa.float32()),
+        "constant": pa.array([5.0] * table.num_rows, pa.float32()),
+        "NaN": pa.array([float("nan")] * table.num_rows, pa.float32()),
+    }
+    if name in values:
+        return table.set_column(2, "temp", values[name])
+    return table.slice(0, {"single row": 1, "empty": 0}[name])
+
+
+@pytest.mark.parametrize("name", ["all null", "constant", "NaN", "single row", "empty"])
+@pytest.mark.parametrize("against", ["usual", "the same"])
+@pytest.mark.parametrize("is_baseline", [False, True])
+def test_what_can_hardly_be_compared_is_never_no_anomaly(name: str, against: str, is_baseline: bool) -> None:
+    from components.drift.core.building import build_profile
+    from components.drift.core.planning import plan_profile
+    from components.drift.judging import report
+    from components.drift.rules import rules_of
+    from components.drift_monitor.core import find_drift
+    from components.drift_monitor.spans import OpenedBaseline, SpanRecord
+    from components.egress.config import EgressConfig
+    from components.egress.monitoring import outward_report, released_monitor, to_json
+
+    sides = [_odd(name), rows(2) if against == "usual" else _odd(name)]
+    current, baseline = sides[::-1] if is_baseline else sides
+    plan = plan_profile([baseline], DATASET)
+    here, there = (build_profile([table], DATASET, plan) for table in (current, baseline))
+    records = [SpanRecord(span=span, dataset_digest="") for span in (0, 1)]
+    opened = OpenedBaseline(BaselineSource(kind="previous"), "span 0", there, records[0])
+    rules = rules_of(DEFAULTS, DATASET, {}, seed=0)
+    found = find_drift(here, records[1], [opened], lambda _: rules, DEFAULTS, "eu-west")
+    (temp,) = [finding for finding in found if finding.feature == "temp"]
+    assert temp.verdict in ("ALERT", "UNDEFINED")
+    assert temp.cause or temp.reason or any(item.reason for item in temp.measurements)
+    made = report(found, zone="eu-west", sharing="restricted", span=1, monitoring=DEFAULTS)
+    policy = EgressConfig()
+    crossing = json.dumps(to_json(outward_report(made, DATASET, policy))).encode()
+    released_monitor(crossing, DATASET, policy, "eu-west")
