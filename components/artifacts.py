@@ -22,6 +22,18 @@ class DriftReport(Artifact):
     TYPE_NAME = "components.artifacts.DriftReport"
 
 
+class SpanProfile(Artifact):
+    """A span's mergeable sketch (`components.drift.core.profile_file`), `span.json`; stays in its region."""
+
+    TYPE_NAME = "components.artifacts.SpanProfile"
+
+
+class MonitorReport(Artifact):
+    """`monitor.json`: what monitoring found, whole; of a region also `outward.json`, what of it may leave."""
+
+    TYPE_NAME = "components.artifacts.MonitorReport"
+
+
 class SkewReport(Artifact):
     """`skew.json`: locale against locale, per feature."""
 

@@ -6,6 +6,7 @@ from pipeline.border_addresses import parsed
 from pipeline.border_model import (
     EVALUATOR,
     EXAMPLE_GEN,
+    GENERATOR_MONITOR,
     PUSHER,
     STATISTICS_GEN,
     SYNTHETIC_GEN,
@@ -78,6 +79,15 @@ def check_pushers(zone: Zone) -> None:
             raise refuse(
                 "statistics", "the statistics are not those of the rows that are pushed", found=source
             )
+        source, monitor = origin(node, "monitor")
+        if node.inputs.get("monitor") and (
+            monitor is None
+            or source is None
+            or source.key != "monitor"
+            or monitor.kind != GENERATOR_MONITOR
+            or origin(monitor, "synthetic")[0] != rows
+        ):
+            raise refuse("monitor", "what is said of drift is not of the rows that are pushed", found=source)
         config = parsed(node.properties.get("config"))
         if config.get("kind") != "synthetic" or not config.get("dataset"):
             raise refuse("config", "the Pusher is not set up for a restricted locale's egress policy")

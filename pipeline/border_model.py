@@ -15,6 +15,8 @@ EXAMPLE_GEN = "components.example_gen.component.ExampleGen"
 SYNTHETIC_GEN = "components.synthetic_gen.component.SyntheticGen"
 EVALUATOR = "components.release_evaluator.component.ReleaseEvaluator"
 STATISTICS_GEN = "components.statistics_gen.component.StatisticsGen"
+DRIFT_MONITOR = "components.drift_monitor.component.DriftMonitor"
+GENERATOR_MONITOR = "components.drift_monitor.generator_component.GeneratorMonitor"
 #: Components whose executors were read for what they write. Another one in a restricted zone is refused:
 #: nobody has said where it writes.
 KNOWN = frozenset(
@@ -25,6 +27,8 @@ KNOWN = frozenset(
         EVALUATOR,
         STATISTICS_GEN,
         "components.schema_gen.component.SchemaGen",
+        DRIFT_MONITOR,
+        GENERATOR_MONITOR,
         "components.example_validator.component.ExampleValidator",
         "components.synthesizer_trainer.component.SynthesizerTrainer",
     }

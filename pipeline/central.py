@@ -6,6 +6,7 @@ restricted locales. No artifact of a region reaches it.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from components.example_gen.component import ExampleGen
@@ -17,11 +18,13 @@ from components.merge_gen.resolution import Resolution, resolve_releases
 from components.prophet_evaluator.component import ProphetEvaluator
 from components.pusher.model_component import ModelPusher
 from components.schema_gen.component import SchemaGen
+from components.skew_monitor.component import SkewMonitor
 from components.skew_validator.component import SkewValidator
 from components.statistics_gen.component import StatisticsGen
 from components.tfx_shim import BaseComponent, Pipeline
 from pipeline.config.model import Deployment
 from pipeline.config.resolve import CentralConfigs, central_configs, ideal_span
+from pipeline.history import previous_monitor
 from pipeline.regional import local_pipeline
 
 NAME = "central"
@@ -36,13 +39,18 @@ def build(deployment: Deployment) -> Pipeline:
     configs = central_configs(deployment)
     pinned = ideal_span(deployment) if configs.ideal else "latest"
     ideal = _fingerprint(configs.ideal, pinned) if configs.ideal else ""
+    releases = resolve_releases(configs.merge_gen)
+    span = max((found.span for found in releases.releases), default=0)
+    earlier, earlier_fingerprint = previous_monitor(Path(deployment.root), span)
     built = nodes(
         configs,
-        releases=resolve_releases(configs.merge_gen),
+        releases=releases,
         test_fingerprint=_fingerprint(configs.test),
         ideal_fingerprint=ideal,
         ideal_span=NEWEST_SPAN if pinned == "latest" else pinned,
         seed=deployment.seed,
+        previous_monitor_uri=earlier,
+        previous_monitor_fingerprint=earlier_fingerprint,
     )
     return local_pipeline(deployment, NAME, built)
 
@@ -59,6 +67,8 @@ def nodes(
     ideal_fingerprint: str,
     ideal_span: int = NEWEST_SPAN,
     seed: int,
+    previous_monitor_uri: str = "",
+    previous_monitor_fingerprint: str = "",
 ) -> list[BaseComponent]:
     """The centre's components in topological order.
 
@@ -69,6 +79,8 @@ def nodes(
       ideal_fingerprint: Digest of the raw files behind *Ideal*, or "".
       ideal_span: Which span *Ideal* reads; a number or `NEWEST_SPAN`.
       seed: Seed of training and bootstrap.
+      previous_monitor_uri: The centre's MonitorReport of earlier spans, or "" where there is none.
+      previous_monitor_fingerprint: Its digest.
     """
     merge = MergeGen(configs.merge_gen, releases).with_id("MergeGen")
     merged = merge.outputs["examples"]
@@ -89,6 +101,16 @@ def nodes(
         statistics=statistics.outputs["statistics"],
         schema=schema.outputs["schema"],
     ).with_id("SkewValidator")
+    skew_monitor = SkewMonitor(
+        configs.skew_monitor,
+        examples=merged,
+        statistics=statistics.outputs["statistics"],
+        schema=schema.outputs["schema"],
+        test_examples=test.outputs["examples"],
+        merge_report=merge.outputs["merge_report"],
+        previous_monitor_uri=previous_monitor_uri,
+        fingerprint=previous_monitor_fingerprint,
+    ).with_id("SkewMonitor")
     evaluator = ProphetEvaluator(
         configs.evaluator,
         examples=merged,
@@ -103,4 +125,4 @@ def nodes(
         evaluation=evaluator.outputs["evaluation"],
         merge_report=merge.outputs["merge_report"],
     ).with_id("ModelPusher")
-    return [*built, statistics, schema, skew, evaluator, pusher]
+    return [*built, statistics, schema, skew, skew_monitor, evaluator, pusher]

@@ -1,16 +1,19 @@
 """What earlier runs left behind that a new run's graph depends on.
 
-TFX's cache sees inputs and exec properties. What else matters, statistics and release of the span
-before, is looked up here and becomes an exec property.
+TFX's cache sees inputs and exec properties. What else matters, statistics, profiles and release of
+spans before, is looked up here and becomes an exec property.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from pathlib import Path
 from typing import Any
 
+from components.drift_monitor.baselines import BaselineKind, Baselines, BaselineSource
 from components.executor_base import read_json
+from components.monitoring import BaselinesConfig
 
 
 def sections(root: Path, name: str) -> list[dict[str, Any]]:
@@ -24,9 +27,24 @@ def sections(root: Path, name: str) -> list[dict[str, Any]]:
     return found
 
 
-def previous_statistics(root: Path, locale: str, span: int) -> tuple[str, str]:
-    """URI and digest of the statistics of the nearest earlier span that was not refused; "" for none."""
-    best: tuple[int, str] | None = None
+@dataclasses.dataclass(frozen=True)
+class EarlierSpan:
+    """A span of a locale that was not refused, as its latest run left it.
+
+    Attributes:
+      span: Its number.
+      statistics: URI of its ExampleStatistics.
+      profile: URI of its SpanProfile; empty where an earlier version made none.
+    """
+
+    span: int
+    statistics: str
+    profile: str = ""
+
+
+def earlier_spans(root: Path, locale: str, span: int) -> list[EarlierSpan]:
+    """The spans before this one that were not refused and are still there, latest first."""
+    found: dict[int, EarlierSpan] = {}
     for section in sections(root, locale):
         states = {component["id"]: component.get("state") for component in section["components"]}
         if states.get("ExampleValidator") not in ("executed", "cached"):
@@ -36,15 +54,96 @@ def previous_statistics(root: Path, locale: str, span: int) -> tuple[str, str]:
         ingest = Path(components.get("ExampleGen", {}).get("quarantine", "")) / "ingest.json"
         if not uri or not ingest.exists() or not Path(uri).exists():
             continue
-        found = int(read_json(ingest)["span"])
+        number = int(read_json(ingest)["span"])
+        profile = components.get("DriftMonitor", {}).get("profile", "")
+        if number < span and number not in found:
+            there = profile if profile and Path(profile).is_dir() else ""
+            found[number] = EarlierSpan(number, uri, there)
+    return [found[number] for number in sorted(found, reverse=True)]
+
+
+def previous_statistics(root: Path, locale: str, span: int) -> tuple[str, str]:
+    """URI and digest of the statistics of the nearest earlier span that was not refused; "" for none."""
+    earlier = earlier_spans(root, locale, span)
+    if not earlier:
+        return "", ""
+    digest = hashlib.sha256()
+    for file in sorted(Path(earlier[0].statistics).glob("*/FeatureStats.pb")):
+        digest.update(file.parent.name.encode() + file.read_bytes())
+    return earlier[0].statistics, digest.hexdigest()
+
+
+def baselines(root: Path, locale: str, span: int, wanted: BaselinesConfig) -> tuple[Baselines, str]:
+    """Where the baselines of a span's drift are, missing ones with the reason; and the digest of them all.
+
+    Args:
+      root: The deployment's.
+      locale: The locale's name.
+      span: The span that is judged.
+      wanted: Which baselines it is compared with.
+    """
+    earlier = earlier_spans(root, locale, span)
+    profiled = [found for found in earlier if found.profile]
+    none = "there is no earlier span" if not earlier else "no earlier span has a profile"
+    sources = []
+    if wanted.previous:
+        # The nearest span, whether it has a profile or not: an older one would not be the previous.
+        nearest = [found for found in earlier[:1] if found.profile]
+        why = f"the previous span, {earlier[0].span}, has no profile" if earlier else none
+        sources.append(_source("previous", nearest, why))
+    if wanted.window:
+        sources.append(_source("window", profiled[: wanted.window], none))
+    if wanted.reference is not None:
+        pinned = [found for found in profiled if found.span == wanted.reference]
+        why = f"there is no profile of the reference span {wanted.reference}"
+        if wanted.reference >= span:
+            why = f"the reference span {wanted.reference} is not before this one"
+        sources.append(_source("reference", pinned, why))
+    plan = profiled[0].profile if profiled else ""
+    found = Baselines(sources=tuple(sources), plan=plan)
+    return found, _digest_of(found)
+
+
+def _source(kind: BaselineKind, spans: list[EarlierSpan], why: str) -> BaselineSource:
+    return BaselineSource(
+        kind=kind,
+        profiles=tuple(found.profile for found in reversed(spans)),
+        statistics=spans[0].statistics if len(spans) == 1 else "",
+        absent="" if spans else why,
+    )
+
+
+def _digest_of(found: Baselines) -> str:
+    """SHA-256 (hex) over the files that baselines name; "" for none."""
+    folders = dict.fromkeys(
+        uri for source in found.sources for uri in (*source.profiles, source.statistics) if uri
+    )
+    if found.plan:
+        folders.setdefault(found.plan)
+    if not folders:
+        return ""
+    digest = hashlib.sha256()
+    for folder in folders:
+        for file in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
+            digest.update(str(file.relative_to(folder)).encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def previous_monitor(root: Path, span: int) -> tuple[str, str]:
+    """URI and digest of the centre's MonitorReport of the nearest earlier span; "" for none."""
+    best: tuple[int, str] | None = None
+    for section in sections(root, "central"):
+        components = {component["id"]: component.get("outputs", {}) for component in section["components"]}
+        uri = components.get("SkewMonitor", {}).get("monitor")
+        file = Path(uri or "") / "monitor.json"
+        if not uri or not file.exists():
+            continue
+        found = int(read_json(file)["span"])
         if found < span and (best is None or found > best[0]):
             best = (found, uri)
     if best is None:
         return "", ""
-    digest = hashlib.sha256()
-    for file in sorted(Path(best[1]).glob("*/FeatureStats.pb")):
-        digest.update(file.parent.name.encode() + file.read_bytes())
-    return best[1], digest.hexdigest()
+    return best[1], hashlib.sha256((Path(best[1]) / "monitor.json").read_bytes()).hexdigest()
 
 
 def previous_release(root: Path, locale: str, span: int) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from components.errors import DataError
 from components.executor_base import read_json
 from pipeline.config.model import Deployment
 from pipeline.local_runner import latest_run
+from pipeline.monitoring.collect import collect
 from pipeline.revoked import revocations
 from pipeline.run_state import output_json
 
@@ -34,12 +35,15 @@ def status(deployment: Deployment, run_id: str | None = None) -> dict[str, Any]:
     Returns:
       JSON-able: `run_id`, `started_at`, `finished_at`, `exit_status`, `exit_reason`, `pipelines`
       (name -> `sharing`,
-      `status`, `error`, `seconds`, `components`, `cached`, `verdict`, `release`).
+      `status`, `error`, `seconds`, `components`, `cached`, `verdict`, `alerts` of monitoring or null where
+      there is no report, `release`).
 
     Raises:
       DataError: there is no such run.
     """
-    state = read_json(run_folder(deployment, run_id) / "run.json")
+    folder = run_folder(deployment, run_id)
+    state = read_json(folder / "run.json")
+    alerts = {report.zone: len(report.alerts) for report in collect(folder).reports}
     pipelines = {}
     for name, section in {**state["locales"], "central": state["central"]}.items():
         components = section["components"]
@@ -52,6 +56,7 @@ def status(deployment: Deployment, run_id: str | None = None) -> dict[str, Any]:
             "components": len(components),
             "cached": sum(component["state"] == "cached" for component in components),
             "verdict": output_json(components, "blessing", "verdict.json").get("verdict"),
+            "alerts": alerts.get(name),
             "release": _push_of(components),
         }
     keys = ("run_id", "started_at", "finished_at", "exit_status", "config_digest", "seed")

@@ -10,6 +10,9 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from components.drift_monitor.baselines import NO_BASELINES, Baselines
+from components.drift_monitor.component import DriftMonitor
+from components.drift_monitor.generator_component import GeneratorMonitor
 from components.example_gen.component import ExampleGen
 from components.example_gen.core.pii import with_key_ids
 from components.example_gen.core.spans import resolve_sources
@@ -26,7 +29,7 @@ from pipeline import governance
 from pipeline.config.model import Deployment, slug
 from pipeline.config.resolve_beam import beam_args
 from pipeline.config.resolve_regional import RegionalConfigs, ledger_access, regional_configs
-from pipeline.history import previous_release, previous_statistics
+from pipeline.history import baselines, previous_release, previous_statistics
 
 
 def build(deployment: Deployment, locale: str, *, stage: str = "merge", small: bool = False) -> Pipeline:
@@ -50,6 +53,7 @@ def build(deployment: Deployment, locale: str, *, stage: str = "merge", small: b
     span, _, fingerprint = resolve_sources(patterns, section.span)
     root = Path(deployment.root)
     statistics_uri, statistics_fingerprint = previous_statistics(root, locale, span)
+    earlier, earlier_fingerprint = baselines(root, locale, span, configs.drift_monitor.monitoring.baselines)
     synthetic_uri, synthetic_fingerprint = previous_release(root, locale, span)
     built = nodes(
         configs,
@@ -60,6 +64,8 @@ def build(deployment: Deployment, locale: str, *, stage: str = "merge", small: b
         seed=deployment.seed,
         previous_statistics_uri=statistics_uri,
         previous_statistics_fingerprint=statistics_fingerprint,
+        earlier=earlier,
+        earlier_fingerprint=earlier_fingerprint,
         previous_synthetic_uri=synthetic_uri,
         previous_synthetic_fingerprint=synthetic_fingerprint,
         push_fingerprint=governance.decisions_fingerprint(deployment, locale),
@@ -78,6 +84,8 @@ def nodes(
     stage: str = "merge",
     previous_statistics_uri: str = "",
     previous_statistics_fingerprint: str = "",
+    earlier: Baselines = NO_BASELINES,
+    earlier_fingerprint: str = "",
     previous_synthetic_uri: str = "",
     previous_synthetic_fingerprint: str = "",
     push_fingerprint: str = "",
@@ -95,6 +103,8 @@ def nodes(
         comes after the stage is not made at all.
       previous_statistics_uri: ExampleStatistics of the span before, or "" where there is none.
       previous_statistics_fingerprint: Their digest.
+      earlier: Profiles and statistics that drift is measured against.
+      earlier_fingerprint: Their digest.
       previous_synthetic_uri: Examples that the span before released, or "" where it released none.
       previous_synthetic_fingerprint: Their digest.
       push_fingerprint: Changes with every decision about a release.
@@ -108,6 +118,19 @@ def nodes(
     statistics = statistics_gen.outputs["statistics"]
     schema_gen = SchemaGen(configs.schema_gen, statistics=statistics).with_id("SchemaGen")
     schema = schema_gen.outputs["schema"]
+    # Before the validator, which may refuse the span: what is wrong with it is then known all the same.
+    drift = DriftMonitor(
+        configs.drift_monitor,
+        examples=examples,
+        statistics=statistics,
+        schema=schema,
+        quarantine=example_gen.outputs["quarantine"],
+        locale=locale,
+        sharing="open" if configs.synthesizer is None else "restricted",
+        span=span,
+        baselines=earlier,
+        fingerprint=earlier_fingerprint,
+    ).with_id("DriftMonitor")
     validator = ExampleValidator(
         configs.example_validator,
         statistics=statistics,
@@ -117,7 +140,7 @@ def nodes(
         previous_statistics_uri=previous_statistics_uri,
         fingerprint=previous_statistics_fingerprint,
     ).with_id("ExampleValidator")
-    onboarded = [example_gen, statistics_gen, schema_gen, validator]
+    onboarded = [example_gen, statistics_gen, schema_gen, drift, validator]
     if stage == "onboard":
         return onboarded
     if configs.synthesizer is None or configs.generation is None or configs.evaluator is None:
@@ -130,6 +153,7 @@ def nodes(
             span=span,
             schema=schema,
             statistics=statistics,
+            monitor=drift.outputs["monitor"],
             fingerprint=push_fingerprint,
         ).with_id("Pusher")
         # A locale whose rows were found wanting releases nothing: the Pusher waits for the verdict.
@@ -160,6 +184,17 @@ def nodes(
     synthetic_statistics = StatisticsGen(configs.statistics_gen, examples=synthetic).with_id(
         "SyntheticStatisticsGen"
     )
+    generated = GeneratorMonitor(
+        configs.drift_monitor,
+        profile=drift.outputs["profile"],
+        drift=drift.outputs["monitor"],
+        synthetic=synthetic,
+        statistics=statistics,
+        synthetic_statistics=synthetic_statistics.outputs["statistics"],
+        schema=schema,
+        locale=locale,
+        span=span,
+    ).with_id("GeneratorMonitor")
     evaluation = configs.evaluator.model_copy(
         update={
             "previous_synthetic_uri": previous_synthetic_uri,
@@ -179,9 +214,10 @@ def nodes(
         evaluation=evaluator.outputs["evaluation"],
         blessing=evaluator.outputs["blessing"],
         model=trainer.outputs["model"] if ledger is not None else None,
+        monitor=generated.outputs["monitor"],
         fingerprint=push_fingerprint,
     ).with_id("Pusher")
-    return [*onboarded, trainer, generator, synthetic_statistics, evaluator, pusher]
+    return [*onboarded, trainer, generator, synthetic_statistics, generated, evaluator, pusher]
 
 
 def local_pipeline(deployment: Deployment, name: str, components: list[BaseComponent]) -> Pipeline:

@@ -1,7 +1,7 @@
 """What a locale keeps and for how long: finds what is past its time, and what is needed all the same.
 
-Needed is what the current lineage stands on: the artifacts of the locale's latest run, the statistics
-and the synthetic rows that the next span is compared with, the newest release, and releases that the
+Needed is what the current lineage stands on: the artifacts of the locale's latest run, the statistics,
+profiles and synthetic rows that the next span is compared with, the newest release, and releases that the
 latest merge accepted.
 
 Whatever a locale's root holds falls under a policy, but for what `KEPT` names.
@@ -21,8 +21,9 @@ from components.release.exchange import latest_release, list_releases
 from components.release.manifest import MANIFEST_NAME
 from components.release.storage import Store, open_store, storage_errors
 from pipeline.config.model import Deployment
-from pipeline.entrypoint.state import RELEASE, STATISTICS
-from pipeline.history import previous_release, previous_statistics, sections
+from pipeline.config.sections import monitoring_of
+from pipeline.entrypoint.state import PROFILE, RELEASE, STATISTICS
+from pipeline.history import baselines, previous_release, previous_statistics, sections
 
 Kind = Literal["examples", "models", "releases", "logs"]
 MODELS_FROM = ("SynthesizerTrainer",)
@@ -170,8 +171,13 @@ def _needed_artifacts(deployment: Deployment, locale: str) -> set[str]:
     for ingest in filter(Path.exists, ingests):
         span = int(read_json(ingest)["span"])
         needed.add(previous_statistics(Path(deployment.root), locale, span)[0])
+        chosen = monitoring_of(deployment, locale).baselines
+        earlier, _ = baselines(Path(deployment.root), locale, span, chosen)
+        needed.update(
+            uri for source in earlier.sources for uri in (*source.profiles, source.statistics, earlier.plan)
+        )
         needed.add(previous_release(Path(deployment.root), locale, span)[0])
-    for kind in (STATISTICS, RELEASE):
+    for kind in (STATISTICS, PROFILE, RELEASE):
         newest = max(
             Path(deployment.root, locale).glob(f"history/span-*/{kind}.json"), key=_span, default=None
         )

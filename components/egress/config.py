@@ -29,6 +29,8 @@ class EgressConfig(ComponentConfig):
         `refuse`: nothing is released.
       timestamps: `made`: synthetic rows stand on a regular grid; `real`: they may stand at the times of real
         rows (`generation.grid: real`), gaps included.
+      monitoring: `listed`: the listed fields of what monitoring found go with a release (`monitor.json`),
+        computed from real rows; `withheld`: nothing of it.
       real_curves: Whether the run's report shows binned curves of the real rows beside the synthetic
         ones. The locale's own report below its root always does.
     """
@@ -42,5 +44,6 @@ class EgressConfig(ComponentConfig):
     supporters: Literal["rows", "series"] = "rows"
     rare_categories: Literal["other", "refuse"] = "other"
     timestamps: Literal["made", "real"] = "made"
+    monitoring: Literal["listed", "withheld"] = "listed"
     # Even binned, they are exact statistics of real rows.
     real_curves: Literal["withheld", "binned"] = "withheld"

@@ -15,6 +15,8 @@ RELEASE_FILES: Final = {
     "well-supported categories",
     "schema.pbtxt": "names, types and shape of the columns; domains of the curated schema, or none",
     "statistics/FeatureStats.pb": "statistics of the released rows, checked against those rows",
+    "monitor.json": "distances between the locale's rows and earlier or synthetic ones, thresholds, "
+    "verdicts, causes to the hour, rounded counts; no bin, no course over time",
     "evaluation.json": "the listed numbers of the evaluation and the verdicts of the gate",
     "manifest.json": "what the release is, digests, versions, privacy statement, verdicts, signature",
 }
@@ -85,6 +87,26 @@ STATISTICS_FIELDS: Final = frozenset(
         *(f"Bucket.{name}" for name in ("low_rank", "high_rank", "label", "sample_count")),
     }
 )
+
+# --- monitor.json --------------------------------------------------------------------------------------
+
+#: Fields of `components.drift.findings` that may leave. Bins, courses over time and the evidence of a cause
+#: are not among them.
+MONITOR_FIELDS: Final = frozenset(
+    {"version", "zone", "sharing", "span", "alpha", "correction", "status", "reason", "findings"}
+)
+FINDING_FIELDS: Final = frozenset(
+    {"comparison", "locale", "against", "baseline", "feature", "split", "span"}
+    | {"measurements", "verdict", "severity", "cause", "reason"}
+)
+FINDING_STAYS: Final = frozenset({"distribution", "time_line"})
+MEASUREMENT_FIELDS: Final = frozenset(
+    {"measure", "value", "unit", "threshold", "rule", "n", "n_baseline", "bins", "p_value", "q_value"}
+    | {"null", "verdict", "reason"}
+)
+NULL_FIELDS: Final = frozenset({"mean", "limit", "draws", "blocks", "block_s"})
+CAUSE_FIELDS: Final = frozenset({"name", "words", "begin", "end"})
+CAUSE_STAYS: Final = frozenset({"evidence"})
 
 # --- what the runner's own records hold of a restricted locale ----------------------------------------
 

@@ -14,7 +14,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from components.drift.findings import MonitorReport
+from components.egress.monitoring import MAX_BYTES, RELEASE_FILE, accepted_monitor, to_json
 from components.errors import DataError, ReleaseError
+from components.executor_base import write_json
 from components.merge_gen.config import MergeGenConfig, MergeLocale
 from components.merge_gen.resolution import Resolution, ResolvedRelease, open_memory
 from components.merge_gen.result import Accepted, MergeResult
@@ -40,13 +43,16 @@ _DECOMPRESS_BYTES = 1 << 20
 _FREE_BYTES = 1 << 20
 
 
-def merge_releases(config: MergeGenConfig, resolution: Resolution, output: Path) -> MergeResult:
+def merge_releases(
+    config: MergeGenConfig, resolution: Resolution, output: Path, monitors: Path | None = None
+) -> MergeResult:
     """Verifies and copies the resolved releases below `output`.
 
     Args:
       config: What to accept.
       resolution: Which releases to take.
       output: Folder of the Examples artifact; `Split-<locale>` folders appear in it.
+      monitors: Folder for what the regions' monitoring released, `<locale>.json`; None keeps none of it.
 
     Returns:
       The result; nothing is raised when the quorum is not met, see `MergeResult.require_quorum`.
@@ -55,13 +61,15 @@ def merge_releases(config: MergeGenConfig, resolution: Resolution, output: Path)
       DataError: the exchange cannot be read, or `output` cannot be written.
     """
     try:
-        return _merge(config, resolution, output)
+        return _merge(config, resolution, output, monitors)
     except OSError as error:  # of this machine's disk: the exchange's own have a message already
         why = (error.strerror or str(error)).lower()
         raise DataError(f"merge: {why}. Free space or mend the disk, then run again.") from error
 
 
-def _merge(config: MergeGenConfig, resolution: Resolution, output: Path) -> MergeResult:
+def _merge(
+    config: MergeGenConfig, resolution: Resolution, output: Path, monitors: Path | None
+) -> MergeResult:
     store = open_store(config.exchange_uri, options=config.storage)
     memory_store = open_memory(config)
     memory = load_memory(memory_store)
@@ -81,13 +89,15 @@ def _merge(config: MergeGenConfig, resolution: Resolution, output: Path) -> Merg
             keys, problems = loaded[found.locale]
             if not keys:
                 raise ReleaseError(f"{found.uri}: cannot be verified: {problems[0]}")
-            release = _take(config, locales[found.locale], found, store, trusted, staging)
+            release, monitor = _take(config, locales[found.locale], found, store, trusted, staging)
         except DataError as error:  # a release that cannot be read is left out like one that is altered
             refused.append({"locale": found.locale, "uri": found.uri, "reason": str(error)})
             if isinstance(error, RevokedReleaseError):
                 memory = _with_revocation(memory, error)
             continue
         split_path(staging, found.locale).replace(split_path(output, found.locale))
+        if monitors is not None and monitor is not None:
+            write_json(monitors / f"{found.locale}.json", to_json(monitor))
         accepted.append(_accepted(locales[found.locale], found, release))
         warnings += release.warnings
         memory = memory.with_release(found.location, release.manifest.created_at)
@@ -139,8 +149,8 @@ def _take(
     store: Store,
     trusted: dict[str, tuple[PublicKey, ...]],
     staging: Path,
-) -> VerifiedRelease:
-    """Verifies one release and copies its examples to `staging/Split-<locale>`."""
+) -> tuple[VerifiedRelease, MonitorReport | None]:
+    """Verifies one release and copies its examples to `staging/Split-<locale>`; its monitoring, if any."""
     folder = found.location.folder
     release = verify_release(store, folder, trusted, config.limits, location=found.location, contents=False)
     manifest = release.manifest
@@ -154,16 +164,24 @@ def _take(
     shards = sorted(name for name in manifest.files if name.startswith("Split-"))
     target = split_path(staging, locale.name)
     target.mkdir()
+    monitor = None
     for name in sorted(set(manifest.files) - set(shards)):
-        for _ in checked_chunks(store, folder, name, manifest.files[name]):
-            pass
+        chunks = checked_chunks(store, folder, name, manifest.files[name])
+        if name != RELEASE_FILE:
+            for _ in chunks:
+                pass
+            continue
+        if manifest.files[name].size_bytes > MAX_BYTES:
+            raise ReleaseError(f"{found.uri}/{name}: larger than {MAX_BYTES} bytes; refused unread.")
+        content = b"".join(chunks)
+        monitor = accepted_monitor(content, config.dataset, locale.name, manifest.span, found.uri)
     for number, name in enumerate(shards):
         copy = target / f"data_tfrecord-{number:05d}-of-{len(shards):05d}.gz"
         _copy_shard(
             checked_chunks(store, folder, name, manifest.files[name]), copy, config.limits, found.uri, name
         )
     _check_rows(config, manifest, staging, locale.name, found.uri)
-    return release
+    return release, monitor
 
 
 def _copy_shard(chunks: Iterator[bytes], target: Path, limits: ReleaseLimits, uri: str, name: str) -> None:

@@ -9,6 +9,9 @@ from typing import Any
 from components.config_base import canonical_json
 from components.errors import QuorumError
 
+#: Beside `merge.json`: what each region's monitoring released, `<locale>.json`.
+MONITORS_FOLDER = "monitors"
+
 
 @dataclass(frozen=True)
 class Accepted:

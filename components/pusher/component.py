@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from components.artifacts import PushedRelease
+from components.artifacts import MonitorReport, PushedRelease
 from components.pusher.config import PusherConfig
 from components.pusher.executor import Executor
 from components.tfx_shim import (
@@ -35,6 +35,7 @@ class PusherSpec(ComponentSpec):
         "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation, optional=True),
         "blessing": ChannelParameter(type=standard_artifacts.ModelBlessing, optional=True),
         "model": ChannelParameter(type=standard_artifacts.Model, optional=True),
+        "monitor": ChannelParameter(type=MonitorReport, optional=True),
     }
     OUTPUTS = {"pushed": ChannelParameter(type=PushedRelease)}
 
@@ -45,7 +46,8 @@ class Pusher(BaseComponent):
     Inputs: `examples` (Examples: synthetic rows of a restricted locale, real rows of an open one),
     `schema` (Schema), `statistics` (ExampleStatistics *of these examples*), `evaluation`
     (ModelEvaluation), `blessing` (ModelBlessing; without it synthetic rows are not pushed), `model`
-    (Model that the rows were drawn from; it says what they cost where the locale has a privacy budget).
+    (Model that the rows were drawn from; it says what they cost where the locale has a privacy budget),
+    `monitor` (MonitorReport; its `outward.json` goes with the release where the egress policy lets it).
     Output: `pushed` (PushedRelease).
     """
 
@@ -63,6 +65,7 @@ class Pusher(BaseComponent):
         evaluation: BaseChannel | None = None,
         blessing: BaseChannel | None = None,
         model: BaseChannel | None = None,
+        monitor: BaseChannel | None = None,
         fingerprint: str = "",
     ) -> None:
         """Args are the configuration and channels above; another `fingerprint` means another execution."""
@@ -79,6 +82,7 @@ class Pusher(BaseComponent):
                 evaluation=evaluation,
                 blessing=blessing,
                 model=model,
+                monitor=monitor,
                 pushed=Channel(type=PushedRelease),
             )
         )

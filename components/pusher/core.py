@@ -15,6 +15,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 from components.egress import rows as egress_rows
 from components.egress.categories import SUPPORT_FILE
 from components.egress.evaluation import gate_verdicts, released_evaluation
+from components.egress.monitoring import OUTWARD_FILE, RELEASE_FILE, released_monitor
 from components.egress.schema import parse_schema, public_values, released_schema
 from components.egress.statistics import check_are_of, check_listed
 from components.errors import DataError, InternalError, list_briefly
@@ -50,6 +51,7 @@ class RegionInputs:
     statistics: Path | None = None
     evaluation: Path | None = None
     blessing: Path | None = None
+    monitor: Path | None = None
 
 
 def push_region(
@@ -96,6 +98,9 @@ def push_region(
     files = _files(config, inputs, splits, rows, judged, place)
     if evaluation is not None:
         files["evaluation.json"] = (json.dumps(evaluation, indent=1, sort_keys=True) + "\n").encode()
+    monitor = _monitor(config, inputs.monitor, locale)
+    if monitor is not None:
+        files[RELEASE_FILE] = monitor
     draft = draft_release(
         files,
         locale=locale,
@@ -130,6 +135,16 @@ def _evaluation(folder: Path | None, config: PusherConfig) -> dict[str, Any] | N
         return released_evaluation(content, numbers=config.egress.evaluation == "listed")
     except (OSError, ValueError, AttributeError) as error:
         raise InternalError(f"evaluation.json does not parse ({type(error).__name__})") from None
+
+
+def _monitor(config: PusherConfig, folder: Path | None, locale: str) -> bytes | None:
+    """What monitoring found, as it may leave; None where nothing does."""
+    if folder is None or config.dataset is None or config.egress.monitoring == "withheld":
+        return None
+    path = folder / OUTWARD_FILE
+    return (
+        released_monitor(path.read_bytes(), config.dataset, config.egress, locale) if path.exists() else None
+    )
 
 
 def _describe_rows(examples: Path, splits: Iterable[str]) -> tuple[dict[str, str], dict[str, int]]:

@@ -16,6 +16,7 @@ from components.dataset import DatasetConfig, FeatureConfig
 from components.errors import ConfigError, list_briefly, nearest_name
 from components.simulator.plant_config import (
     BatteryConfig,
+    ChangeConfig,
     Fraction,
     NonNegative,
     Positive,
@@ -177,15 +178,17 @@ class FaultConfig(ComponentConfig):
     """A data-quality fault of one span, for drift and gate tests; it is not labelled as an anomaly.
 
     Attributes:
-      kind: `unit_change` (Celsius to Fahrenheit, else times 10), `clock_shift` (the clock jumps by
-        `seconds`), `stuck_sensor` (the column repeats its value at the beginning), `silent_gap` (no
-        rows), `schema_change` (the column is renamed `<column>_v2`; over the whole span).
+      kind: `unit_change` (by `unit`; else Celsius to Fahrenheit, others times 10), `clock_shift` (the
+        clock jumps by `seconds`), `stuck_sensor` (the column repeats its value at the beginning),
+        `silent_gap` (no rows), `schema_change` (the column is renamed `<column>_v2`; over the whole span).
       locale: Where.
       span: When.
       column: The sensor; unused by clock_shift and silent_gap.
       begin: Beginning, as a fraction of the span.
       end: End, as a fraction of the span.
       seconds: Jump of the clock.
+      unit: Slope and offset of a unit_change.
+      assets: How many of the locale's assets are hit, the first ones; None for all. A schema_change hits all.
     """
 
     kind: FaultKind
@@ -195,6 +198,8 @@ class FaultConfig(ComponentConfig):
     begin: Fraction = 0.0
     end: Fraction = 1.0
     seconds: float = 3600.0
+    unit: tuple[float, float] | None = None
+    assets: int | None = pydantic.Field(default=None, ge=1)
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> FaultConfig:
@@ -214,6 +219,7 @@ class FleetConfig(ComponentConfig):
       test_events: Anomalies per asset and day of the test period, in every locale.
       anomalies: How each kind looks; kinds left out keep the default.
       faults: Data-quality faults.
+      changes: Lasting changes of the plant.
     """
 
     locales: tuple[LocaleConfig, ...] = pydantic.Field(min_length=1)
@@ -223,6 +229,7 @@ class FleetConfig(ComponentConfig):
     test_events: EventRates = pydantic.Field(default_factory=dict)
     anomalies: dict[AnomalyKind, AnomalyConfig] = DEFAULT_ANOMALIES
     faults: tuple[FaultConfig, ...] = ()
+    changes: tuple[ChangeConfig, ...] = ()
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> FleetConfig:
@@ -233,14 +240,30 @@ class FleetConfig(ComponentConfig):
         unknown = sorted({fault.locale for fault in self.faults} - set(names))
         if unknown:
             raise ValueError(f"faults name unknown locales: {', '.join(unknown)}; known: {', '.join(names)}")
+        unknown = sorted({change.locale for change in self.changes} - set(names))
+        if unknown:
+            raise ValueError(f"changes name unknown locales: {', '.join(unknown)}; known: {', '.join(names)}")
         return self
 
     def anomaly(self, kind: AnomalyKind) -> AnomalyConfig:
         """How a kind looks: as configured, else as by default."""
         return self.anomalies.get(kind, DEFAULT_ANOMALIES[kind])
 
+    def locale_in(self, name: str, span: int) -> LocaleConfig:
+        """The locale of that name with the plant that it has in a span.
+
+        Raises:
+          ConfigError: there is no such locale, or a change is not allowed.
+        """
+        locale = self.locale(name)
+        for change in self.changes:
+            if change.locale == name and change.span <= span:
+                section = change.parameter.split(".")[0]
+                locale = locale.model_copy(update={section: change.applied(getattr(locale, section))})
+        return locale
+
     def locale(self, name: str) -> LocaleConfig:
-        """The locale of that name.
+        """The locale of that name, as it was before any change.
 
         Raises:
           ConfigError: there is none.

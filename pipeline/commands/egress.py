@@ -56,6 +56,8 @@ def describe(deployment: Any, name: str) -> dict[str, Any]:
         files["schema.pbtxt"] = "names, types and shape of the columns; no domains"
     if policy.evaluation == "withheld":
         files["evaluation.json"] = "the verdicts of the gate's checks, without numbers"
+    if policy.monitoring == "withheld":
+        del files["monitor.json"]
     return {
         "locale": name,
         "policy": policy.model_dump(mode="json"),
@@ -70,6 +72,10 @@ def describe(deployment: Any, name: str) -> dict[str, Any]:
             "evaluation.json metrics": sorted(lists.METRIC_FIELDS) if policy.evaluation == "listed" else [],
             "evaluation.json gate.checks": sorted(lists.CHECK_FIELDS),
             "statistics/FeatureStats.pb": sorted(lists.STATISTICS_FIELDS),
+            "monitor.json findings": sorted(lists.FINDING_FIELDS) if policy.monitoring == "listed" else [],
+            "monitor.json measurements": sorted(lists.MEASUREMENT_FIELDS)
+            if policy.monitoring == "listed"
+            else [],
             "run.json": sorted(lists.RUN_FIELDS | lists.SECTION_FIELDS | lists.COMPONENT_FIELDS),
         },
         "records": dict(lists.RECORDS),

@@ -38,6 +38,7 @@ def run_once(
     `centre`: whether the centre runs though not all locales were asked for.
     """
     from pipeline import local_runner
+    from pipeline.monitoring.after_run import after_run
     from pipeline.progress_view import RunView
 
     with RunView(_pipelines(deployment, locales, stage, centre)) as view:
@@ -50,7 +51,9 @@ def run_once(
             centre=centre,
             listener=view.listen,
         )
-    return state, folder, write_report(folder)
+    page = write_report(folder)
+    after_run(deployment, folder)
+    return state, folder, page
 
 
 def _pipelines(deployment: Any, locales: list[str], stage: str, centre: bool) -> list[str]:

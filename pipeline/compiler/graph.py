@@ -9,7 +9,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from components.drift_monitor.baselines import Baselines, BaselineSource
 from components.merge_gen.resolution import Resolution
+from components.monitoring import BaselinesConfig
 from components.tfx_shim import BaseComponent, BeamExecutorSpec
 from pipeline import central, regional
 from pipeline.compiler.placeholders import KEY, mark
@@ -26,6 +28,8 @@ _TEXTS = {
         "fingerprint",
         "statistics_baseline",
         "statistics_baseline_digest",
+        "profile_baseline",
+        "profile_baseline_digest",
         "release_baseline",
         "release_baseline_digest",
         "releases",
@@ -89,11 +93,27 @@ def region_graph(deployment: Deployment, locale: str) -> list[GraphNode]:
         seed=_NUMBERS["seed"],
         previous_statistics_uri=_TEXTS["statistics_baseline"],
         previous_statistics_fingerprint=_TEXTS["statistics_baseline_digest"],
+        earlier=_earlier(configs.drift_monitor.monitoring.baselines),
+        earlier_fingerprint=_TEXTS["profile_baseline_digest"],
         previous_synthetic_uri=_TEXTS["release_baseline"],
         previous_synthetic_fingerprint=_TEXTS["release_baseline_digest"],
         ledger=ledger_access(probe, locale),
     )
     return [_described(node, {f"{_KEY}{i}": key_parameter(i) for i in range(len(keyed))}) for node in nodes]
+
+
+def _earlier(wanted: BaselinesConfig) -> Baselines:
+    """The baselines of a span in pods, whose state finds the previous one; others are stated as missing."""
+    why = "pods keep the previous span alone; a window and a reference span need `isthmus run`"
+    sources = []
+    if wanted.previous:
+        profile, statistics = _TEXTS["profile_baseline"], _TEXTS["statistics_baseline"]
+        sources.append(BaselineSource(kind="previous", profiles=(profile,), statistics=statistics))
+    if wanted.window:
+        sources.append(BaselineSource(kind="window", absent=why))
+    if wanted.reference is not None:
+        sources.append(BaselineSource(kind="reference", absent=why))
+    return Baselines(sources=tuple(sources), plan=_TEXTS["profile_baseline"])
 
 
 def key_parameter(index: int) -> str:

@@ -21,9 +21,9 @@ RESOLVE = "resolve"
 PUSH = "push"
 #: Step to its nodes; what is named nowhere is a step of its own.
 _CHEAP_REGION = {
-    "onboard": ("ExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator"),
+    "onboard": ("ExampleGen", "StatisticsGen", "SchemaGen", "DriftMonitor", "ExampleValidator"),
     "train": ("SynthesizerTrainer",),
-    "generate": ("SyntheticGen", "SyntheticStatisticsGen", "ReleaseEvaluator"),
+    "generate": ("SyntheticGen", "SyntheticStatisticsGen", "GeneratorMonitor", "ReleaseEvaluator"),
     PUSH: ("Pusher",),
 }
 _CHEAP_CENTRE = {
@@ -34,14 +34,19 @@ _CHEAP_CENTRE = {
         "StatisticsGen",
         "SchemaGen",
         "SkewValidator",
+        "SkewMonitor",
     ),
     "evaluate": ("ProphetEvaluator",),
     PUSH: ("ModelPusher",),
 }
 #: Nodes whose answers change while their inputs stay: exchange, registry and approvals are outside.
 PUSHERS = ("Pusher", "ModelPusher")
-#: Outputs that a node's step takes besides: the centre's report is made beside its Pusher.
-_FOR_THE_REPORT = {"ModelPusher": (("SkewValidator", "skew"),)}
+#: Outputs that a node's step takes besides: the centre's report is made beside its Pusher, and a span's
+#: profile is kept once ExampleValidator found the span fit.
+_BESIDES = {
+    "ModelPusher": (("SkewValidator", "skew"),),
+    "ExampleValidator": (("DriftMonitor", "profile"),),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +111,7 @@ def group(nodes: list[GraphNode], fuse: Fuse) -> list[Step]:
         taken |= {
             source
             for node in own
-            for source in _FOR_THE_REPORT.get(node.id, ())
+            for source in _BESIDES.get(node.id, ())
             if source in producers and step_of[source[0]] != name
         }
         inputs = tuple(_port(node, key, producers[node, key]) for node, key in sorted(taken))

@@ -27,6 +27,8 @@ _REGION_FACTS = (
     "fingerprint",
     "statistics_baseline",
     "statistics_baseline_digest",
+    "profile_baseline",
+    "profile_baseline_digest",
     "release_baseline",
     "release_baseline_digest",
 )

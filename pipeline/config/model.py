@@ -87,6 +87,7 @@ class LocaleSection(ComponentConfig):
       generation: Overrides of the deployment's `generation` section.
       max_bad_fraction: Share of rows that may be quarantined before the run fails.
       placement: Where it runs on Kubernetes; `isthmus compile` reads it, `isthmus run` does not.
+      monitoring: Overrides of the deployment's `monitoring` section, key by key.
       beam: Overrides of the deployment's `beam` section; what an engine keeps of a restricted locale's rows,
         it keeps where this section says.
     """
@@ -107,6 +108,7 @@ class LocaleSection(ComponentConfig):
     generation: Section = {}
     max_bad_fraction: float = pydantic.Field(default=0.01, ge=0, le=1)
     placement: PlacementSection = NOWHERE
+    monitoring: Section = {}
     beam: Section = {}
 
     @pydantic.field_validator("name")
@@ -206,7 +208,8 @@ class Deployment(ComponentConfig):
       exchange: Where releases go.
       synthesizer: SynthesizerTrainer's settings.
       generation: SyntheticGen's settings.
-      monitoring: Thresholds for drift, skew and schema anomalies.
+      monitoring: Thresholds for drift, skew and schema anomalies, baselines, severities, owners
+        (`components.monitoring.MonitoringConfig`).
       central: The merge stage.
       metrics: Where each run's numbers go for Prometheus.
       beam: The Beam runner and its engine.

@@ -16,6 +16,7 @@ from components.merge_gen.config import MergeGenConfig, MergeLocale
 from components.prophet_evaluator.config import ProphetEvaluatorConfig
 from components.pusher.config import ModelPusherConfig
 from components.schema_gen.config import SchemaGenConfig
+from components.skew_monitor.config import SkewMonitorConfig
 from components.skew_validator.config import SkewValidatorConfig
 from components.statistics_gen.config import StatisticsGenConfig
 from components.synthesizer_trainer.config import SynthesizerTrainerConfig
@@ -41,6 +42,7 @@ class CentralConfigs:
     statistics_gen: StatisticsGenConfig
     schema_gen: SchemaGenConfig
     skew_validator: SkewValidatorConfig
+    skew_monitor: SkewMonitorConfig
     evaluator: ProphetEvaluatorConfig
     pusher: ModelPusherConfig
 
@@ -75,8 +77,15 @@ def central_configs(deployment: Deployment) -> CentralConfigs:
         ),
         ideal=_ideal(deployment) if central.ideal else None,
         statistics_gen=StatisticsGenConfig(dataset=dataset),
-        schema_gen=SchemaGenConfig(dataset=dataset, monitoring=monitoring),
-        skew_validator=SkewValidatorConfig(monitoring=monitoring),
+        schema_gen=SchemaGenConfig(dataset=dataset, monitoring=monitoring.for_schema()),
+        skew_validator=SkewValidatorConfig(monitoring=monitoring.for_schema()),
+        skew_monitor=SkewMonitorConfig(
+            dataset=dataset,
+            monitoring=monitoring.for_monitors(),
+            locales={locale.name: locale.sharing for locale in deployment.locales},
+            locale_column=central.test_set.locale_column,
+            seed=deployment.seed,
+        ),
         evaluator=typed(
             ProphetEvaluatorConfig,
             ("central", "detector"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from components.drift_monitor.config import DriftMonitorConfig
 from components.egress.config import EgressConfig
 from components.errors import ConfigError, list_briefly
 from components.example_gen.config import ExampleGenConfig, SplitConfig
@@ -35,6 +36,7 @@ class RegionalConfigs:
     statistics_gen: StatisticsGenConfig
     schema_gen: SchemaGenConfig
     example_validator: ExampleValidatorConfig
+    drift_monitor: DriftMonitorConfig
     pusher: PusherConfig
     synthesizer: SynthesizerTrainerConfig | None
     generation: SyntheticGenConfig | None
@@ -54,15 +56,22 @@ def regional_configs(deployment: Deployment, name: str, *, small: bool = False) 
     """
     index = [locale.name for locale in deployment.locales].index(name)
     locale, at = deployment.locales[index], ("locales", index)
-    monitoring = monitoring_of(deployment)
+    monitoring = monitoring_of(deployment, name)
     restricted = locale.sharing == "restricted"
+    policy = egress_config(deployment, name)
     synthesizer = _synthesizer(deployment, locale, at, small) if restricted else None
     check_imputation(deployment, synthesizer, name)
     return RegionalConfigs(
         example_gen=_regional_source(deployment, locale, at, splits_for(deployment.splits, synthesizer)),
         statistics_gen=StatisticsGenConfig(dataset=deployment.dataset),
-        schema_gen=SchemaGenConfig(dataset=deployment.dataset, monitoring=monitoring),
-        example_validator=ExampleValidatorConfig(monitoring=monitoring),
+        schema_gen=SchemaGenConfig(dataset=deployment.dataset, monitoring=monitoring.for_schema()),
+        example_validator=ExampleValidatorConfig(monitoring=monitoring.for_schema()),
+        drift_monitor=DriftMonitorConfig(
+            dataset=deployment.dataset,
+            monitoring=monitoring.for_monitors(),
+            egress=policy,
+            seed=deployment.seed,
+        ),
         pusher=PusherConfig(
             kind="synthetic" if restricted else "open",
             exchange_uri=deployment.exchange.uri,
@@ -70,7 +79,7 @@ def regional_configs(deployment: Deployment, name: str, *, small: bool = False) 
             signing_key=locale.signing_key,
             config_digest=deployment.file_digest,
             dataset=deployment.dataset,
-            egress=egress_config(deployment, locale.name),
+            egress=policy,
             operator_holds_rows=restricted and deployment.central.ideal,
             governance=governance_config(deployment, name),
             privacy=privacy_claim(synthesizer),
@@ -133,9 +142,20 @@ def egress_config(deployment: Deployment, name: str) -> EgressConfig:
 
     Raises:
       SectionError: the section breaks a rule.
+      ConfigError: a locale with differential privacy lets distances of its real rows out, which no noise
+        covers.
     """
     index = [locale.name for locale in deployment.locales].index(name)
-    return typed(EgressConfig, ("locales", index, "egress"), deployment.locales[index].egress)
+    locale = deployment.locales[index]
+    policy = typed(EgressConfig, ("locales", index, "egress"), locale.egress)
+    if locale.privacy is None or locale.privacy.target_epsilon is None:
+        return policy
+    if locale.egress.get("monitoring") == "listed":
+        raise ConfigError(
+            f"locale {name}: egress.monitoring: found 'listed', distances of real rows that the release's "
+            "epsilon does not cover; allowed with privacy.target_epsilon: withheld"
+        )
+    return policy.model_copy(update={"monitoring": "withheld"})
 
 
 def _synthesizer(

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 import pydantic
 
 from components.config_base import ComponentConfig
+from components.errors import ConfigError
 from components.example_gen.config import PiiRule, SourceConfig
-from components.monitoring import MonitoringConfig
+from components.monitoring import MonitoringConfig, strangers
 from pipeline.config.model import Deployment, LocaleSection, Section
 
 T = TypeVar("T", bound=ComponentConfig)
@@ -45,9 +46,26 @@ def typed(model: type[T], prefix: Location, section: Section, **given: Any) -> T
         raise SectionError(error, model, prefix) from None
 
 
-def monitoring_of(deployment: Deployment) -> MonitoringConfig:
-    """Thresholds of skew and drift."""
-    return typed(MonitoringConfig, ("monitoring",), deployment.monitoring)
+def monitoring_of(deployment: Deployment, name: str | None = None) -> MonitoringConfig:
+    """What is watched at the centre, or in a locale, whose own section goes before the deployment's.
+
+    Raises:
+      SectionError: a section breaks a rule.
+      ConfigError: it names a feature or a locale that the deployment does not have.
+    """
+    dataset = deployment.dataset
+    features = [*dataset.feature_names(), *filter(None, (dataset.label,))]
+    names = [locale.name for locale in deployment.locales]
+    common = typed(MonitoringConfig, ("monitoring",), deployment.monitoring)
+    if stranger := strangers(common, features, names):
+        raise ConfigError(f"monitoring.{stranger}")
+    own = deployment.locale(name).monitoring if name is not None else {}
+    if name is None or not own:
+        return common
+    at = ("locales", names.index(name), "monitoring")
+    if stranger := strangers(typed(MonitoringConfig, at, own), features, names):
+        raise ConfigError(f"locales[{at[1]}].monitoring.{stranger}")
+    return typed(MonitoringConfig, at, {**deployment.monitoring, **own})
 
 
 def named_source(source: SourceConfig, name: str) -> SourceConfig:

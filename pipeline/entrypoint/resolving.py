@@ -16,7 +16,7 @@ from components.example_gen.core.pii import key_id
 from components.example_gen.core.spans import resolve_sources
 from components.merge_gen.config import MergeGenConfig
 from components.merge_gen.resolution import resolve_releases
-from pipeline.entrypoint.state import RELEASE, STATISTICS, State
+from pipeline.entrypoint.state import PROFILE, RELEASE, STATISTICS, State
 
 #: The pipeline parameter `span` where nobody chose one.
 AS_CONFIGURED = -1
@@ -44,6 +44,7 @@ def _region(question: Mapping[str, Any], state: State) -> dict[str, Any]:
     )
     statistics, statistics_digest = state.before(STATISTICS, span)
     release, release_digest = state.before(RELEASE, span)
+    profile, profile_digest = state.before(PROFILE, span)
     rules = [PiiRule.model_validate(rule) for rule in question["pii"]]
     if question.get("budget"):
         _open_budget(question["budget"])
@@ -53,6 +54,8 @@ def _region(question: Mapping[str, Any], state: State) -> dict[str, Any]:
         "fingerprint": fingerprint,
         "statistics_baseline": statistics,
         "statistics_baseline_digest": statistics_digest,
+        "profile_baseline": profile,
+        "profile_baseline_digest": profile_digest,
         "release_baseline": release,
         "release_baseline_digest": release_digest,
         **keys,

@@ -2,11 +2,14 @@
 
     <state>/<zone>/history/span-<n>/statistics.json      span, digest and files; written last
     <state>/<zone>/history/span-<n>/statistics-<digest>/Split-<name>/FeatureStats.pb
+    <state>/<zone>/history/span-<n>/profile.json
+    <state>/<zone>/history/span-<n>/profile-<digest>/…
     <state>/<zone>/history/span-<n>/release.json
     <state>/<zone>/history/span-<n>/release-<digest>/Split-train/…
 
-The statistics of the span before are drift's baseline, and the rows that it released are what the gate looks
-for links to. A local run finds both in its runs' folders (`pipeline.history`); this is the same for pods.
+Statistics and profile of the span before are drift's baseline, and the rows that it released are what the
+gate looks for links to. A local run finds all of them in its runs' folders (`pipeline.history`); this is the
+same for pods.
 
 A folder's name says what is in it, so two attempts at one span never mix their files, and a step gets
 exactly what its first step found, or an error: its cache key has the digest, whatever came since.
@@ -26,11 +29,11 @@ from components.release.options import DEFAULT_OPTIONS, StorageOptions
 from components.release.storage import Store, child_names, open_store, read_bounded, storage_errors
 from pipeline.entrypoint.storing import put
 
-STATISTICS, RELEASE = "statistics", "release"
+STATISTICS, PROFILE, RELEASE = "statistics", "profile", "release"
 _SPAN = re.compile(r"span-(\d+)")
 _MAX_RECORD_BYTES = 1 << 16
 #: What of an artifact is kept; a release's other splits are not compared.
-_PARTS = {STATISTICS: "Split-*/FeatureStats.pb", RELEASE: "Split-train/*"}
+_PARTS = {STATISTICS: "*/FeatureStats.pb", PROFILE: "*", RELEASE: "Split-train/*"}
 
 
 class State:
@@ -48,7 +51,7 @@ class State:
         """Keeps what a span had; what was kept of it before is replaced.
 
         Args:
-          kind: `STATISTICS` or `RELEASE`.
+          kind: `STATISTICS`, `PROFILE` or `RELEASE`.
           span: Its number.
           folder: The artifact.
 
@@ -93,7 +96,7 @@ class State:
         """A local folder with what `before` named; "" for "".
 
         Args:
-          kind: `STATISTICS` or `RELEASE`.
+          kind: `STATISTICS`, `PROFILE` or `RELEASE`.
           place, digest: As `before` gave them.
 
         Raises:

@@ -16,7 +16,7 @@ from pipeline.compiler.placeholders import fill, fill_own
 from pipeline.config.placement import RegionStore
 from pipeline.entrypoint import notices
 from pipeline.entrypoint.launcher import Invocation
-from pipeline.entrypoint.state import RELEASE, STATISTICS, State
+from pipeline.entrypoint.state import PROFILE, RELEASE, STATISTICS, State
 
 if TYPE_CHECKING:
     from pipeline.entrypoint.arguments import Arguments
@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
 DIGEST = "digest"
 _WHOLE = ("seed", "span", "ideal_span")
-_BASELINES = {"statistics_baseline": STATISTICS, "release_baseline": RELEASE}
+_BASELINES = {
+    "statistics_baseline": STATISTICS,
+    "profile_baseline": PROFILE,
+    "release_baseline": RELEASE,
+}
 
 
 def run(arguments: Arguments, invocation: Invocation, listener: Listener) -> None:
@@ -160,6 +164,7 @@ class _Nodes:
         span = int(self._parameters.get("span") or 0)
         if "ExampleValidator" in ran:
             self._state.remember(STATISTICS, span, artifacts["statisticsgen-statistics"])
+            self._state.remember(PROFILE, span, artifacts["driftmonitor-profile"])
         if "Pusher" in ran and self._arguments.sharing == "restricted":
             from components.executor_base import read_json
 

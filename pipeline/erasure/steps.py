@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from components.drift_monitor.baselines import Baselines
 from components.errors import DataError
 from components.executor_base import read_json
 
@@ -61,8 +62,19 @@ def made_from(steps: Iterable[Step], seeds: Iterable[str]) -> set[str]:
 
 
 def measured_against(steps: Iterable[Step], found: set[str]) -> set[str]:
-    """Outputs that were measured against something in `found`, less those that are in it themselves."""
-    return {uri for step in steps if step.compares & found for uri in step.writes} - found
+    """Outputs that were measured against something in `found`, less those that are in it themselves.
+
+    A report that repeats such a result, as GeneratorMonitor's repeats DriftMonitor's, is one of them.
+    """
+    steps = list(steps)
+    direct = {uri for step in steps if step.compares & found for uri in step.writes}
+    repeated = {
+        uri
+        for step in steps
+        if step.component == "GeneratorMonitor" and step.reads & direct
+        for uri in step.writes
+    }
+    return (direct | repeated) - found
 
 
 def of_store(file: Path) -> list[Step]:
@@ -132,20 +144,34 @@ def _of_runs(root: Path, name: str) -> list[Step]:
 
 def _execution(kind: str, properties: dict[str, Any], reads: set[str], writes: set[str]) -> Step:
     component = kind.rpartition(".")[2]
-    against = _text(properties, "previous_statistics_uri")
+    against = {_text(properties, "previous_statistics_uri")}
     if component == "ReleaseEvaluator":
         try:
-            against = str(json.loads(_text(properties, "config") or "{}").get("previous_synthetic_uri") or "")
+            against = {
+                str(json.loads(_text(properties, "config") or "{}").get("previous_synthetic_uri") or "")
+            }
         except ValueError:
-            against = ""
+            against = set()
+    if component == "DriftMonitor":
+        against = _baselines(_text(properties, "baselines"))
     span = properties.get("span")
     return Step(
         component=component,
         reads=frozenset(reads),
-        compares=frozenset({against} if against else ()),
+        compares=frozenset(against - {""}),
         writes=frozenset(writes),
         span=int(span.int_value) if span is not None else None,
     )
+
+
+def _baselines(text: str) -> set[str]:
+    """Profiles and statistics that a span's drift was measured against, and whose bins its profile has."""
+    try:
+        found = Baselines.model_validate_json(text or "{}")
+    except ValueError:
+        return set()
+    places = {uri for source in found.sources for uri in (*source.profiles, source.statistics)}
+    return {*places, found.plan}
 
 
 def _text(properties: dict[str, Any], name: str) -> str:

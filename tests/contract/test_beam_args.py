@@ -143,7 +143,7 @@ def test_the_border_allows_a_locales_own_engine_and_no_other(pipelines: dict[str
     from pipeline.border_view import prove
 
     found = pipelines["flink"]
-    assert prove(found["deployment"], found["zones"]).nodes == 31
+    assert prove(found["deployment"], found["zones"]).nodes == 37
     for zone, place in {
         "ap-south": r"border: .*ap-south.*(s3://isthmus-eu-west/beam|flink_master|engine://)",
         "central": r"border: eu-west → beam → .* → central/.*beam_pipeline_args",

@@ -68,19 +68,19 @@ def brought(found, kind, key, inner, output_key):
 def test_what_is_compiled_passes(whole):
     loaded, spec = whole
     proof = prove(loaded, [spec])
-    assert proof.nodes == 9 + 9 + 5 + 7 and proof.channels > 30
+    assert proof.nodes == 11 + 11 + 6 + 8 and proof.channels > 30
 
 
 @pytest.mark.parametrize("fuse", ["none", "region"])
 def test_so_does_every_fusion(fuse, tmp_path):
     loaded = deployment(tmp_path, fused(fuse))
     for layout in ("single-cluster", "multi-cluster"):
-        assert prove(loaded, compile_deployment(loaded, layout)[0]).nodes == 30
+        assert prove(loaded, compile_deployment(loaded, layout)[0]).nodes == 36
 
 
 def test_regions_that_share_their_components_pass(tmp_path):
     loaded = deployment(tmp_path, replaced(many(3, alike=True)))
-    assert prove(loaded, compile_deployment(loaded)[0]).nodes == 3 * 9 + 7
+    assert prove(loaded, compile_deployment(loaded)[0]).nodes == 3 * 11 + 8
 
 
 # --- artifacts -----------------------------------------------------------------------------------

@@ -39,7 +39,15 @@ STANDARD = (
     "PushedModel",
     "Schema",
 )
-OWN = ("DriftReport", "MergeReport", "PushedRelease", "Quarantine", "SkewReport")
+OWN = (
+    "DriftReport",
+    "MergeReport",
+    "MonitorReport",
+    "PushedRelease",
+    "Quarantine",
+    "SkewReport",
+    "SpanProfile",
+)
 TYPES = [f"tfx.types.standard_artifacts.{name}" for name in STANDARD]
 TYPES += [f"components.artifacts.{name}" for name in OWN]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -247,3 +248,32 @@ def test_the_ledger_is_opened_in_the_pods_state(tmp_path: Path, monkeypatch) -> 
     governance.open_budget(deployment, "eu-west")
     (ledger,) = Path(state).rglob("ledger-*.jsonl")
     assert len(ledger.read_text().splitlines()) == 1
+
+
+def test_pods_compare_a_span_with_the_one_before(tmp_path: Path, monkeypatch) -> None:
+    config = write(tmp_path / "fleet", monkeypatch, lambda locale: None)
+    region = Region(config, tmp_path / "root")
+    region.here(RESOLVE)
+    region.here("onboard")
+    (source,) = region.zone.question["patterns"]
+    first = Path(source.replace("{SPAN}", "0")).parent
+    shutil.copytree(first, first.with_name("span-1"))
+
+    region.run_id, region.parameters["span"] = "run-2", -1.0
+    region.here(RESOLVE)
+    assert region.parameters["span"] == 1 and region.parameters["profile_baseline"].endswith("/span-0")
+    region.here("onboard")
+    onboard = tmp_path / "root" / "run-2" / "onboard"
+    monitor = json.loads((onboard / "driftmonitor-monitor" / "monitor.json").read_text())
+    assert (monitor["status"], {item["against"] for item in monitor["findings"]}) == ("EVALUATED", {"span 0"})
+    # TFDV's numbers are those of the whole span before, which its state has too.
+    assert (
+        json.loads((onboard / "examplevalidator-drift" / "drift.json").read_text())["status"] == "EVALUATED"
+    )
+    measures = {
+        item["reason"][:5]
+        for finding in monitor["findings"]
+        for item in finding["measurements"]
+        if item["reason"]
+    }
+    assert "TFDV'" in measures

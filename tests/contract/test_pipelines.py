@@ -9,18 +9,19 @@ import pytest
 
 pytestmark = pytest.mark.tfx
 
-ONBOARD = ["ExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator"]
+ONBOARD = ["ExampleGen", "StatisticsGen", "SchemaGen", "DriftMonitor", "ExampleValidator"]
 RESTRICTED = [
     *ONBOARD,
     "SynthesizerTrainer",
     "SyntheticGen",
     "SyntheticStatisticsGen",
+    "GeneratorMonitor",
     "ReleaseEvaluator",
     "Pusher",
 ]
 NODES = {
     ("eu-west", "onboard"): ONBOARD,
-    ("eu-west", "train"): RESTRICTED[:5],
+    ("eu-west", "train"): RESTRICTED[:6],
     ("eu-west", "generate"): RESTRICTED,
     ("eu-west", "merge"): RESTRICTED,
     ("us-east", "onboard"): ONBOARD,
@@ -66,7 +67,7 @@ def test_a_worker_tells_how_many_nodes_its_pipeline_has_before_the_first_runs(co
     monkeypatch.setenv("ISTHMUS_WORK_DIR", "")
     worker._run(worker.Job(str(config), "us-east", "onboard", ""), pipe)
     worker._run(worker.Job(str(config), "eu-west", "merge", ""), pipe)
-    assert told == [("built", {"nodes": 4}), "run", ("built", {"nodes": 9}), "run"]
+    assert told == [("built", {"nodes": 5}), "run", ("built", {"nodes": 11}), "run"]
 
 
 def test_no_region_and_not_the_centre_share_an_artifact_root(deployment):
@@ -147,7 +148,7 @@ def test_the_projects_own_pipelines_keep_to_the_border(deployment, built):
     from pipeline.border_view import prove
 
     proof = prove(deployment, built)
-    assert proof.nodes == 9 + 9 + 5 + 8
+    assert proof.nodes == 11 + 11 + 6 + 9
     # The starter's fleet is a simulation: the proof says so, once per restricted locale.
     assert len(proof.exceptions) == 2 and all("simulation" in text for text in proof.exceptions)
     strict = deployment.model_copy(update={"central": deployment.central.model_copy(update={"ideal": False})})
@@ -168,7 +169,7 @@ def test_a_restricted_locale_may_have_an_exchange_with_endpoint_and_token_file(d
     keys.ensure_key_pair(deployment.locale("eu-west").signing_key.file)
     changed = deployment.model_copy(update={"exchange": exchange})
     built = {"eu-west": regional.build(changed, "eu-west")}
-    assert prove(changed, built).nodes == 9
+    assert prove(changed, built).nodes == 11
     with pytest.raises(BorderError, match="by other options than the deployment"):
         prove(deployment, built)
 

@@ -159,6 +159,27 @@ def test_a_second_run_takes_everything_from_the_cache(finished):
     print(f"second run: {seconds:.1f} s")
 
 
+def test_every_zone_is_monitored_and_what_crosses_has_no_bin_of_a_restricted_locale(finished):
+    config, _ = finished
+    runs = config.parent / "runs" / "runs"
+    latest = json.loads((runs / "latest.json").read_text())["run_id"]
+    monitor = json.loads((runs / latest / "monitor.json").read_text())
+    assert monitor["missing"] == {}
+    reports = {report["zone"]: report for report in monitor["reports"]}
+    assert set(reports) == {*LOCALES, "central"}
+    for locale in RESTRICTED:
+        (manifest,) = (config.parent / "exchange" / locale).rglob("manifest.json")
+        assert "monitor.json" in json.loads(manifest.read_text())["files"]
+        crossed = json.loads((manifest.parent / "monitor.json").read_text())
+        assert {item["comparison"] for item in crossed["findings"]} == {"drift", "generator"}
+        assert "distribution" not in json.dumps(crossed)
+        assert all(item["distribution"] is None for item in reports[locale]["findings"])
+    central = reports["central"]["findings"]
+    assert {item["comparison"] for item in central} == {"skew", "serving"}
+    pairs = {frozenset((item["locale"], item["against"])) for item in central if item["comparison"] == "skew"}
+    assert len(pairs) == 3
+
+
 def test_status_lineage_and_report_answer_for_people_and_machines(finished):
     config, _ = finished
     status = json.loads(isthmus("status", config, "--json").stdout)

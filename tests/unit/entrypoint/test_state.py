@@ -10,14 +10,23 @@ import pytest
 from components.errors import DataError
 from components.executor_base import write_json
 from pipeline import history
-from pipeline.entrypoint.state import RELEASE, STATISTICS, State
+from pipeline.entrypoint.state import PROFILE, RELEASE, STATISTICS, State
 
 
 def statistics(folder: Path, text: str = "one") -> Path:
     for split in ("train", "eval"):
         (folder / f"Split-{split}").mkdir(parents=True)
         (folder / f"Split-{split}" / "FeatureStats.pb").write_bytes(f"{text} {split}".encode())
+    (folder / "span").mkdir()
+    (folder / "span" / "FeatureStats.pb").write_bytes(text.encode())
     (folder / "Split-train" / "other.json").write_text("{}")
+    return folder
+
+
+def profile(folder: Path, text: str = "one") -> Path:
+    folder.mkdir(parents=True)
+    for name in ("profile.json", "profile.npz", "span.json"):
+        (folder / name).write_text(f"{text} {name}")
     return folder
 
 
@@ -45,7 +54,12 @@ def place(request, tmp_path: Path) -> str:
 @pytest.mark.parametrize(
     ("kind", "make", "files"),
     [
-        (STATISTICS, statistics, ["Split-eval/FeatureStats.pb", "Split-train/FeatureStats.pb"]),
+        (
+            STATISTICS,
+            statistics,
+            ["Split-eval/FeatureStats.pb", "Split-train/FeatureStats.pb", "span/FeatureStats.pb"],
+        ),
+        (PROFILE, profile, ["profile.json", "profile.npz", "span.json"]),
         (RELEASE, release, ["Split-train/data-0.gz", "Split-train/data-1.gz"]),
     ],
 )

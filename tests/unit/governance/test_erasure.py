@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -225,8 +226,6 @@ def test_a_span_of_which_only_the_exchange_knows_is_named(locale, isthmus):
 
 
 def test_a_span_of_which_only_the_ledger_knows_is_named(locale, isthmus, make_region, monkeypatch):
-    from types import SimpleNamespace
-
     from pipeline import governance
 
     locale.source("bob")
@@ -389,3 +388,24 @@ def test_what_the_centre_made_of_a_revoked_release_is_named_and_not_deleted(loca
     record.write_text(json.dumps(state))
     assert isthmus("erase", *SUBJECT, "--apply")[0] == 0
     assert packs(locale)[0].central == (str(merge),) and merge.exists()
+
+
+def test_profiles_and_reports_of_drift_go_with_the_span_that_they_were_measured_against():
+    """A profile has the bins of the first span: their edges are values of its rows."""
+    baselines = {
+        "sources": [{"kind": "previous", "profiles": ["p/1"], "statistics": "s/1"}, {"kind": "window"}],
+        "plan": "p/0",
+    }
+    properties = {
+        "baselines": SimpleNamespace(string_value=json.dumps(baselines)),
+        "previous_statistics_uri": SimpleNamespace(string_value=""),
+    }
+    drift = steps._execution(
+        "components.drift_monitor.component.DriftMonitor", properties, {"e/2"}, {"p/2", "m/2"}
+    )
+    assert drift.compares == {"p/0", "p/1", "s/1"}
+    generator = steps.Step("GeneratorMonitor", frozenset({"p/2", "m/2"}), frozenset(), frozenset({"g/2"}))
+    pusher = steps.Step("Pusher", frozenset({"g/2"}), frozenset(), frozenset({"push/2"}))
+    for gone in ("p/0", "p/1", "s/1"):
+        assert steps.measured_against([drift, generator, pusher], {gone}) == {"p/2", "m/2", "g/2"}
+    assert steps.measured_against([drift, generator, pusher], {"p/7"}) == set()

@@ -73,3 +73,21 @@ def test_a_deletion_that_was_killed_is_finished_by_the_next(locale, monkeypatch)
     assert not old["examples"].exists()
     assert retaining.sweep(locale.root / "eu-west") == 1
     assert not list(old["examples"].parent.iterdir())
+
+
+def test_what_the_next_span_is_compared_with_stays(locale, monkeypatch):
+    from components.drift_monitor.baselines import Baselines, BaselineSource
+
+    old, other = (locale.run("zoe", rows=rows, span=span, age_days=400) for span, rows in ((1, 20), (2, 21)))
+    locale.run("zoe", rows=22, span=3, age_days=400)
+    window = BaselineSource(kind="window", profiles=(str(old["drift"]),))
+    asked = []
+
+    def baselines(root, name, span, wanted):
+        asked.append((name, span, wanted.previous))
+        return Baselines(sources=(window,)), ""
+
+    monkeypatch.setattr(retaining, "baselines", baselines)
+    items = {i.uri: i.needed_by for i in retaining.overdue(locale.deployment, "eu-west", time.time())}
+    assert items[str(old["drift"])] == "the current lineage" and items[str(other["drift"])] == ""
+    assert asked == [("eu-west", 3, True)]

@@ -94,6 +94,27 @@ def reads(address: str, id: str = "Reader", kind: str = kinds.EXAMPLE_GEN) -> No
     return Node(id, kind, {}, {"config": json.dumps({"sources": [{"pattern": address}]})})
 
 
+def monitor(synthetic: Source = SYNTHETIC, kind: str = kinds.GENERATOR_MONITOR) -> Node:
+    return node("GeneratorMonitor", kind, profile=eu("ExampleGen", "examples"), synthetic=synthetic)
+
+
+@pytest.mark.parametrize(
+    ("change", "source"),
+    [
+        ({"kind": kinds.EVALUATOR}, "monitor"),
+        ({"kind": kinds.DRIFT_MONITOR}, "monitor"),
+        ({"synthetic": eu("ExampleGen", "examples")}, "monitor"),
+        ({}, "profile"),
+    ],
+)
+def test_what_is_said_of_drift_is_said_by_the_monitor_of_the_rows_that_are_pushed(change, source):
+    honest = pusher(monitor=eu("GeneratorMonitor", "monitor"))
+    assert prove(region(GeneratorMonitor=monitor(), Pusher=honest), US, central()).nodes == 8
+    with pytest.raises(BorderError, match=r"eu/Pusher\.monitor → exchange: what is said of drift"):
+        sabotaged = pusher(monitor=eu("GeneratorMonitor", source))
+        prove(region(GeneratorMonitor=monitor(**change), Pusher=sabotaged), US, central())
+
+
 def test_the_honest_pipelines_pass():
     proof = prove(region(), US, central())
     assert (proof.nodes, proof.channels, proof.exceptions) == (7, 9, ())

@@ -1,0 +1,217 @@
+"""The null of sampling noise: blocks of consecutive time are dealt anew to the two sides.
+
+All series and features of a block stay together, since they share the weather. What is dealt is studentised:
+a squared distance over its own variance as the blocks within each side show it (Chung & Romano 2013, Ann.
+Statist. 41(2)), so a real difference does not widen its own null, and sides of unequal variance do no harm.
+Persistence beyond a block widens it by the ratio that `persistence` finds, and leaves fewer independent
+pieces than blocks: a p-value is read as the quantile of Fisher's F with the blocks' degrees of freedom (Box
+1954, Ann. Math. Statist. 25(2)), and told for the F with those of the pieces. The same F is the tail beyond
+the last few draws, so that a family of hundreds of tests does not need a hundred thousand of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from components.drift.core import persistence
+from components.drift.core.blocks import Blocks
+from components.drift.core.profile import Floats
+
+#: Blocks on the smaller side over the variance ratio: with fewer independent pieces than this, no alert is
+#: no evidence of stability.
+MIN_EFFECTIVE = 1.5
+#: The ratio is itself an estimate, the worse the more persistence and the fewer blocks. Its excess over 1 is
+#: raised by itself over the smaller side's blocks: set by simulation, `benchmarks/drift_calibration.py`.
+ALLOWANCE = 1.0
+#: Draws beyond a value below which the F tail takes over.
+TAIL_DRAWS = 10
+#: Least p-value that is told: no tail is known further out.
+LEAST_P = 1e-12
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What noise does to a squared distance. Shape [F] each.
+
+    Attributes:
+      p_value: In (0, 1].
+      mean: Of the null, relative to the value seen; NaN where the value is 0.
+      limit: Its quantile at 1 - alpha, likewise.
+      dealt: Ratio by which squared distances of deals are too small.
+      draws: Deals behind it.
+      short: Whether persistence leaves fewer than `MIN_EFFECTIVE` independent pieces on a side.
+    """
+
+    p_value: Floats
+    mean: Floats
+    limit: Floats
+    dealt: Floats
+    draws: int
+    short: npt.NDArray[np.bool_]
+
+
+def residuals(sums: Floats, n: Floats, expected: Floats | None = None) -> Floats:
+    """Deviation of each block from the pooled mean, in units of a mean block. [N, F, D], [N, F] to [N, F, D].
+
+    Means of these over a side's blocks are the side's deviation, to first order where blocks differ in size.
+
+    Args:
+      sums: Of what is averaged.
+      n: What it is divided by.
+      expected: In place of the pooled mean times n: the blocks' expectation from their hours of the day.
+    """
+    if expected is None:
+        total = n.sum(axis=0)
+        mean = np.divide(
+            sums.sum(axis=0), total[:, None], out=np.zeros(sums.shape[1:]), where=total[:, None] > 0
+        )
+        expected = n[:, :, None] * mean
+    size = n.mean(axis=0)
+    return np.divide(sums - expected, size[:, None], out=np.zeros(sums.shape), where=size[:, None] > 0)
+
+
+def deals(first: int, second: int, draws: int, seed: int) -> Floats:
+    """Random deals of `first + second` blocks to the first side. Shape [draws, blocks], 1 where dealt."""
+    rng = np.random.default_rng(seed)
+    order = rng.permuted(np.tile(np.arange(first + second), (draws, 1)), axis=1)
+    return (order < first).astype(np.float64)
+
+
+def p_values(observed: Floats, drawn: Floats) -> Floats:
+    """Share of draws at least as large as what was seen, with it counted as one draw. [F], [draws, F] to [F].
+
+    Phipson & Smyth (2010), Stat. Appl. Genet. Mol. Biol. 9(1): without the 1, p-values of 0 arise.
+    """
+    # Equal up to rounding is equal: the draw that deals the blocks as they were seen must count.
+    as_large = drawn >= observed * (1 - 1e-9) - 1e-15
+    found = (1.0 + as_large.sum(axis=0)) / (1.0 + drawn.shape[0])
+    return np.where(np.isnan(observed), np.nan, found)
+
+
+def squared_distances(dealt: Floats, deviations: Floats, first: int) -> tuple[Floats, Floats]:
+    """Squared distance of the sides' means under deals, and its variance from within the sides.
+
+    Args:
+      dealt: Deals. Shape [draws, N].
+      deviations: `residuals`. Shape [N, F, D].
+      first: Blocks dealt to the first side.
+
+    Returns:
+      Two of shape [draws, F]: |mean - mean|^2, and the sum over D of the variance of the difference.
+    """
+    blocks = deviations.shape[0]
+    one, two = first, blocks - first
+    contrast = dealt / one - (1 - dealt) / two
+    gram = np.einsum("nfd,mfd->fnm", deviations, deviations, optimize=True)
+    squared = np.stack([((contrast @ own) * contrast).sum(axis=1) for own in gram], axis=1)
+    squared = np.maximum(squared, 0.0)
+    own = np.diagonal(gram, axis1=1, axis2=2).T
+    power_one = dealt @ own
+    power_two = own.sum(axis=0) - power_one
+    # The deviations sum to 0, so a side's mean is the other's share of the difference.
+    variance = (power_one / one - (two / blocks) ** 2 * squared) / (one - 1)
+    variance = variance + (power_two / two - (one / blocks) ** 2 * squared) / (two - 1)
+    return squared, np.maximum(variance, 0.0)
+
+
+def noise(
+    deviations: Floats,
+    course: Floats,
+    blocks: Blocks,
+    design: persistence.Design,
+    dealt: Floats,
+    alpha: float,
+) -> Noise:
+    """Tests squared distances of features against the null.
+
+    Args:
+      deviations: `residuals` of the blocks. Shape [N, F, D].
+      course: Of the grains, in any unit. Shape [T, F, D'].
+      blocks: Blocks of both sides.
+      design: Of the course.
+      dealt: Deals. Shape [draws, N].
+      alpha: Level of the limit.
+    """
+    first, second = blocks.counts
+    seen = (np.arange(first + second) < first).astype(np.float64)[None, :]
+    squared, variance = (part[0] for part in squared_distances(seen, deviations, first))
+    drawn, drawn_variance = squared_distances(dealt, deviations, first)
+    smaller = min(first, second)
+    ratios = persistence.inflation(course, design)
+    factor = np.maximum(ratios.within, 1.0)
+    short = smaller / factor < MIN_EFFECTIVE
+    freedom = np.maximum((first + second) / factor - 2, 1.0)
+    factor = factor * (1 + ALLOWANCE * (factor - 1) / smaller)
+    tiny = 1e-12 * np.maximum(drawn_variance.mean(axis=0), np.finfo(np.float64).tiny)
+    statistic = squared / np.maximum(variance * factor, tiny)
+    drawn_statistic = drawn / np.maximum(drawn_variance, tiny)
+    law = _Law(drawn_statistic, _freedom(drawn), first + second - 2.0, freedom)
+    scale = np.divide(variance * factor, squared, out=np.full_like(squared, np.nan), where=squared > 0)
+    return Noise(
+        law.p_value(statistic),
+        drawn_statistic.mean(axis=0) * scale,
+        law.limit(alpha) * scale,
+        np.maximum(ratios.dealt, 1.0),
+        dealt.shape[0],
+        short,
+    )
+
+
+def _freedom(squared: Floats) -> Floats:
+    """Degrees of freedom of the scaled chi-squared with the draws' mean and variance. [draws, F] to [F]."""
+    spread = squared.var(axis=0)
+    return np.divide(2 * squared.mean(axis=0) ** 2, spread, out=np.ones_like(spread), where=spread > 0)
+
+
+@dataclass(frozen=True)
+class _Law:
+    """The null law of a studentised statistic: its draws, the F tail beyond them, fewer pieces than blocks.
+
+    Attributes:
+      drawn: Shape [draws, F].
+      numerator: Degrees of freedom of the numerator. Shape [F].
+      dealt: Of the denominator, of the draws.
+      pieces: Of the denominator, after persistence. Shape [F].
+    """
+
+    drawn: Floats
+    numerator: Floats
+    dealt: float
+    pieces: Floats
+
+    @property
+    def _anchor(self) -> tuple[Floats, float]:
+        """Where the F tail begins, and the p-value there; infinity where there are too few draws."""
+        draws = self.drawn.shape[0]
+        if draws < 10 * TAIL_DRAWS:
+            return np.full(self.drawn.shape[1], np.inf), 0.0
+        place = draws - TAIL_DRAWS
+        return np.partition(self.drawn, place, axis=0)[place], TAIL_DRAWS / (1 + draws)
+
+    def p_value(self, statistic: Floats) -> Floats:
+        """Of a statistic. [F] to [F]."""
+        found = p_values(statistic, self.drawn)
+        anchor, level = self._anchor
+        out = (statistic > anchor) & (anchor > 0)
+        beyond = stats.f.sf(statistic, self.numerator, self.dealt)
+        beyond = level * np.divide(
+            beyond, stats.f.sf(anchor, self.numerator, self.dealt), out=np.zeros_like(beyond), where=out
+        )
+        found = np.where(out, np.maximum(beyond, LEAST_P), found)
+        quantile = stats.f.isf(found, self.numerator, self.dealt)
+        return np.clip(stats.f.sf(quantile, self.numerator, self.pieces), LEAST_P, 1.0)
+
+    def limit(self, alpha: float) -> Floats:
+        """The statistic whose p-value is alpha. Shape [F]."""
+        quantile = stats.f.isf(alpha, self.numerator, self.pieces)
+        wanted = stats.f.sf(quantile, self.numerator, self.dealt)
+        inside = np.array([np.quantile(own, 1 - at) for own, at in zip(self.drawn.T, wanted)])
+        anchor, level = self._anchor
+        out = (wanted < level) & (anchor > 0)
+        at_anchor = stats.f.sf(np.where(out, anchor, 0.0), self.numerator, self.dealt)
+        beyond = stats.f.isf(wanted / max(level, LEAST_P) * at_anchor, self.numerator, self.dealt)
+        return np.where(out, beyond, inside)

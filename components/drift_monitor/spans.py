@@ -1,0 +1,140 @@
+"""Profiles of spans on disk: this one's, with the bins of those before it, and the baselines'."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from components import split_io
+from components.config_base import ComponentConfig
+from components.dataset import DatasetConfig
+from components.drift.core.merging import merge, plan_difference
+from components.drift.core.planning import plan_profile
+from components.drift.core.profile import Profile, ProfilePlan
+from components.drift.core.profile_file import read_profile
+from components.drift_monitor.baselines import Baselines, BaselineSource
+from components.errors import DataError
+from components.executor_base import read_json
+from components.monitoring import MonitoringConfig
+
+#: Beside the profile's own files.
+SPAN_FILE = "span.json"
+
+
+class SpanRecord(ComponentConfig):
+    """What is known of a profiled span; `span.json`.
+
+    Attributes:
+      span: Its number.
+      dataset_digest: Of the `dataset` section that it was profiled with.
+      columns_absent: Columns of the data set that its source lacked.
+      columns_dropped: Columns of its source that the data set does not name.
+    """
+
+    span: int
+    dataset_digest: str
+    columns_absent: tuple[str, ...] = ()
+    columns_dropped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class OpenedBaseline:
+    """A baseline's profile, or why there is none.
+
+    Attributes:
+      source: Where it was said to be.
+      against: In words.
+      profile: Of its spans together.
+      record: Of its latest span.
+      absent: Why it is missing; else empty.
+    """
+
+    source: BaselineSource
+    against: str
+    profile: Profile | None = None
+    record: SpanRecord | None = None
+    absent: str = ""
+
+
+def read_rows(uri: str, dataset: DatasetConfig) -> list[pa.Table]:
+    """The rows of all splits, one table each.
+
+    Splits are blocks of time of the same series, so that only together they have the source's cadence.
+    """
+    return [split_io.read_table(uri, split, dataset=dataset) for split in split_io.list_splits(uri)]
+
+
+def record_of(span: int, dataset: DatasetConfig, quarantine: Any | None) -> SpanRecord:
+    """This span's record; `quarantine` is ExampleGen's artifact, where it is connected."""
+    ingest = Path(quarantine.uri) / "ingest.json" if quarantine is not None else None
+    columns = read_json(ingest) if ingest is not None and ingest.exists() else {}
+    return SpanRecord(
+        span=span,
+        dataset_digest=dataset.digest(),
+        columns_absent=tuple(columns.get("columns_absent") or ()),
+        columns_dropped=tuple(columns.get("columns_dropped") or ()),
+    )
+
+
+def read_record(folder: str | Path) -> SpanRecord:
+    """The record beside a profile.
+
+    Raises:
+      DataError: there is none, or it does not parse.
+    """
+    path = Path(folder) / SPAN_FILE
+    try:
+        return SpanRecord.model_validate_json(path.read_bytes())
+    except (OSError, ValueError):
+        raise DataError(f"{path}: no record of a profiled span. Delete its folder and run again.") from None
+
+
+def plan_for(
+    tables: list[pa.Table],
+    dataset: DatasetConfig,
+    monitoring: MonitoringConfig,
+    baselines: Baselines,
+    seed: int,
+) -> tuple[ProfilePlan, str]:
+    """The bins of a span, and why they are new where there were spans before; else an empty text.
+
+    Bins stay for as long as the `dataset` section does: only then can spans be added and compared.
+    """
+    note = ""
+    if baselines.plan:
+        record = read_record(baselines.plan)
+        if record.dataset_digest == dataset.digest():
+            return read_profile(Path(baselines.plan)).plan, ""
+        note = (
+            f"the dataset section changed after span {record.span}, so that the bins are new; "
+            "the next span has a baseline again"
+        )
+    made = plan_profile(tables, dataset, bins=monitoring.bins, bucket_s=monitoring.bucket_s, seed=seed)
+    return made, note
+
+
+def open_baseline(source: BaselineSource, plan: ProfilePlan, note: str) -> OpenedBaseline:
+    """Reads a baseline.
+
+    Args:
+      source: Where it is.
+      plan: Of the span that is judged.
+      note: Why its bins are new; a baseline cannot be compared then.
+    """
+    if not source.places:
+        return OpenedBaseline(source, "no earlier span", absent=source.absent or "there is no earlier span")
+    records = [read_record(place) for place in source.places]
+    spans = sorted(record.span for record in records)
+    against = f"span {spans[0]}" if len(spans) == 1 else f"spans {spans[0]} to {spans[-1]}"
+    if note:
+        return OpenedBaseline(source, against, absent=note)
+    profiles = [read_profile(Path(place)) for place in source.places]
+    for profile in profiles:
+        if difference := plan_difference(plan, profile.plan):
+            why = f"it was profiled with other bins ({difference})"
+            return OpenedBaseline(source, against, absent=why)
+    latest = max(records, key=lambda record: record.span)
+    return OpenedBaseline(source, against, merge(profiles), latest)

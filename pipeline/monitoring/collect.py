@@ -1,0 +1,138 @@
+"""Gathers what the pipelines of a run found: the `MonitorRun` that reports, alerts and metrics are made from.
+
+Of a restricted locale the run's own records have what may leave it (`outward.json`); the locale's own page,
+below its root, has the whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pydantic
+
+from components.drift.findings import SCHEMA_VERSION, MonitorReport, MonitorRun
+from components.egress.monitoring import OUTWARD_FILE
+from components.errors import DataError
+from components.version import __version__
+from pipeline.report.reading import PipelineFiles, as_mapping, as_text
+from pipeline.run_state import CENTRAL
+
+#: Where a zone's report is: the first of these components that ran has all of it.
+_REGION = ("GeneratorMonitor", "DriftMonitor")
+_CENTRE = ("SkewMonitor",)
+_CHANNEL = "monitor"
+#: A zone's report in its artifact; and, in a run's folder, the `MonitorRun`.
+MONITOR_FILE = "monitor.json"
+_SUBJECT = "monitoring report"
+
+
+def collect(run_folder: Path) -> MonitorRun:
+    """What monitoring found in a run, as it may be shown outside the locales.
+
+    Args:
+      run_folder: `<root>/runs/<run_id>`.
+
+    Returns:
+      The reports that there are, locales first; `missing` says of each other zone why it has none.
+
+    Raises:
+      DataError: `run.json` is missing or is no JSON object.
+    """
+    run = _read_run(Path(run_folder))
+    reports: list[MonitorReport] = []
+    missing: dict[str, str] = {}
+    for name, entry in as_mapping(run.get("locales")).items():
+        _take(reports, missing, name, entry, _REGION, as_mapping(entry).get("sharing") != "open")
+    _take(reports, missing, CENTRAL, run.get("central"), _CENTRE, False)
+    return _made(run, Path(run_folder), reports, missing)
+
+
+def collect_own(run_folder: Path, locale: str) -> MonitorRun:
+    """What monitoring found in one locale, whole: bins and courses over time of its rows stay with it.
+
+    Args:
+      run_folder: `<root>/runs/<run_id>`.
+      locale: The locale's name.
+
+    Raises:
+      DataError: `run.json` is missing or is no JSON object.
+    """
+    run = _read_run(Path(run_folder))
+    reports: list[MonitorReport] = []
+    missing: dict[str, str] = {}
+    _take(reports, missing, locale, as_mapping(run.get("locales")).get(locale), _REGION, False)
+    return _made(run, Path(run_folder), reports, missing)
+
+
+def earlier_runs(run_folder: Path, *, limit: int = 29) -> list[MonitorRun]:
+    """What was collected of the runs before this one, the oldest first.
+
+    Args:
+      run_folder: `<root>/runs/<run_id>`; ids of runs begin with their time, so that they are in order.
+      limit: So many at most, the latest.
+
+    Returns:
+      Runs without a `monitor.json`, or with one of another version, are left out.
+    """
+    run_folder = Path(run_folder)
+    found: list[MonitorRun] = []
+    for file in sorted(run_folder.parent.glob(f"*/{MONITOR_FILE}"), reverse=True):
+        if file.parent.name < run_folder.name and len(found) < limit:
+            with contextlib.suppress(OSError, ValueError):
+                found.append(MonitorRun.model_validate_json(file.read_bytes()))
+    return found[::-1]
+
+
+def _made(
+    run: dict[str, Any], run_folder: Path, reports: list[MonitorReport], missing: dict[str, str]
+) -> MonitorRun:
+    return MonitorRun(
+        deployment=as_text(run.get("name"), "unnamed run"),
+        run_id=as_text(run.get("run_id"), run_folder.name),
+        finished=as_text(run.get("finished_at")),
+        isthmus_version=as_text(as_mapping(run.get("versions")).get("isthmus"), __version__),
+        reports=tuple(reports),
+        missing=missing,
+    )
+
+
+def _take(
+    reports: list[MonitorReport],
+    missing: dict[str, str],
+    zone: str,
+    entry: Any,
+    components: tuple[str, ...],
+    outward: bool,
+) -> None:
+    """Reads a zone's report into `reports`, or says in `missing` why there is none."""
+    files = PipelineFiles("the centre" if zone == CENTRAL else zone, entry)
+    component = next((name for name in components if files.folder(name, _CHANNEL)), components[-1])
+    folder = files.folder(component, _CHANNEL)
+    if folder is None:
+        missing[zone] = files.why_absent(component, _SUBJECT)
+        return
+    name = OUTWARD_FILE if outward else MONITOR_FILE
+    try:
+        reports.append(MonitorReport.model_validate_json((folder / name).read_bytes()))
+    except FileNotFoundError:
+        missing[zone] = f"{component} wrote no {name}, so there is no {_SUBJECT}."
+    except pydantic.ValidationError:
+        missing[zone] = f"{name} of {component} is not a {_SUBJECT} of version {SCHEMA_VERSION}."
+    except OSError:
+        missing[zone] = f"{name} of {component} cannot be read."
+
+
+def _read_run(run_folder: Path) -> dict[str, Any]:
+    path = run_folder / "run.json"
+    try:
+        run = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise DataError(f"{path}: not found; name a run's folder, as `isthmus status` lists them") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not JSON ({type(error).__name__}); run it again") from None
+    if not isinstance(run, dict):
+        raise DataError(f"{path}: expected a JSON object, found {type(run).__name__}; run it again")
+    return run

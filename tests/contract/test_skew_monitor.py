@@ -1,0 +1,188 @@
+"""SkewMonitor: locale against locale and training rows against test rows, with the regions' own findings."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from components.drift.findings import Cause, Finding, Measurement, MonitorReport
+from components.monitoring import MonitoringConfig
+from components.skew_monitor.config import SkewMonitorConfig
+from tests.support.monitoring import DATASET, examples, rows, schema, statistics
+
+pytestmark = pytest.mark.tfx
+
+DEFAULTS = MonitoringConfig(draws=999)
+LOCALES = {"eu-west": "restricted", "us-east": "open"}
+
+
+def _run(
+    root: Path,
+    tables: dict[str, pa.Table],
+    *,
+    test: pa.Table | None = None,
+    released: dict[str, MonitorReport] | None = None,
+    locale_column: str | None = "locale",
+    before: Path | None = None,
+) -> MonitorReport:
+    from components.artifacts import MergeReport
+    from components.artifacts import MonitorReport as MonitorArtifact
+    from components.skew_monitor.executor import Executor
+
+    config = SkewMonitorConfig(
+        dataset=DATASET, monitoring=DEFAULTS, locales=LOCALES, locale_column=locale_column
+    )
+    merge, monitor = MergeReport(), MonitorArtifact()
+    merge.uri, monitor.uri = str(root / "merge"), str(root / "monitor")
+    (root / "merge" / "monitors").mkdir(parents=True)
+    accepted = [{"locale": name, "span": 4} for name in tables]
+    (root / "merge" / "merge.json").write_text(json.dumps({"accepted": accepted}))
+    for name, report in (released or {}).items():
+        (root / "merge" / "monitors" / f"{name}.json").write_text(report.model_dump_json())
+    inputs: dict[str, list[Any]] = {
+        "examples": [examples(root / "examples", tables)],
+        "statistics": [statistics(root / "statistics", tables)],
+        "schema": [schema(root / "schema", DEFAULTS)],
+        "merge_report": [merge],
+    }
+    if test is not None:
+        inputs["test_examples"] = [examples(root / "test", {"test": test})]
+    properties = {
+        "config": config.to_exec_property(),
+        "previous_monitor_uri": str(before / "monitor") if before else "",
+    }
+    Executor().Do(inputs, {"monitor": [monitor]}, properties)
+    return MonitorReport.model_validate_json((root / "monitor" / "monitor.json").read_bytes())
+
+
+def _one(report: MonitorReport, comparison: str, feature: str, locale: str = "eu-west") -> Finding:
+    (found,) = [
+        item
+        for item in report.findings
+        if (item.comparison, item.feature, item.locale) == (comparison, feature, locale)
+    ]
+    return found
+
+
+def _labelled(locale: str, table: pa.Table) -> pa.Table:
+    return table.append_column("locale", pa.array([locale] * table.num_rows))
+
+
+def test_two_locales_that_differ_by_nature_and_tfdvs_number_of_it(tmp_path: Path) -> None:
+    from components.example_validator.tfdv_validation import validate
+    from components.schema_gen.curated import parse_schema
+    from components.statistics_gen.statistics_io import read_statistics
+
+    report = _run(tmp_path, {"eu-west": rows(1), "us-east": rows(2, mean=26)})
+    assert (report.zone, report.sharing, report.span, report.status) == ("central", "central", 4, "EVALUATED")
+    temp = _one(report, "skew", "temp")
+    assert (temp.verdict, temp.against, temp.span) == ("ALERT", "us-east", 4)
+    assert temp.cause is not None and temp.cause.name == "real_regional_difference"
+    assert _one(report, "skew", "on").verdict != "ALERT"
+    expectations = parse_schema((tmp_path / "schema" / "schema.pbtxt").read_text(), "schema")
+    here, there = (read_statistics(tmp_path / "statistics", name) for name in ("eu-west", "us-east"))
+    tfdv = {
+        info.path.step[0]: measurement.value
+        for info in validate(here, expectations, serving=there).drift_skew_info
+        for measurement in info.skew_measurements
+    }
+    measured = {item.measure: item.value for item in temp.measurements}
+    assert measured["jensen_shannon_divergence"] == pytest.approx(tfdv["temp"], abs=1e-12)
+
+
+def _released(comparison: str, value: float, cause: Cause | None = None) -> MonitorReport:
+    measurement = Measurement(
+        measure="jensen_shannon_divergence",
+        value=value,
+        threshold=0.2,
+        rule="number",
+        verdict="ALERT",
+        q_value=0.001,
+    )
+    finding = Finding(
+        comparison=comparison,  # type: ignore[arg-type]
+        locale="eu-west",
+        against="synthetic" if comparison == "generator" else "span 3",
+        feature="temp",
+        span=4,
+        measurements=(measurement,),
+        verdict="ALERT",
+        cause=cause,
+    )
+    return MonitorReport(
+        zone="eu-west", sharing="restricted", span=4, alpha=0.01, status="EVALUATED", findings=(finding,)
+    )
+
+
+def test_what_the_regions_released_tells_a_generators_error_and_a_fault_from_a_difference(
+    tmp_path: Path,
+) -> None:
+    tables = {"eu-west": rows(1), "us-east": rows(2, mean=26)}
+    for name, released in {
+        "generator_error": _released("generator", 0.9),
+        "drift_in_time": _released("drift", 0.9),
+        "unit_change": _released("drift", 0.9, Cause(name="unit_change", words="eu-west: another unit.")),
+    }.items():
+        report = _run(tmp_path / name, tables, released={"eu-west": released})
+        cause = _one(report, "skew", "temp").cause
+        assert cause is not None and cause.name == name
+
+
+def test_a_difference_that_stood_before_is_no_drift_of_now(tmp_path: Path) -> None:
+    tables = {"eu-west": rows(1), "us-east": rows(2, mean=26)}
+    drift = {"eu-west": _released("drift", 0.9)}
+    _run(tmp_path / "before", tables)
+    report = _run(tmp_path / "now", tables, released=drift, before=tmp_path / "before")
+    cause = _one(report, "skew", "temp").cause
+    assert cause is not None and cause.name == "real_regional_difference"
+
+
+def test_training_rows_against_the_test_rows_of_each_locale(tmp_path: Path) -> None:
+    seen = pa.concat_tables([_labelled("eu-west", rows(3, mean=30)), _labelled("us-east", rows(4))])
+    report = _run(tmp_path, {"eu-west": rows(1), "us-east": rows(2)}, test=seen)
+    eu, us = (_one(report, "serving", "temp", name) for name in LOCALES)
+    assert (eu.verdict, us.verdict, eu.against) == ("ALERT", "OK", "test")
+    assert eu.cause is not None and eu.cause.name == "drift_in_time"
+    assert eu.measurements[0].n == rows(3).num_rows
+
+
+def test_what_cannot_be_compared_is_said(tmp_path: Path) -> None:
+    seen = _labelled("us-east", rows(4))
+    report = _run(tmp_path, {"eu-west": rows(1)}, test=seen)
+    assert (report.status, report.alerts) == ("NOT_EVALUATED", ())
+    assert {finding.verdict for finding in report.findings} == {"UNDEFINED"}
+    assert "a skew needs two locales" in report.reason
+    assert "the test set has no row of this locale" in report.reason
+
+
+def test_a_test_set_that_names_no_locale_stands_for_each(tmp_path: Path) -> None:
+    report = _run(
+        tmp_path, {"eu-west": rows(1), "us-east": rows(2)}, test=rows(3, mean=30), locale_column=None
+    )
+    assert {_one(report, "serving", "temp", name).verdict for name in LOCALES} == {"ALERT"}
+
+
+def test_component_construction() -> None:
+    from components.artifacts import MonitorReport as MonitorArtifact
+    from components.skew_monitor.component import SkewMonitor
+    from components.tfx_shim import Channel, standard_artifacts
+
+    config = SkewMonitorConfig(dataset=DATASET, locales=LOCALES)
+    data, stats, expectations = (
+        Channel(type=kind)
+        for kind in (
+            standard_artifacts.Examples,
+            standard_artifacts.ExampleStatistics,
+            standard_artifacts.Schema,
+        )
+    )
+    component = SkewMonitor(config, data, stats, expectations)
+    assert SkewMonitorConfig.from_exec_property(component.exec_properties["config"]) == config
+    assert component.outputs["monitor"].type is MonitorArtifact
+    assert set(component.inputs) == {"examples", "statistics", "schema"}
+    with pytest.raises(TypeError):
+        SkewMonitor(config, stats, data, expectations)

@@ -1,0 +1,144 @@
+"""The `monitoring` section: defaults, per-locale overrides, and the one line for what it cannot mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from components.errors import ConfigError
+from components.monitoring import MonitoringConfig
+from pipeline.config.load import load_deployment
+from pipeline.config.resolve import central_configs
+from pipeline.config.resolve_regional import egress_config, regional_configs
+from tests.unit.pipeline.test_config_load import VALID, write
+
+
+def loaded(folder: Path, edit):
+    data = yaml.safe_load(VALID)
+    edit(data)
+    return load_deployment(write(folder, yaml.safe_dump(data, sort_keys=False)))
+
+
+def monitoring(section, locale=None):
+    def edit(data):
+        target = data if locale is None else data["locales"][locale]
+        target["monitoring"] = section
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ({"alpha": 5}, "monitoring.alpha: found 5; allowed: less than or equal to 0.5"),
+        ({"alhpa": 0.1}, "monitoring.alhpa: unknown key (did you mean"),
+        ({"measures": {"kolmogorov": 0.1}}, "monitoring.measures.kolmogorov"),
+        (
+            {"measures": {"infinity_norm": 20}},
+            "infinity_norm: found 20, which it never exceeds; allowed: a number from 0 to 1, or noise",
+        ),
+        (
+            {"features": {"temp_c": {"measures": {"missing_rate": 1.5}}}},
+            "missing_rate: found 1.5, which it never exceeds",
+        ),
+        (
+            {"baselines": {"previous": False}},
+            "no baseline at all, so that no drift would ever be found",
+        ),
+        ({"baselines": {"window": 1}}, "window: found 1, which is the previous span again; allowed: 0"),
+        ({"baselines": {"window": "2 weeks"}}, "monitoring.baselines.window: found '2 weeks'"),
+        ({"block_s": 60, "bucket_s": 3600}, "block_s: found 60, less than bucket_s 3600"),
+        ({"severity": {"default": "loud"}}, "allowed: 'info', 'warning' or 'critical'"),
+        (
+            {"severity": {"features": {"tmep_c": "critical"}}},
+            "monitoring.severity.features: found 'tmep_c'; allowed: temp_c, heater_on, label, (all), or a",
+        ),
+        (
+            {"owners": [{"name": "Ada", "locale": "eu"}]},
+            "monitoring.owners[0].locale: found 'eu'; allowed: eu-west, us-east, central, or a pattern",
+        ),
+        ({"owners": [{"name": "Ada", "feature": "x*"}]}, "monitoring.owners[0].feature: found 'x*'"),
+    ],
+)
+def test_what_it_cannot_mean_is_one_line(tmp_path, section, words):
+    with pytest.raises(ConfigError) as caught:
+        loaded(tmp_path, monitoring(section))
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_locales_own_key_goes_before_the_deployments_and_the_rest_stays(tmp_path):
+    def edit(data):
+        data["monitoring"] = {"alpha": 0.05, "min_count": 7}
+        data["locales"][0]["monitoring"] = {"alpha": 0.001}
+
+    deployment = loaded(tmp_path, edit)
+    eu, us = (regional_configs(deployment, name).drift_monitor for name in ("eu-west", "us-east"))
+    assert (eu.monitoring.alpha, eu.monitoring.min_count) == (0.001, 7)
+    assert (us.monitoring.alpha, us.monitoring.min_count) == (0.05, 7)
+    assert central_configs(deployment).skew_monitor.monitoring.alpha == 0.05
+
+
+def test_a_wrong_key_of_a_locale_is_named_where_it_stands(tmp_path):
+    with pytest.raises(ConfigError, match=r"locales\[1\]\.monitoring\.alhpa: unknown key"):
+        loaded(tmp_path, monitoring({"alhpa": 1}, locale=1))
+    with pytest.raises(ConfigError, match=r"locales\[0\]\.monitoring\.owners\[0\]\.locale: found 'nobody'"):
+        loaded(tmp_path, monitoring({"owners": [{"name": "A", "locale": "nobody"}]}, locale=0))
+
+
+def test_who_is_told_and_how_drift_is_judged_repeat_nothing_of_the_schema(tmp_path):
+    """SchemaGen's outputs feed the synthesizer: a new owner must not train it anew."""
+    more = {"owners": [{"name": "Ada"}], "alpha": 0.2, "measures": {"wasserstein": 3.0}}
+    before, after = loaded(tmp_path, monitoring({})), loaded(tmp_path, monitoring(more))
+    one, two = (regional_configs(found, "eu-west") for found in (before, after))
+    assert (one.schema_gen, one.example_validator) == (two.schema_gen, two.example_validator)
+    assert one.drift_monitor != two.drift_monitor and two.drift_monitor.monitoring.owners == ()
+    assert central_configs(before).skew_validator == central_configs(after).skew_validator
+
+
+def test_a_release_with_differential_privacy_says_nothing_of_distances_of_real_rows(tmp_path):
+    def listed(data):
+        data["locales"][0]["privacy"] = {"gate": {}, "target_epsilon": 2, "target_delta": 1e-6}
+        data["locales"][0]["egress"] = {"monitoring": "listed"}
+
+    plain = loaded(tmp_path, lambda data: None)
+    assert egress_config(plain, "eu-west").monitoring == "listed"
+    with pytest.raises(ConfigError, match=r"egress\.monitoring: found 'listed', distances of real rows"):
+        loaded(tmp_path, listed)
+    locale = plain.locales[0]
+    privacy = locale.privacy.model_copy(update={"target_epsilon": 2.0, "target_delta": 1e-6})
+    bounded = plain.model_copy(
+        update={"locales": (locale.model_copy(update={"privacy": privacy}), plain.locales[1])}
+    )
+    assert egress_config(bounded, "eu-west").monitoring == "withheld"
+
+
+def test_severity_is_the_worst_that_applies_and_the_first_owner_that_fits_is_named():
+    config = MonitoringConfig.model_validate(
+        {
+            "severity": {
+                "default": "info",
+                "features": {"temp*": "warning"},
+                "measures": {"missing_rate": "critical"},
+                "faults": "warning",
+            },
+            "owners": [
+                {"locale": "eu-*", "feature": "temp*", "name": "Ada", "address": "ada@example.org"},
+                {"name": "everyone"},
+            ],
+        }
+    )
+    severity = config.severity.of
+    assert severity("flow", ["wasserstein"]) == "info"
+    assert severity("temp_c", ["wasserstein"]) == "warning"
+    assert severity("temp_c", ["wasserstein", "missing_rate"]) == "critical"
+    assert severity("flow", [], is_fault=True) == "warning"
+    assert [
+        config.owner_of(*at).name for at in (("eu-west", "temp_c"), ("eu-west", "x"), ("us", "temp_c"))
+    ] == [
+        "Ada",
+        "everyone",
+        "everyone",
+    ]
+    assert MonitoringConfig().owner_of("eu-west", "temp_c") is None
