@@ -112,6 +112,7 @@ def _pass(post: Post, done: Sent, only: Collection[str] | None) -> datetime | No
     stopped = {name: _time(pause.until) for name, pause in pauses.items()}
     left = _chosen(post, only)
     times: list[datetime] = []
+    skipped = progress = False
     # What failed before comes last, so that one message that a server chokes on stops no other.
     for item in sorted(left, key=lambda item: (item.attempts, item.place)):
         now = post.clock.now()
@@ -123,12 +124,16 @@ def _pass(post: Post, done: Sent, only: Collection[str] | None) -> datetime | No
             times.append(when)
             continue
         elif _follows(item, left):
+            skipped = True
             continue
         elif (until := _try(post, done, item, now)) is not None:
             stopped[item.channel] = until
             times.append(until)
             continue
         left.remove(item)
+        progress = True
+    # What was behind another message of its thread may go at once, now that something has gone.
+    times += [post.clock.now()] if skipped and progress else []
     return min(times, default=None)
 
 

@@ -73,7 +73,7 @@ def test_it_is_told_again_at_the_repeat_interval_and_no_sooner(world):
     assert world.kinds() == ALERT
     world.later(minutes=1)
     world.dispatch(alerting(5))
-    ((name, message),) = world.sent
+    ((_, message),) = world.sent
     assert world.kinds() == [("reminder", "hook")]
     assert (message.notices[0].items[0].since_span, message.notices[0].items[0].span) == (3, 5)
     world.later(hours=23)
