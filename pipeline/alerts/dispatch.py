@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from components.drift.findings import MonitorRun
-from components.errors import BusyError, IsthmusError
+from components.errors import BusyError, ConfigError, IsthmusError, list_briefly
 from pipeline.alerts import outbox
 from pipeline.alerts.clock import SYSTEM, Clock, stopped
 from pipeline.alerts.compose import Occasion, compose
@@ -17,7 +17,7 @@ from pipeline.alerts.facts import facts_of, run_id_of
 from pipeline.alerts.flush import Attempt, Post, Sent, flush
 from pipeline.alerts.place import Place, open_place
 from pipeline.alerts.sending import attempt as send_once
-from pipeline.alerts.track import Step, advance
+from pipeline.alerts.track import Step, advance, close
 from pipeline.config.model import Deployment
 
 #: How long sending counts as under way on an object store, whatever became of the sender.
@@ -113,6 +113,30 @@ def dispatch(
         older=step.older,
         **{**dataclasses.asdict(done), "problems": tuple(done.problems)},
     )
+
+
+def close_incident(
+    deployment: Deployment, number: int, *, clock: Clock = SYSTEM, attempt: Attempt = send_once
+) -> Sent:
+    """Ends an episode by hand, and tells those who were told of it.
+
+    Raises:
+      ConfigError: nothing of it holds.
+      DataError: the state cannot be read or written.
+    """
+    place = open_place(deployment)
+    on = Occasion(deployment.alerts, deployment.name, "", "", clock.now())
+    with outbox.state_lock(place, clock):
+        state = outbox.load_state(place, deployment.name)
+        if not state.open_of(number):
+            holding = sorted({found.incident for found in state.findings.values() if found.open})
+            allowed = list_briefly(holding) or "none, since nothing holds"
+            raise ConfigError(f"incident {number}: nothing of it holds; allowed: {allowed}")
+        step = close(state, number, on.now)
+        following, items = compose(step.state, step.events, on)
+        outbox.queue(place, state, items)
+        outbox.save_state(place, following)
+    return empty(place, deployment, deployment.alerts.delivery.patience_s, clock=clock, attempt=attempt)
 
 
 def empty(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 from components.dataset import TIMESTAMP
@@ -30,9 +30,11 @@ from pipeline.alerts.words import BASELINE_WORDS, OTHER_FEATURE, OTHER_LOCALE, O
 from pipeline.config.model import Deployment
 
 #: Units of measures themselves; other units are the feature's own, as the deployment names it.
-_UNITS = {"", "bit", "s"}
+_UNITS = {"", "1", "bit", "nat", "s", "h"}
 _SPLITS = {WHOLE_SPAN, "train", "eval", "holdout", "test", "synthetic"}
 _SIDES = {"synthetic", "real", "training", "train", "serving", "test", "centre", "central"}
+#: A span whose faults were found without any baseline; said so by DriftMonitor.
+_ITSELF = "the span by itself"
 _SPANS = re.compile(r"spans? \d{1,6}(?: to \d{1,6})?\Z")
 _RUN_ID = re.compile(r"[A-Za-z0-9]{1,32}(?:-[A-Za-z0-9]{1,32}){0,4}\Z")
 _MEASURES = 3
@@ -73,6 +75,8 @@ def facts_of(deployment: Deployment, run: MonitorRun) -> list[Fact]:
     """Every finding of a run as it may leave, one for each key, in the order of the run.
 
     Findings that differ only in names that the deployment does not have become one; the worst verdict counts.
+    Where every drift of a feature is OK, so is what a span without a baseline had shown by itself: no later
+    span is looked at that way again.
     """
     names = _names_of(deployment)
     found: dict[str, Fact] = {}
@@ -82,7 +86,24 @@ def facts_of(deployment: Deployment, run: MonitorRun) -> list[Fact]:
             other = found.get(fact.key)
             if other is None or _order(fact) < _order(other):
                 found[fact.key] = fact
-    return list(found.values())
+    return [*found.values(), *_ended_by_itself(found)]
+
+
+def _ended_by_itself(found: dict[str, Fact]) -> list[Fact]:
+    drifts: dict[tuple[str, str], list[Fact]] = {}
+    for fact in found.values():
+        if fact.comparison == "drift":
+            drifts.setdefault((fact.locale, fact.feature), []).append(fact)
+    ended = []
+    for facts in drifts.values():
+        key = _key(facts[0].comparison, facts[0].locale, _ITSELF, facts[0].feature, WHOLE_SPAN)
+        if key not in found and all(fact.verdict == "OK" for fact in facts):
+            ended.append(replace(facts[0], key=key, against=_ITSELF, split=WHOLE_SPAN))
+    return ended
+
+
+def _key(*parts: str) -> str:
+    return "/".join(parts)
 
 
 def run_id_of(run: MonitorRun) -> str:
@@ -122,12 +143,12 @@ def _fact(finding: Finding, alpha: float, names: _Known) -> Fact:
     locale = finding.locale if finding.locale in names.locales else OTHER_LOCALE
     feature = finding.feature if finding.feature in names.units else OTHER_FEATURE
     split = finding.split if finding.split in names.splits else OTHER_SPLIT
-    other = finding.against if finding.against in names.locales | _SIDES else ""
+    other = finding.against if finding.against in names.locales | _SIDES | {_ITSELF} else ""
     side = finding.baseline or other or "baseline"
     against = other or _drift_words(finding)
     cause = finding.cause
     return Fact(
-        key="/".join((finding.comparison, locale, side, feature, split)),
+        key=_key(finding.comparison, locale, side, feature, split),
         comparison=finding.comparison,
         locale=locale,
         feature=feature,

@@ -103,8 +103,8 @@ def plain(message: Message) -> str:
         lines += [f"Report: {notice.report}"] if notice.report else []
         for item in notice.items:
             lines += ["", f"- {text.place_of(item)} ({item.severity})"]
-            lines += [f"  {text.measured(found)}" for found in item.measures]
-            lines += [f"  {text.how_long(item, notice.kind == 'resolved')}"]
+            lines += [f"  {line}" for line in text.measures_of(item)]
+            lines += [f"  {text.how_long(item, notice.kind in text.ENDS)}"]
         if notice.total > len(notice.items):
             lines += ["", f"and {notice.total - len(notice.items)} more; the report has all"]
         lines += [""]

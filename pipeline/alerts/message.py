@@ -13,8 +13,8 @@ import pydantic
 from components.drift.findings import CauseName, Comparison, Measure, Severity
 
 FORMAT_VERSION: Literal[1] = 1
-NoticeKind = Literal["alert", "escalated", "reminder", "resolved", "test"]
-MessageKind = Literal["alert", "escalated", "reminder", "resolved", "test", "digest"]
+NoticeKind = Literal["alert", "escalated", "reminder", "resolved", "closed", "test"]
+MessageKind = Literal["alert", "escalated", "reminder", "resolved", "closed", "test", "digest"]
 
 
 class Part(pydantic.BaseModel):
@@ -100,7 +100,7 @@ class Notice(Part):
 
     Attributes:
       kind: `alert` they began, `escalated` they became more severe, `reminder` they still hold, `resolved`
-        they ended, `test`.
+        they ended, `closed` a person ended them, `test`.
       incident: Number of the locale's and cause's episode, within this state.
       thread: Same for all messages of the episode on one channel.
       locale: Which is judged.

@@ -50,10 +50,12 @@ def table(found: dict[str, Any]) -> list[Any]:
     """The overview for people."""
     parts: list[Any] = []
     if found["open"]:
-        holding = Table("locale", "cause", "severity", "finding", "how long", title="open")
+        holding = Table("incident", "locale", "cause", "severity", "finding", "how long", title="open")
         for item in found["open"]:
             cause = CAUSE_TITLES[item["cause"]]
-            holding.add_row(item["locale"], cause, item["severity"], item["key"], item["how_long"])
+            holding.add_row(
+                str(item["incident"]), item["locale"], cause, item["severity"], item["key"], item["how_long"]
+            )
         parts.append(holding)
     for name in ("outbox", "set_aside"):
         if found[name]:

@@ -70,7 +70,7 @@ def cut(words: str, most: int) -> str:
 
 def _notice(notice: Notice, several: bool) -> list[dict[str, Any]]:
     title = text.headline(notice)
-    mark = ":white_check_mark:" if notice.kind == "resolved" else _MARKS[notice.severity]
+    mark = ":white_check_mark:" if notice.kind in text.ENDS else _MARKS[notice.severity]
     lead = f"{mark} *{escaped(KIND_WORDS[notice.kind])}*" + (f": {escaped(title)}" if several else "")
     lines = [lead, *([] if notice.kind == "test" else [escaped(CAUSE_WORDS[notice.cause])])]
     if notice.kind != "test":
@@ -82,7 +82,7 @@ def _notice(notice: Notice, several: bool) -> list[dict[str, Any]]:
         lines.append(f"<{address}|Report>" if _LINK.match(notice.report) else f"Report: {address}")
     blocks = [_section("\n".join(lines))]
     shown = notice.items[: 2 if several else _MOST_ITEMS]
-    blocks += [_section(_item(item, notice.kind == "resolved")) for item in shown]
+    blocks += [_section(_item(item, notice.kind in text.ENDS)) for item in shown]
     if notice.total > len(shown):
         blocks.append(_context(f"and {notice.total - len(shown)} more; the report has all"))
     return blocks
@@ -90,7 +90,7 @@ def _notice(notice: Notice, several: bool) -> list[dict[str, Any]]:
 
 def _item(item: Item, ended: bool) -> str:
     name = escaped(text.place_of(item))
-    lines = [f"*{name}* ({item.severity})", *(escaped(text.measured(found)) for found in item.measures)]
+    lines = [f"*{name}* ({item.severity})", *map(escaped, text.measures_of(item))]
     return "\n".join([*lines, escaped(text.how_long(item, ended))])
 
 

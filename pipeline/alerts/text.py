@@ -7,6 +7,9 @@ from datetime import datetime
 from pipeline.alerts.message import Item, Measured, Message, Notice
 from pipeline.alerts.words import CAUSE_TITLES, COMPARISON_WORDS, KIND_WORDS, MEASURE_WORDS, number
 
+#: Kinds that tell of an end.
+ENDS = ("resolved", "closed")
+
 
 def headline(notice: Notice) -> str:
     """`eu-west: stuck sensor in battery_temp_c and 2 more`."""
@@ -21,7 +24,7 @@ def subject(message: Message) -> str:
     """One line for a subject or a notification."""
     if message.test:
         return f"[Isthmus] [TEST] {message.deployment}: {headline(message.notices[0])}"
-    state = "resolved" if message.kind == "resolved" else message.severity
+    state = message.kind if message.kind in ENDS else message.severity
     if message.kind == "digest":
         return f"[Isthmus] [{state}] {message.deployment}: {len(message.notices)} {KIND_WORDS['digest']}"
     first = message.notices[0]
@@ -42,6 +45,13 @@ def measured(item: Measured) -> str:
     if item.n is not None:
         words += f", n {item.n}" + (f" and {item.n_baseline}" if item.n_baseline is not None else "")
     return words
+
+
+def measures_of(item: Item) -> list[str]:
+    """A line for each measure; one that says so where a fault was found without any."""
+    return [measured(found) for found in item.measures] or [
+        "found in the rows themselves; no distance passed"
+    ]
 
 
 def place_of(item: Item) -> str:
@@ -76,8 +86,8 @@ def standing(notice: Notice) -> str:
         return ""
     if notice.open:
         many = f"{notice.open} findings hold" if notice.open > 1 else "1 finding holds"
-        return f"{many} of this kind, which began {moment(notice.since)}"
-    return f"nothing of this kind holds any more; it began {moment(notice.since)}"
+        return f"Incident {notice.incident}, began {moment(notice.since)}: {many}"
+    return f"Incident {notice.incident}, began {moment(notice.since)}: nothing of it holds any more"
 
 
 def moment(text: str) -> str:

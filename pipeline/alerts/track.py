@@ -20,7 +20,7 @@ from pipeline.config.alerts import AlertsSection
 
 #: How long a closed episode is remembered.
 _KEPT = timedelta(days=90)
-_KINDS: tuple[NoticeKind, ...] = ("alert", "escalated", "reminder", "resolved")
+_KINDS: tuple[NoticeKind, ...] = ("alert", "escalated", "reminder", "resolved", "closed")
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,15 @@ def advance(
             work.findings[key] = _with_item(found, judged=key in judged)
     _remind(work, run_id, alerts, now)
     return _finish(state, work, run_id, now)
+
+
+def close(state: AlertState, incident: int, now: datetime) -> Step:
+    """Ends an episode by hand; nothing happens where none of its findings hold."""
+    work = _Work(dict(state.findings), dict(state.incidents), state.next_incident)
+    for key, found in state.open_of(incident).items():
+        work.tell("closed", incident, found.channels, key)
+        work.findings[key] = found.model_copy(update={"open": False})
+    return _finish(state, work, "", now)
 
 
 def _take_alert(work: _Work, fact: Fact, run_id: str, alerts: AlertsSection, now: datetime) -> None:

@@ -62,6 +62,7 @@ KIND_WORDS = {
     "escalated": "more severe now",
     "reminder": "still so",
     "resolved": "resolved",
+    "closed": "closed by hand",
     "digest": "held back in quiet hours",
     "test": "TEST",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -80,8 +81,6 @@ def flush(
     as_json: JsonOption = False,
 ) -> None:
     """Send what the outbox holds; for a timer, after quiet hours for instance."""
-    import dataclasses
-
     from pipeline.alerts import outbox
     from pipeline.alerts.clock import SYSTEM
     from pipeline.alerts.dispatch import empty
@@ -96,15 +95,19 @@ def flush(
         if now or failed:
             state = outbox.load_state(place, deployment.name)
             outbox.save_state(place, outbox.make_due(place, state, moment))
-    done = empty(place, deployment, wait_s)
-    if as_json:
-        print_json(dataclasses.asdict(done))
-    else:
-        print(f"sent {done.sent}, waiting {done.waiting}, held back {done.held}, set aside {done.set_aside}")
-        for line in done.problems:
-            print(f"isthmus: {line}", file=sys.stderr)
-    if done.problems:
-        raise typer.Exit(2)
+    _print_sent(empty(place, deployment, wait_s), as_json)
+
+
+@app.command()
+def close(
+    config: ConfigArgument,
+    incident: Annotated[int, typer.Argument(min=1, help="Its number, as list and messages have it.")],
+    as_json: JsonOption = False,
+) -> None:
+    """End an incident by hand, and tell those who were told of it."""
+    from pipeline.alerts.dispatch import close_incident
+
+    _print_sent(close_incident(_with_channels(config), incident), as_json)
 
 
 @app.command("list")
@@ -122,6 +125,17 @@ def list_alerts(config: ConfigArgument, as_json: JsonOption = False) -> None:
         Console().print(part)
 
 
+def _print_sent(done: Any, as_json: bool) -> None:
+    if as_json:
+        print_json(dataclasses.asdict(done))
+    else:
+        print(f"sent {done.sent}, waiting {done.waiting}, held back {done.held}, set aside {done.set_aside}")
+        for line in done.problems:
+            print(f"isthmus: {line}", file=sys.stderr)
+    if done.problems:
+        raise typer.Exit(2)
+
+
 def _with_channels(config: Path) -> Any:
     deployment = load(config)
     if not deployment.alerts.channels:
@@ -136,7 +150,7 @@ def _run_of(deployment: Any, run_id: str | None, monitor: Path | None) -> Any:
     from pipeline import inspect
 
     if monitor is None:
-        from pipeline.monitoring.collect import collect
+        from pipeline.monitoring.collect import collect  # type: ignore[import-not-found,unused-ignore]
 
         return collect(inspect.run_folder(deployment, run_id))
     if run_id is not None:

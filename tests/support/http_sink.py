@@ -36,7 +36,7 @@ class HttpSink:
     got: list[Got] = field(default_factory=list)
     taken: list[Got] = field(default_factory=list)
 
-    def fail(self, *statuses: int, retry_after: str = "", body: bytes = b"no") -> None:
+    def fail(self, *statuses: int, retry_after: str = "", body: bytes = b"No.") -> None:
         headers = {"Retry-After": retry_after} if retry_after else {}
         self.answers += [(status, headers, body) for status in statuses]
 

@@ -231,3 +231,45 @@ def test_without_a_channel_nothing_happens(world):
     world.section = {}
     summary = world.dispatch(alerting(3))
     assert not summary.configured and not (world.folder / "root").exists()
+
+
+def test_what_a_first_span_showed_by_itself_ends_with_the_first_clean_comparison(world):
+    """Without a baseline a fault is found in the span alone; no later span is looked at that way again."""
+    alone = {"against": "the span by itself", "baseline": ""}
+    world.dispatch(run_of(finding(span=0, **alone), run_id="run-0", span=0))
+    ((_, first),) = world.sent
+    assert first.notices[0].items[0].against == "the span by itself" and world.kinds() == ALERT
+    window = finding(span=1, baseline="window", against="spans 0 to 0", verdict="UNDEFINED")
+    world.dispatch(run_of(finding(span=1, verdict="OK"), window, run_id="run-1", span=1))
+    assert world.kinds() == []
+    world.dispatch(run_of(finding(span=2, feature="starts", verdict="OK"), run_id="run-2", span=2))
+    assert world.kinds() == []
+    world.dispatch(quiet(3))
+    assert world.kinds() == DONE
+
+
+def test_a_fault_without_a_distance_is_told_as_one(world):
+    from pipeline.alerts.text import measures_of
+
+    world.dispatch(run_of(finding(measurements=())))
+    ((_, message),) = world.sent
+    assert measures_of(message.notices[0].items[0]) == ["found in the rows themselves; no distance passed"]
+
+
+def test_an_incident_may_be_closed_by_hand(world):
+    from components.errors import ConfigError
+    from pipeline.alerts.dispatch import close_incident
+
+    world.dispatch(run_of(finding(), finding(feature="starts")))
+    world.kinds()
+    with pytest.raises(ConfigError, match="incident 2: nothing of it holds; allowed: 1"):
+        close_incident(world.deployment(), 2, attempt=world.attempt)
+    assert close_incident(world.deployment(), 1, attempt=world.attempt).sent == 1
+    ((_, message),) = world.sent
+    assert (message.kind, message.notices[0].total, message.notices[0].open) == ("closed", 2, 0)
+    assert message.notices[0].thread != message.id
+    world.kinds()
+    world.dispatch(quiet(4))
+    assert world.kinds() == []
+    world.dispatch(alerting(5))
+    assert world.kinds() == ALERT
