@@ -29,20 +29,30 @@ def load_state(place: Place, deployment: str) -> AlertState:
     Raises:
       DataError: it cannot be read, is not ours, or is another deployment's.
     """
-    data = place.read(STATE)
-    if data is None:
+    state = read_state(place, deployment)
+    if state is None:
         state = new_state(deployment)
         save_state(place, state)
-        return state
+    return state
+
+
+def read_state(place: Place, deployment: str) -> AlertState | None:
+    """The state as it stands; None where there is none yet. Writes nothing.
+
+    Raises:
+      DataError: it cannot be read, is not ours, or is another deployment's.
+    """
+    data = place.read(STATE)
+    if data is None:
+        return None
     where = place.store.address(STATE)
     try:
         state = AlertState.model_validate(data)
     except pydantic.ValidationError as error:
         version = data.get("version") if isinstance(data, dict) else None
         found = f"version {version}" if version != 1 else str(error.errors()[0]["loc"])
-        raise DataError(
-            f"{where}: no state of this version ({found}). Move it away, then run again."
-        ) from None
+        why = f"no state of this version ({found})"
+        raise DataError(f"{where}: {why}. Move it away, then run again.") from None
     if state.deployment != deployment:
         raise DataError(
             f"{where}: belongs to the deployment '{state.deployment}'; allowed: an alerts.state of its own"

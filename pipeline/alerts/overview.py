@@ -7,22 +7,21 @@ from typing import Any
 from rich.table import Table
 
 from pipeline.alerts import outbox, text
-from pipeline.alerts.clock import SYSTEM, Clock
 from pipeline.alerts.outgoing import Outgoing
 from pipeline.alerts.place import open_place
+from pipeline.alerts.state import new_state
 from pipeline.alerts.words import CAUSE_TITLES
 from pipeline.config.model import Deployment
 
 
-def overview(deployment: Deployment, clock: Clock = SYSTEM) -> dict[str, Any]:
-    """The state as JSON: `open`, `outbox`, `set_aside`, `pauses`, `place`.
+def overview(deployment: Deployment) -> dict[str, Any]:
+    """The state as JSON, nothing written: `open`, `outbox`, `set_aside`, `pauses`, `place`.
 
     Raises:
       DataError: the state or the outbox cannot be read.
     """
     place = open_place(deployment)
-    with outbox.state_lock(place, clock):
-        state = outbox.load_state(place, deployment.name)
+    state = outbox.read_state(place, deployment.name) or new_state(deployment.name)
     holding = [
         {
             "key": key,

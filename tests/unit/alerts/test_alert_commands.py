@@ -86,6 +86,11 @@ def test_a_channel_that_is_not_there_and_a_deployment_without_any(isthmus, fleet
         assert status == 2 and "no channel is configured" in err
 
 
+def test_to_list_writes_nothing(isthmus, fleet, tmp_path):
+    assert "the outbox is empty" in isthmus("alert", "list", fleet[0])[1]
+    assert not (tmp_path / "root").exists()
+
+
 def test_send_list_and_flush(isthmus, fleet, tmp_path):
     config, http, _ = fleet
     http.fail(503)
