@@ -27,7 +27,7 @@ SYSTEM = Clock(now=lambda: datetime.now(timezone.utc), sleep=time.sleep)
 
 def stopped(at: datetime) -> Clock:
     """A clock that stands at a time and goes on only by sleeping, which takes no time."""
-    moment = [at]
+    moment = [at.astimezone(timezone.utc)]
 
     def sleep(seconds: float) -> None:
         moment[0] += timedelta(seconds=seconds)

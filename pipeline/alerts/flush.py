@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from pipeline.alerts import outbox
 from pipeline.alerts.clock import Clock
 from pipeline.alerts.compose import digest_of
-from pipeline.alerts.message import Message
+from pipeline.alerts.message import Message, Notice
 from pipeline.alerts.outgoing import Outcome, Outgoing, later_by, pause_s
 from pipeline.alerts.place import Place
 from pipeline.alerts.state import Pause
@@ -24,8 +24,8 @@ from pipeline.config.alerts import AlertsSection, Channel
 Attempt = Callable[[Channel, Outgoing, datetime], Outcome]
 
 _SENT_KEPT = timedelta(days=30)
-#: Notices in one digest.
-_MOST_NOTICES = 40
+#: Notices in one digest, and items of each of them.
+_MOST_NOTICES, _MOST_ITEMS = 40, 10
 
 
 @dataclass
@@ -215,7 +215,7 @@ def _join(post: Post, items: Sequence[Outgoing], now: datetime) -> None:
     if len(items) == 1:
         outbox.put(post.place, first.model_copy(update={"held": False}))
         return
-    notices = tuple(notice for item in items for notice in item.message.notices)
+    notices = tuple(_short(notice) for item in items for notice in item.message.notices)
     message = Message(
         # Of the parts: where the joining is killed and done again, it is the same digest.
         id=digest_of([item.message.id for item in items]),
@@ -228,6 +228,10 @@ def _join(post: Post, items: Sequence[Outgoing], now: datetime) -> None:
     outbox.put(post.place, first.model_copy(update={"message": message, "held": False}))
     for item in items:
         outbox.remove(post.place, item)
+
+
+def _short(notice: Notice) -> Notice:
+    return notice.model_copy(update={"items": notice.items[:_MOST_ITEMS]})
 
 
 def _time(text: str) -> datetime:

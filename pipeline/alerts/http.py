@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
@@ -40,7 +41,13 @@ def post(
       headers: Beside ours.
       now: For a `Retry-After` that is a date.
       reasons: Whether a one-word answer is part of the outcome's words.
+
+    Raises:
+      ConfigError: the file of authorities is not there.
     """
+    if channel.ca_file is not None and not Path(channel.ca_file).is_file():
+        where = f"alerts: channel {channel.name}: ca_file {channel.ca_file}"
+        raise ConfigError(f"{where}: no such file; allowed: a PEM file")
     session = requests.Session()
     # Neither a .netrc nor a proxy of the environment must see what is sent.
     session.trust_env = False

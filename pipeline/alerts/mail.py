@@ -16,6 +16,7 @@ from pathlib import Path
 import jinja2
 
 from components.errors import ConfigError
+from components.secrets import SecretRef
 from pipeline.alerts import text
 from pipeline.alerts.message import Message
 from pipeline.alerts.outgoing import Outcome
@@ -42,7 +43,7 @@ def send(channel: MailChannel, message: Message, to: Sequence[str] | None, now: 
     mail = email_of(channel, message, wanted, now)
     login = None
     if channel.user is not None and channel.password is not None:
-        login = (channel.user.read().decode(), channel.password.read().decode())
+        login = (_ascii(channel, channel.user), _ascii(channel, channel.password))
     context = _context(channel) if channel.tls != "none" else None
     try:
         with _connected(channel, context) as server:
@@ -87,8 +88,9 @@ def email_of(channel: MailChannel, message: Message, to: Sequence[str], now: dat
         mail["References"] = " ".join(f"<{thread}@{domain}>" for thread in dict.fromkeys(threads))
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's holiday note answers it
     mail["X-Isthmus-Severity"] = message.severity
-    mail.set_content(plain(message))
-    mail.add_alternative(html(message), subtype="html")
+    # Quoted-printable: lines stay short, and no server need know of eight bits.
+    mail.set_content(plain(message), cte="quoted-printable")
+    mail.add_alternative(html(message), subtype="html", cte="quoted-printable")
     return mail
 
 
@@ -134,6 +136,13 @@ def _context(channel: MailChannel) -> ssl.SSLContext:
         raise ConfigError(
             f"alerts: channel {channel.name}: ca_file {channel.ca_file}: no certificates; allowed: a PEM file"
         ) from None
+
+
+def _ascii(channel: MailChannel, secret: SecretRef) -> str:
+    text = secret.read()
+    if not text.isascii():
+        raise ConfigError(f"alerts: channel {channel.name}: {secret} is not ASCII; allowed: ASCII")
+    return text.decode()
 
 
 def _connected(channel: MailChannel, context: ssl.SSLContext | None) -> smtplib.SMTP:

@@ -316,11 +316,37 @@ def test_no_line_break_gets_into_a_header():
     assert b"<script>" not in body.split(b"text/html")[1]
 
 
+def test_a_mail_is_seven_bits_in_short_lines(mail, smtp):
+    mail.section["owners"] = [{"names": ["Zoë " + "ü" * 70] * 10}]
+    mail.dispatch(run_of(finding()))
+    raw = smtp.got[0].raw
+    assert raw.isascii() and max(map(len, raw.split(b"\r\n"))) <= 100
+    assert "Zoë ü" in smtp.got[0].message.get_body(("plain",)).get_content()
+
+
+@pytest.mark.parametrize("kind", ["email", "webhook"])
+def test_a_file_of_authorities_that_is_none_is_said(mail, http, kind, tmp_path):
+    hook = {"name": "hook", "url": http.url}
+    mail.section = {kind: [{**(hook if kind == "webhook" else mail.section["email"][0])}]}
+    mail.section[kind][0]["ca_file"] = str(tmp_path / "none.pem")
+    mail.section[kind][0] |= {"tls": "starttls"} if kind == "email" else {}
+    summary = patient(mail).dispatch(run_of(finding()))
+    assert summary.waiting == 1 and "none.pem: no" in summary.words
+
+
+def test_a_password_that_smtp_cannot_carry_is_said_and_not_shown(mail, monkeypatch, smtp):
+    monkeypatch.setenv("USER_", "isthmus")
+    monkeypatch.setenv("PASS_", "s3cr3tü")
+    mail.section["email"][0] |= {"user": {"env": "USER_"}, "password": {"env": "PASS_"}}
+    summary = patient(mail).dispatch(run_of(finding()))
+    assert summary.waiting == 1 and "PASS_ is not ASCII" in summary.words and "s3cr3t" not in summary.words
+
+
 @pytest.mark.parametrize("mode", ["starttls", "tls"])
 def test_mail_over_tls_with_a_login(mail, certificates, monkeypatch, mode):
     authority, server = certificates
     monkeypatch.setenv("USER_", "isthmus")
-    monkeypatch.setenv("PASS_", "pa ss\u00e9".encode("ascii", "ignore").decode())
+    monkeypatch.setenv("PASS_", "pa ss")
     with SmtpSink(certificate=server, implicit=mode == "tls", login=("isthmus", "pa ss")) as secure:
         login = {"user": {"env": "USER_"}, "password": {"env": "PASS_"}}
         mail.section["email"][0] |= {"port": secure.port, "tls": mode, **login}

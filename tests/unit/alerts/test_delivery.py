@@ -246,6 +246,24 @@ def test_the_digest_comes_when_the_hours_end_and_not_before(world):
     assert world.sent[-1][1].notices[0].thread == digest.notices[0].thread
 
 
+def test_a_digest_is_no_longer_than_a_person_reads(world):
+    at_night(world)
+    splits = ("train", "eval", "test", "(span)")
+    many = [finding(feature=f, split=s) for f in ("load", "starts", "label", "kind") for s in splits]
+    world.dispatch(run_of(*many, finding(locale="pt-BR")))
+    world.later(hours=9)
+    world.flush()
+    ((_, digest),) = world.sent
+    assert [(len(notice.items), notice.total) for notice in digest.notices] == [(10, 16), (1, 1)]
+
+
+def test_a_time_of_another_zone_is_told_in_utc(world):
+    there = timezone(timedelta(hours=5))
+    world.dispatch(run_of(finding()), now=datetime(2026, 11, 21, 17, 0, tzinfo=there))
+    ((_, message),) = world.sent
+    assert message.at == "2026-11-21T12:00:00+00:00"
+
+
 def test_what_was_held_alone_comes_as_itself(world):
     at_night(world)
     world.dispatch(run_of(finding()))
