@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from pipeline.alerts import text
 from pipeline.alerts.message import Item, Message, Notice, Owner
 from pipeline.alerts.outgoing import Outgoing
 from pipeline.alerts.routing import owner_of, report_address
 from pipeline.alerts.state import AlertState
 from pipeline.alerts.track import Event
-from pipeline.alerts.words import rank, worst
+from pipeline.alerts.words import CAUSE_WORDS, rank, worst
 from pipeline.config.alerts import AlertsSection
 
 #: Items in one notice; `total` says how many there are.
@@ -62,6 +63,7 @@ def compose(state: AlertState, events: Sequence[Event], on: Occasion) -> tuple[A
             thread=thread,
             locale=episode.locale,
             cause=episode.cause,
+            cause_words=CAUSE_WORDS[episode.cause],
             severity=worst([item.severity for item in event.items]),
             items=event.items[:MOST_ITEMS],
             total=len(event.items),
@@ -77,17 +79,30 @@ def compose(state: AlertState, events: Sequence[Event], on: Occasion) -> tuple[A
     return state.model_copy(update={"incidents": incidents, "next_message": place}), found
 
 
-def message_of(own_id: str, notices: tuple[Notice, ...], on: Occasion, *, digest: bool = False) -> Message:
-    """A message of one notice, or a digest."""
-    return Message(
+def message_of(own_id: str, notices: tuple[Notice, ...], on: Occasion) -> Message:
+    """A message: of one notice, or a digest of several."""
+    return make_message(own_id, on.deployment, notices, on.now)
+
+
+def make_message(own_id: str, deployment: str, notices: tuple[Notice, ...], now: datetime) -> Message:
+    """A message with its summary.
+
+    Args:
+      own_id: The same whenever it is made again.
+      deployment: Name.
+      notices: Several make a digest.
+      now: With a time zone.
+    """
+    message = Message(
         id=own_id,
-        kind="digest" if digest else notices[0].kind,
+        kind="digest" if len(notices) > 1 else notices[0].kind,
         test=notices[0].kind == "test",
-        deployment=on.deployment,
-        at=on.now.isoformat(),
+        deployment=deployment,
+        at=now.isoformat(),
         severity=worst([notice.severity for notice in notices]),
         notices=notices,
     )
+    return message.model_copy(update={"summary": text.subject(message)})
 
 
 def outgoing(place: int, channel: str, message: Message, on: Occasion) -> Outgoing:

@@ -13,12 +13,11 @@ from datetime import datetime, timedelta
 
 from pipeline.alerts import outbox
 from pipeline.alerts.clock import Clock
-from pipeline.alerts.compose import digest_of
-from pipeline.alerts.message import Message, Notice
+from pipeline.alerts.compose import digest_of, make_message
+from pipeline.alerts.message import Notice
 from pipeline.alerts.outgoing import Outcome, Outgoing, later_by, pause_s
 from pipeline.alerts.place import Place
 from pipeline.alerts.state import Pause
-from pipeline.alerts.words import worst
 from pipeline.config.alerts import AlertsSection, Channel
 
 Attempt = Callable[[Channel, Outgoing, datetime], Outcome]
@@ -216,15 +215,9 @@ def _join(post: Post, items: Sequence[Outgoing], now: datetime) -> None:
         outbox.put(post.place, first.model_copy(update={"held": False}))
         return
     notices = tuple(_short(notice) for item in items for notice in item.message.notices)
-    message = Message(
-        # Of the parts: where the joining is killed and done again, it is the same digest.
-        id=digest_of([item.message.id for item in items]),
-        kind="digest",
-        deployment=first.message.deployment,
-        at=now.isoformat(),
-        severity=worst([notice.severity for notice in notices]),
-        notices=notices,
-    )
+    # The id is made of the parts': where the joining is killed and done again, it is the same digest.
+    own_id = digest_of([item.message.id for item in items])
+    message = make_message(own_id, first.message.deployment, notices, now)
     outbox.put(post.place, first.model_copy(update={"message": message, "held": False}))
     for item in items:
         outbox.remove(post.place, item)

@@ -105,6 +105,7 @@ class Notice(Part):
       thread: Same for all messages of the episode on one channel.
       locale: Which is judged.
       cause: Name.
+      cause_words: One sentence; empty in a test.
       severity: The worst of the items.
       items: The findings, the worst first; at most 50.
       total: How many there are.
@@ -121,6 +122,7 @@ class Notice(Part):
     thread: str
     locale: str
     cause: CauseName
+    cause_words: str = ""
     severity: Severity
     items: tuple[Item, ...] = ()
     total: int = 0
@@ -144,6 +146,7 @@ class Message(Part):
       deployment: Name.
       at: When it was made, ISO 8601 in UTC.
       severity: The worst of the notices.
+      summary: One line, as the subject of a mail.
       notices: One; several in a digest.
     """
 
@@ -155,4 +158,5 @@ class Message(Part):
     deployment: str
     at: str
     severity: Severity
+    summary: str = ""
     notices: tuple[Notice, ...]

@@ -160,6 +160,8 @@ def test_the_webhook_gets_the_published_form_signed_and_with_a_key(hook, http, m
     jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text())).validate(body)
     item = body["notices"][0]["items"][0]
     assert (item["measures"][0]["threshold"], item["measures"][0]["alpha"]) == (0.2, 0.01)
+    assert body["summary"] == "[Isthmus] [warning] eu-west: stuck sensor in load"
+    assert body["notices"][0]["cause_words"] == "A fault of the data: a sensor repeats one reading."
     signed = f"{got.headers['webhook-id']}.{got.headers['webhook-timestamp']}.".encode() + got.body
     expected = base64.b64encode(hmac.new(b"k" * 24, signed, hashlib.sha256).digest()).decode()
     assert got.headers["webhook-signature"] == f"v1,{expected}"
