@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,12 +27,14 @@ class HttpSink:
     Attributes:
       answers: Statuses with headers that the next requests get, first in first out; -1 hangs up, -2 says
         nothing until the server ends.
+      judge: Raises ValueError, whose text is the answer (400), for a body that is not accepted.
       certificate: PEM file with key and certificate; plain HTTP without.
       got: Requests that came, refused ones too.
       taken: Those that were answered with 200.
     """
 
     answers: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
+    judge: Callable[[bytes], None] | None = None
     certificate: Path | None = None
     got: list[Got] = field(default_factory=list)
     taken: list[Got] = field(default_factory=list)
@@ -39,6 +42,14 @@ class HttpSink:
     def fail(self, *statuses: int, retry_after: str = "", body: bytes = b"No.") -> None:
         headers = {"Retry-After": retry_after} if retry_after else {}
         self.answers += [(status, headers, body) for status in statuses]
+
+    def _judged(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        try:
+            if self.judge is not None:
+                self.judge(body)
+        except ValueError as error:
+            return 400, {}, str(error).encode()
+        return 200, {}, b"ok"
 
     def __enter__(self) -> HttpSink:
         sink = self
@@ -53,7 +64,7 @@ class HttpSink:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 request = Got(self.path, {k.lower(): v for k, v in self.headers.items()}, body)
                 sink.got.append(request)
-                status, headers, answer = sink.answers.pop(0) if sink.answers else (200, {}, b"ok")
+                status, headers, answer = sink.answers.pop(0) if sink.answers else sink._judged(body)
                 if status < 0:
                     if status == -2:
                         sink._end.wait(10)

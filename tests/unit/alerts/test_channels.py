@@ -45,6 +45,7 @@ def smtp():
 @pytest.fixture
 def slack(world, http, monkeypatch):
     monkeypatch.setenv("SLACK", f"{http.url}/services/T0/B0/secret")
+    http.judge = lambda body: slack_rules.check(json.loads(body))
     world.section = {"slack": [{"name": "chat", "url": {"env": "SLACK"}}]}
     world.attempt = attempt
     return world
@@ -130,6 +131,32 @@ def test_slacks_reason_is_told_and_other_answers_are_not(slack, http):
     )
     assert "HTTP 400: invalid_blocks; the message was set aside" in first.problems[0]
     assert "secret" not in second.words and "HTTP 404; the message was set aside" in second.problems[0]
+
+
+SECTION = {"type": "section", "text": {"type": "mrkdwn", "text": "x"}}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"text": ""}, "no_text"),
+        ({"text": "a < b & c"}, "invalid_markup"),
+        ({"blocks": []}, "invalid_blocks"),
+        ({"blocks": [{"type": "divider"}] * 51}, "invalid_blocks"),
+        ({"blocks": [{"type": "header", "text": {"type": "mrkdwn", "text": "x"}}]}, "invalid_blocks"),
+        ({"blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": "x" * 3001}}]}, "invalid_blocks"),
+        (
+            {"blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": "<!channel>"}}]},
+            "invalid_markup",
+        ),
+        ({"channel": "x"}, "invalid_payload"),
+    ],
+)
+def test_the_rules_that_payloads_are_held_against_refuse_what_slack_does(change, reason):
+    good = {"text": "x", "blocks": [{"type": "divider"}]}
+    slack_rules.check(good)
+    with pytest.raises(ValueError, match=reason):
+        slack_rules.check({**good, **change})
 
 
 # --- webhook
