@@ -134,7 +134,7 @@ def close_incident(
             raise ConfigError(f"incident {number}: nothing of it holds; allowed: {allowed}")
         step = close(state, number, on.now)
         following, items = compose(step.state, step.events, on)
-        outbox.queue(place, state, items)
+        outbox.queue(place, items)
         outbox.save_state(place, following)
     return empty(place, deployment, deployment.alerts.delivery.patience_s, clock=clock, attempt=attempt)
 
@@ -181,7 +181,7 @@ def _write(
         state = outbox.load_state(place, deployment.name)
         step = advance(state, facts_of(deployment, run), on.run_id, on.alerts, on.now)
         following, items = compose(step.state, step.events, on)
-        outbox.queue(place, state, items)
+        outbox.queue(place, items)
         if following != state:
             outbox.save_state(place, following)
     return step, [item.message.kind for item in items]

@@ -65,11 +65,10 @@ def save_state(place: Place, state: AlertState) -> None:
     place.write(STATE, state.model_dump(mode="json"))
 
 
-def queue(place: Place, state: AlertState, items: Iterable[Outgoing]) -> None:
-    """Puts messages into the outbox; those that were sent already are left out."""
+def queue(place: Place, items: Iterable[Outgoing]) -> None:
+    """Puts messages into the outbox; one that was sent already leaves it unsent (`flush`)."""
     for item in items:
-        if item.message.id not in state.sent:
-            put(place, item)
+        put(place, item)
 
 
 def outgoing_of(place: Place, folder: str = OUTBOX) -> list[Outgoing]:

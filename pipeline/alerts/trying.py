@@ -56,7 +56,7 @@ def try_channels(
     with outbox.state_lock(place, clock):
         state = outbox.load_state(place, deployment.name)
         items = [_test_of(deployment, state.next_message + i, name, on) for i, name in enumerate(names)]
-        outbox.queue(place, state, items)
+        outbox.queue(place, items)
         following = state.model_copy(update={"next_message": state.next_message + len(items)})
         outbox.save_state(place, following)
     heard: dict[str, Outcome] = {}

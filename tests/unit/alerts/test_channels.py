@@ -143,12 +143,9 @@ SECTION = {"type": "section", "text": {"type": "mrkdwn", "text": "x"}}
         ({"text": "a < b & c"}, "invalid_markup"),
         ({"blocks": []}, "invalid_blocks"),
         ({"blocks": [{"type": "divider"}] * 51}, "invalid_blocks"),
-        ({"blocks": [{"type": "header", "text": {"type": "mrkdwn", "text": "x"}}]}, "invalid_blocks"),
-        ({"blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": "x" * 3001}}]}, "invalid_blocks"),
-        (
-            {"blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": "<!channel>"}}]},
-            "invalid_markup",
-        ),
+        ({"blocks": [{**SECTION, "type": "header"}]}, "invalid_blocks"),
+        ({"blocks": [{**SECTION, "text": {"type": "mrkdwn", "text": "x" * 3001}}]}, "invalid_blocks"),
+        ({"blocks": [{**SECTION, "text": {"type": "mrkdwn", "text": "<!channel>"}}]}, "invalid_markup"),
         ({"channel": "x"}, "invalid_payload"),
     ],
 )

@@ -328,6 +328,17 @@ def test_quiet_hours_follow_days_and_summer_time(now, until):
     )
 
 
+@pytest.mark.parametrize(
+    ("day", "begin", "hours"), [("2026-03-28", 19, 10), ("2026-10-24", 18, 12), ("2026-11-21", 19, 11)]
+)
+def test_a_night_in_which_the_clocks_change_is_as_long_as_it_is(day, begin, hours):
+    quiet = QuietHours(time_zone="Europe/Berlin", windows=[{"begin": "20:00", "end": "07:00"}])
+    moment = datetime.fromisoformat(day).replace(hour=begin, tzinfo=timezone.utc)
+    assert quiet.until(moment) == moment + timedelta(hours=hours)
+    before = moment - timedelta(seconds=1)
+    assert quiet.until(before) == before
+
+
 # --- places and locks
 
 
