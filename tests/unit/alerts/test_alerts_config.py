@@ -208,3 +208,11 @@ def test_the_reports_address_is_filled_in():
     both = report_address("https://r.example/{run_id}/{locale}.html", "a/b", "x y")
     assert both == "https://r.example/a%2Fb/x%20y.html"
     assert report_address("", "run-1", "eu-west") == ""
+
+
+def test_what_the_starter_shows_as_a_comment_is_valid():
+    folder = Path(__file__).parents[3] / "pipeline" / "templates"
+    lines = (folder / "isthmus.yaml.j2").read_text().splitlines()
+    begin = lines.index("# alerts:")
+    shown = yaml.safe_load("\n".join(line.removeprefix("# ") for line in lines[begin : begin + 2]))
+    assert list(AlertsSection.model_validate(shown["alerts"]).channels) == ["chat"]

@@ -60,6 +60,18 @@ def test_what_fails_longer_stays_in_the_outbox_and_is_told_in_one_line(world):
     assert world.flush().sent == 1 and files(world) == []
 
 
+def test_a_channel_that_is_well_again_begins_with_short_pauses(world):
+    patience(world)
+    world.outcomes = [LATER, LATER, LATER]
+    for hour in range(3):
+        world.dispatch(run_of(finding(span=3 + hour), run_id=f"run-{hour}", span=3 + hour))
+        world.later(hours=1)
+    place = open_place(world.deployment())
+    assert place.read(outbox.STATE)["pauses"]["hook"]["failures"] == 3
+    assert world.flush().sent == 1
+    assert place.read(outbox.STATE)["pauses"] == {}
+
+
 def test_pauses_double_with_jitter_up_to_the_longest():
     delivery = DeliverySection(first_pause_s=2, longest_pause_s=100)
     found = [
