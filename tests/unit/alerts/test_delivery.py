@@ -299,6 +299,14 @@ def test_a_channel_that_ignores_them_is_told_at_once(world):
     assert world.kinds() == [("alert", "hook")]
 
 
+def test_a_test_message_goes_at_any_hour(world):
+    from pipeline.alerts.trying import try_channels
+
+    at_night(world)
+    (tried,) = try_channels(world.deployment(), ["hook"], clock=stopped(world.now), attempt=world.attempt)
+    assert tried.sent and world.kinds() == [("test", "hook")]
+
+
 def test_what_became_severe_goes_through_though_its_beginning_is_held(world):
     at_night(world)
     world.dispatch(run_of(finding()))
