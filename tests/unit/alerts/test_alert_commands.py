@@ -129,7 +129,7 @@ def test_a_file_that_is_no_monitoring_is_refused(isthmus, fleet, tmp_path, conte
 
 
 def test_the_end_of_a_run_tells_in_one_line_and_never_fails(fleet, tmp_path, capsys):
-    from pipeline.alerts.following import follow
+    from pipeline.alerts.follow import follow
     from pipeline.config.load import load_deployment
 
     config, http, _ = fleet

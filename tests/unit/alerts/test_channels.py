@@ -305,6 +305,12 @@ def test_the_mail_has_both_parts_and_says_it_all(mail, smtp):
     assert not re.search(r"<(?:script|img|link)|src=", html)
 
 
+def test_owners_get_mail_only_where_that_is_asked_for(mail, smtp):
+    mail.section["owners"] = [{"names": ["Ada"], "address": "ada@ex.org"}]
+    mail.dispatch(run_of(finding()))
+    assert smtp.got[0].to == ["ops@ex.org"] and "Owner: Ada" in smtp.got[0].message.get_body().as_string()
+
+
 def test_an_alert_and_its_end_are_one_thread(mail, smtp):
     mail.dispatch(run_of(finding()))
     mail.dispatch(run_of(finding(span=4, verdict="OK"), run_id="b", span=4))

@@ -273,3 +273,17 @@ def test_an_incident_may_be_closed_by_hand(world):
     assert world.kinds() == []
     world.dispatch(alerting(5))
     assert world.kinds() == ALERT
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_columns_that_the_deployment_does_not_name_are_one_and_the_worst_counts(world, order):
+    names = (("Jane Doe", "OK"), ("John Doe", "ALERT"), ("June Doe", "UNDEFINED"))
+    found = [finding(feature=name, verdict=verdict) for name, verdict in names]
+    world.dispatch(run_of(*found[::order]))
+    ((_, message),) = world.sent
+    assert [item.feature for item in message.notices[0].items] == [
+        "(a column that the deployment does not name)"
+    ]
+    world.kinds()
+    world.dispatch(run_of(*(x.model_copy(update={"span": 4, "verdict": "OK"}) for x in found), run_id="b"))
+    assert world.kinds() == DONE
