@@ -17,7 +17,7 @@ from rich.console import Console
 
 from components.errors import ConfigError, IsthmusError
 from components.version import __version__
-from pipeline.commands import budget, keys, kubeflow_runs, people, releases, retention, serve
+from pipeline.commands import alert, budget, keys, kubeflow_runs, people, releases, retention, serve
 from pipeline.commands.canary import canary
 from pipeline.commands.compile import compile_command
 from pipeline.commands.egress import egress
@@ -43,6 +43,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(keys.app, name="keys")
+app.add_typer(alert.app, name="alert")
 releases.register(app)
 budget.register(app)
 people.register(app)

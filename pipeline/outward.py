@@ -16,8 +16,8 @@ from components.errors import InternalError, IsthmusError
 from pipeline.addresses import within
 from pipeline.config.model import Deployment
 
-#: Keys of the deployment file whose texts are values of rows, not names.
-_VALUES = ("mapping", "otherwise", "env")
+#: Keys of the deployment file whose texts are values of rows, or people, and no names of columns.
+_VALUES = ("mapping", "otherwise", "env", "alerts")
 
 
 def public_words(deployment: Deployment) -> frozenset[str]:

@@ -22,13 +22,16 @@ WITHHELD = "…"
 _OURS = ("components", "pipeline", "schemas")
 #: Simulated people and places are literals of ours, but values of a data set.
 #: Telling names of columns (`driver`, `patient`) are the values of others.
-#: What runs where no row of a locale is (compiling, submitting, serving, rendering) speaks of no row
-#: either, and its names (`driver`, `org`) are others' values.
+#: What runs where no row of a locale is (compiling, submitting, serving, rendering, alerting) speaks of no
+#: row either, and its names (`driver`, `org`) are others' values.
 _NOT_TEXT = (
     "components/simulator",
     "components/pii/kinds.py",
+    "pipeline/alerts",
+    "pipeline/commands/alert.py",
     "pipeline/commands/kubeflow_",
     "pipeline/compiler",
+    "pipeline/config/alerts",
     "pipeline/deployables",
     "pipeline/kfp_api",
     "pipeline/serving",

@@ -27,8 +27,13 @@ _PATH_KEYS = (
     ("central", "registry"),
     ("central", "test_set", "pattern"),
     ("central", "signing_key", "file"),
+    ("alerts", "state"),
 )
-_STORAGE_OPTIONS = (("exchange", "storage_options"), ("central", "registry_storage_options"))
+_STORAGE_OPTIONS = (
+    ("exchange", "storage_options"),
+    ("central", "registry_storage_options"),
+    ("alerts", "state_storage_options"),
+)
 _LOCALE_PATH_KEYS = (
     ("source", "pattern"),
     ("signing_key", "file"),
@@ -188,6 +193,7 @@ def _make_absolute(data: dict[str, Any], folder: Path) -> None:
             _absolute_at(given, ("token_file",), folder)
             for secret in given.values():
                 _absolute_at(secret, ("file",), folder)
+    _channels_absolute(data.get("alerts"), folder)
     locales = data.get("locales")
     for locale in locales if isinstance(locales, list) else []:
         for keys in _LOCALE_PATH_KEYS:
@@ -202,6 +208,17 @@ def _make_absolute(data: dict[str, Any], folder: Path) -> None:
         for rule in locale.get("pii") or [] if isinstance(locale, dict) else []:
             _absolute_at(rule, ("key", "file"), folder)
             _absolute_at(rule, ("old_key", "file"), folder)
+
+
+def _channels_absolute(alerts: Any, folder: Path) -> None:
+    for kind in ("slack", "webhook", "email"):
+        channels = alerts.get(kind) if isinstance(alerts, dict) else None
+        for channel in channels if isinstance(channels, list) else []:
+            _absolute_at(channel, ("ca_file",), folder)
+            headers = channel.get("headers") if isinstance(channel, dict) else None
+            secrets = [*channel.values()] if isinstance(channel, dict) else []
+            for secret in [*secrets, *(headers.values() if isinstance(headers, dict) else [])]:
+                _absolute_at(secret, ("file",), folder)
 
 
 def _absolute_at(data: Any, keys: tuple[str, ...], folder: Path) -> None:

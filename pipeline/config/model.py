@@ -21,6 +21,7 @@ from components.governance.config import BudgetConfig, GovernanceSection, Retent
 from components.release.options import DEFAULT_OPTIONS, StorageOptions
 from components.release.trust import TrustedKeys
 from components.secrets import SecretRef
+from pipeline.config.alerts import NO_ALERTS, AlertsSection, check_names
 from pipeline.config.beam import BeamSection
 from pipeline.config.kubeflow import NO_KUBEFLOW, KubeflowSection
 from pipeline.config.metrics import NO_METRICS, MetricsSection
@@ -215,6 +216,7 @@ class Deployment(ComponentConfig):
       beam: The Beam runner and its engine.
       run: How a run uses this machine.
       kubeflow: How it is compiled for Kubeflow Pipelines; `isthmus run` does not read it.
+      alerts: Who is told of what monitoring found.
     """
 
     version: Literal[1] = 1
@@ -234,6 +236,7 @@ class Deployment(ComponentConfig):
     beam: BeamSection = BeamSection()
     run: RunSection = RunSection()
     kubeflow: KubeflowSection = NO_KUBEFLOW
+    alerts: AlertsSection = NO_ALERTS
 
     _file_digest: str = pydantic.PrivateAttr(default="")
 
@@ -271,6 +274,8 @@ class Deployment(ComponentConfig):
         self.quality.imputation.policies(self.dataset)
         if self.dataset.label is None:
             raise ValueError("dataset.label: found none; allowed: the label column, which the test set needs")
+        columns = [*self.dataset.feature_names(), self.dataset.label]
+        check_names(self.alerts, [locale.name for locale in self.locales], columns)
         return self
 
     def locale(self, name: str) -> LocaleSection:
