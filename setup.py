@@ -11,8 +11,8 @@ setuptools.setup(
         include=["pipeline", "pipeline.*", "components", "components.*", "schemas", "schemas.*"]
     ),
     package_data={
-        "pipeline": ["templates/*", "report/templates/*"],
+        "pipeline": ["templates/*", "report/templates/*", "monitor_report/templates/*"],
         "components": ["release/schemas/*.json"],
-        "schemas": ["*/*.pbtxt"],
+        "schemas": ["*/*.pbtxt", "*/*.json"],
     },
 )

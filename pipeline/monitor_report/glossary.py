@@ -1,0 +1,61 @@
+"""What each measure is, from `components.drift.glossary`, as the pages show it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from components.drift.findings import MEASURES, Measure
+from pipeline.monitor_report.words import MEASURE_NAMES
+
+_MODULE = "components.drift.glossary"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One measure, in texts that may be empty.
+
+    Attributes:
+      measure: Its key.
+      name: As people call it.
+      words: What it says, in a sentence or two.
+      formula: In one line of plain characters.
+      range: Its possible values.
+      source: Paper, equation or upstream document.
+    """
+
+    measure: Measure
+    name: str
+    words: str = ""
+    formula: str = ""
+    range: str = ""
+    source: str = ""
+
+
+def glossary() -> dict[Measure, Entry]:
+    """An entry for each measure that the glossary explains; none where this build has no glossary."""
+    try:
+        module = importlib.import_module(_MODULE)
+    except ModuleNotFoundError as error:
+        if error.name != _MODULE:
+            raise
+        return {}
+    known: Mapping[str, Any] = module.GLOSSARY
+    return {measure: _entry(measure, known[measure]) for measure in MEASURES if measure in known}
+
+
+def used(entries: Mapping[Measure, Entry], measures: Iterable[Measure]) -> list[Entry]:
+    """The entries of the measures that a page shows, in the glossary's order; those without one by name."""
+    wanted = set(measures)
+    return [
+        entries.get(measure, Entry(measure, MEASURE_NAMES[measure]))
+        for measure in MEASURES
+        if measure in wanted
+    ]
+
+
+def _entry(measure: Measure, found: Any) -> Entry:
+    texts = {name: str(getattr(found, name, "") or "") for name in ("words", "formula", "range", "source")}
+    return Entry(measure=measure, name=MEASURE_NAMES[measure], **texts)
