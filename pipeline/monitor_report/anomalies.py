@@ -135,7 +135,8 @@ def _describe(
     # TFDV says "Multiple errors" here and joins the long descriptions.
     short = list(dict.fromkeys(reason.short_description for reason in reasons))
     info.short_description = short[0] if len(short) == 1 else "Multiple errors"
-    info.description = " ".join(dict.fromkeys(reason.description for reason in reasons))
+    causes = [f"Cause: {words.cause_name(item)}." for item in group if item.cause is not None]
+    info.description = " ".join(dict.fromkeys([*(reason.description for reason in reasons), *causes]))
 
 
 def _reasons(finding: Finding) -> list[_Reason]:
@@ -166,10 +167,7 @@ def _alert(finding: Finding, item: Measurement) -> _Reason:
     if held_against is not None and item.value is not None:
         what = "threshold" if item.threshold is not None else "limit of sampling noise"
         text += f" (up to six significant digits), above the {what} {held_against:.6g}"
-    cause = f" Cause: {words.cause_name(finding)}." if finding.cause is not None else ""
-    return _Reason(
-        type=kind, short_description=f"High {name} between {between}", description=f"{text}.{cause}"
-    )
+    return _Reason(type=kind, short_description=f"High {name} between {between}", description=f"{text}.")
 
 
 def _other(finding: Finding) -> _Reason:

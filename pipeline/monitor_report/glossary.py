@@ -47,13 +47,9 @@ def glossary() -> dict[Measure, Entry]:
 
 
 def used(entries: Mapping[Measure, Entry], measures: Iterable[Measure]) -> list[Entry]:
-    """The entries of the measures that a page shows, in the glossary's order; those without one by name."""
+    """The entries of the measures that a page shows, in the order of `MEASURES`."""
     wanted = set(measures)
-    return [
-        entries.get(measure, Entry(measure, MEASURE_NAMES[measure]))
-        for measure in MEASURES
-        if measure in wanted
-    ]
+    return [entries[measure] for measure in MEASURES if measure in wanted and measure in entries]
 
 
 def _entry(measure: Measure, found: Any) -> Entry:

@@ -21,6 +21,8 @@ Floats = npt.NDArray[np.float64]
 MOST_CATEGORIES = 7
 #: An outer bin this many times as wide as all inner ones together would press them into a line.
 _TAIL = 1.5
+#: Bars of a histogram.
+_BARS = 40
 _DASHED, _DOTTED = (0, (4, 2)), (0, (1, 1.6))
 
 
@@ -30,25 +32,36 @@ def unit_of(finding: Finding) -> str:
 
 
 def histogram_svg(finding: Finding, name: str) -> str:
-    """Both sides overlaid: density over numeric bins, or shares of categories."""
+    """Both sides overlaid: shares in bars of one width, or shares of categories."""
     shown = _distribution(finding)
     if shown.labels:
         return _bars_svg(finding, name)
-    edges = np.array(shown.edges)
-    width = np.maximum(np.diff(edges), np.finfo(float).tiny)
+    view = view_of(np.array(shown.edges))
+    bars, ours, theirs = (np.linspace(*view, _BARS + 1), *evened(shown, view))
+    beyond = 1 - min(float(ours.sum()), float(theirs.sum()))
     with figure_of(SMALL) as (figure, axes):
-        axes.set_title(_title("Density", finding))
-        axes.stairs(np.array(shown.share) / width, edges, fill=True, color=REAL, alpha=0.2, linewidth=0)
-        axes.stairs(np.array(shown.share) / width, edges, color=REAL, linewidth=1.6)
-        axes.stairs(
-            np.array(shown.share_baseline) / width, edges, color=SYNTHETIC, linewidth=1.6, linestyle=_DASHED
-        )
-        axes.set_yticks([])
-        axes.grid(False)
+        cut = f", {beyond:.1%} beyond" if beyond > 5e-4 else ""
+        axes.set_title(_title("Share of values", finding) + cut)
+        axes.stairs(ours, bars, fill=True, color=REAL, alpha=0.2, linewidth=0)
+        axes.stairs(ours, bars, color=REAL, linewidth=1.6)
+        axes.stairs(theirs, bars, color=SYNTHETIC, linewidth=1.6, linestyle=_DASHED)
         axes.set_ylim(bottom=0)
-        axes.set_xlim(*view_of(edges))
+        axes.set_xlim(*view)
+        axes.yaxis.set_major_locator(MaxNLocator(3))
         axes.xaxis.set_major_locator(MaxNLocator(4))
         return to_inline_svg(figure, name, histogram_alt(finding))
+
+
+def evened(shown: Distribution, view: tuple[float, float]) -> tuple[Floats, Floats]:
+    """Shares of both sides in bars of one width, so that bins of few and of many values compare by eye.
+
+    The bins of a plan are quantiles: as densities, a bin about one frequent value would dwarf all others.
+    Within a bin values are taken as spread evenly.
+    """
+    edges, bars = np.array(shown.edges), np.linspace(*view, _BARS + 1)
+    sides = (np.concatenate([[0.0], np.cumsum(side)]) for side in (shown.share, shown.share_baseline))
+    ours, theirs = (np.diff(np.interp(bars, edges, side)) for side in sides)
+    return ours, theirs
 
 
 def view_of(edges: Floats) -> tuple[float, float]:
@@ -71,11 +84,11 @@ def _bars_svg(finding: Finding, name: str) -> str:
     at = np.arange(len(order))
     left_out = len(ours) - len(order)
     more = f" ({len(order)} largest of {len(ours)})" if left_out else ""
-    with figure_of(SMALL, left=0.34) as (figure, axes):
-        axes.set_title(f"Share{more}", x=-0.4)
+    with figure_of(SMALL, left=0.4) as (figure, axes):
+        axes.set_title(f"Share of values{more}", x=-0.6)
         axes.barh(at - 0.19, ours[order], 0.36, color=REAL)
         axes.barh(at + 0.19, theirs[order], 0.36, facecolor="none", edgecolor=SYNTHETIC, linewidth=1.4)
-        axes.set_yticks(at, [fit(shown.labels[index] or "(empty)", 14) for index in order])
+        axes.set_yticks(at, [fit(shown.labels[index] or "(empty)", 13) for index in order])
         axes.set_ylim(len(order) - 0.4, -0.6)
         axes.grid(False)
         axes.grid(True, axis="x")
@@ -188,14 +201,17 @@ def _change_points(axes: Axes, at: Floats, line: TimeLine) -> None:
 
 
 def _time_axis(axes: Axes, at: Floats, line: TimeLine) -> None:
-    last = at[-1] + line.bucket_s / 86_400
-    axes.set_xlim(at[0], last)
-    locator = mdates.AutoDateLocator(minticks=2, maxticks=4)
-    axes.xaxis.set_major_locator(locator)
-    form = "%-d %b" if last - at[0] > 3 else "%-d %b %H:%M"
+    first, last = float(at[0]), float(at[-1]) + line.bucket_s / 86_400
+    days = last - first > 3
+    ticks = mdates.AutoDateLocator(minticks=2, maxticks=5 if days else 3).tick_values(
+        mdates.num2date(first), mdates.num2date(last)
+    )
+    # A label at the very end would be cut off, one at the very beginning stand on that of the other axis.
+    room = (0.06 if days else 0.12) * (last - first)
+    axes.set_xticks([tick for tick in ticks if first + room <= tick <= last - room])
+    axes.set_xlim(first, last)
+    form = "%-d %b" if days else "%-d %b %H:%M"
     axes.xaxis.set_major_formatter(mdates.DateFormatter(form, tz=datetime.timezone.utc))
-    if form != "%-d %b":
-        axes.xaxis.set_major_locator(mdates.AutoDateLocator(minticks=2, maxticks=3))
     axes.yaxis.set_major_locator(MaxNLocator(3))
 
 

@@ -140,7 +140,10 @@ def render_html(
 def _environment() -> jinja2.Environment:
     environment = page_environment(_PACKAGE)
     environment.globals.update(views=views, words=words, held_against=plots.held_against)
-    environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
+    environment.filters.update(
+        capitalize_first=lambda text: text[:1].upper() + text[1:],
+        correction_name=lambda key: "-".join(part.capitalize() for part in key.split("_")),
+    )
     return environment
 
 

@@ -135,6 +135,8 @@ def value_against(measurement: Measurement) -> str:
     name = MEASURE_NAMES[measurement.measure]
     if measurement.value is None:
         return f"{name} undefined{f': {measurement.reason}' if measurement.reason else ''}"
+    if measurement.threshold == 0 and measurement.reason:
+        return f"{name} {with_unit(measurement.value, measurement.unit)}: {measurement.reason}"
     text = f"{name} {with_unit(measurement.value, measurement.unit)}"
     if measurement.threshold is not None:
         return f"{text} against a threshold of {number(measurement.threshold)}"
@@ -195,14 +197,19 @@ def headline(run: MonitorRun) -> str:
     return f"No alert: {counted(quiet, 'comparison')} in {counted(zones, 'zone')} within their limits."
 
 
-def remarks(run: MonitorRun) -> list[str]:
-    """What a reader should know beside the headline: what was not evaluated, and why."""
+def remarks(run: MonitorRun, single: bool = True) -> list[str]:
+    """What a reader should know beside the headline: what was not evaluated, and why.
+
+    Args:
+      run: The run.
+      single: Whether single comparisons count, or only whole zones.
+    """
     found = [f"{zone} was not monitored: {why}" for zone, why in run.missing.items()]
     for report in run.reports:
         undefined = sum(finding.verdict == "UNDEFINED" for finding in report.findings)
         if report.status != "EVALUATED":
             found.append(f"{report.zone} was not evaluated: {report.reason or 'no reason was given'}")
-        elif undefined:
+        elif undefined and single:
             found.append(
                 f"{counted(undefined, 'comparison')} of {report.zone} "
                 f"could not be made: {listed(reasons(report.findings), 3)}"
