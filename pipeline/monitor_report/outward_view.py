@@ -6,6 +6,7 @@ What the centre compared has crossed the border already, as a release or a filte
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Collection, Iterable
 
 from components.drift.findings import Cause, Finding, Measurement, MonitorReport, MonitorRun
@@ -22,8 +23,9 @@ def outward_view(run: MonitorRun, names: Collection[str] = ()) -> MonitorRun:
         locales, features and splits are among them already.
 
     Returns:
-      Every measurement as it was. In the reports of restricted locales distributions and time lines are left
-      out, and texts hold our own words, names, and numbers that leave as numbers; other words become `…`.
+      Every measurement as it was. In the reports of restricted locales distributions, time lines and the
+      evidence of causes are left out, times are to the hour, and texts hold our own words and names; other
+      words and numbers become `…`. Counts are as `collect` gives them: rounded by the locale's policy.
     """
     known = frozenset(names) | words_of(_names(run))
     return run.model_copy(
@@ -75,38 +77,37 @@ def _report(report: MonitorReport, known: frozenset[str]) -> MonitorReport:
 
 
 def _finding(finding: Finding, known: frozenset[str]) -> Finding:
-    numbers = _numbers(finding)
     return finding.model_copy(
         update={
             "distribution": None,
             "time_line": None,
-            "cause": _cause(finding.cause, known, numbers),
-            "measurements": tuple(_measurement(item, known, numbers) for item in finding.measurements),
-            "reason": outward(finding.reason, known, numbers),
+            "cause": _cause(finding.cause, known),
+            "measurements": tuple(_measurement(item, known) for item in finding.measurements),
+            "reason": outward(finding.reason, known),
         }
     )
 
 
-def _cause(cause: Cause | None, known: frozenset[str], numbers: frozenset[str]) -> Cause | None:
+def _cause(cause: Cause | None, known: frozenset[str]) -> Cause | None:
     if cause is None:
         return None
-    times = frozenset(words_of([cause.begin, cause.end]))
-    return cause.model_copy(
-        update={
-            "words": outward(cause.words, known | times, numbers),
-            "evidence": {outward(key, known): value for key, value in cause.evidence.items()},
-        }
-    )
+    update = {
+        "words": outward(cause.words, known),
+        "evidence": {},
+        "begin": _to_hour(cause.begin),
+        "end": _to_hour(cause.end),
+    }
+    return cause.model_copy(update=update)
 
 
-def _measurement(item: Measurement, known: frozenset[str], numbers: frozenset[str]) -> Measurement:
-    return item.model_copy(update={"reason": outward(item.reason, known, numbers)}) if item.reason else item
+def _to_hour(text: str) -> str:
+    """A time of ISO 8601 to the hour; what is none says nothing."""
+    try:
+        found = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return ""
+    return found.replace(minute=0, second=0, microsecond=0).isoformat(timespec="seconds")
 
 
-def _numbers(finding: Finding) -> frozenset[str]:
-    """The finding's numbers as texts quote them: they leave as numbers already."""
-    values: list[float | None] = list(finding.cause.evidence.values()) if finding.cause is not None else []
-    for item in finding.measurements:
-        values += [item.value, item.threshold, item.p_value, item.q_value, item.n, item.n_baseline]
-    forms = (".2g", ".3g", ".4g", "g", ".1f", ".2f", ".3f")
-    return frozenset(f"{value:{form}}".lstrip("-") for value in values if value is not None for form in forms)
+def _measurement(item: Measurement, known: frozenset[str]) -> Measurement:
+    return item.model_copy(update={"reason": outward(item.reason, known)}) if item.reason else item

@@ -47,7 +47,8 @@ def write(
     """
     folder = Path(folder)
     shown = outward_view(run, names)
-    lined_up = history_of(shown, [outward_view(earlier, names) for earlier in history])
+    # Of earlier runs only verdicts, ratios and names of causes are shown.
+    lined_up = history_of(shown, history)
     pictures = Pictures()
     for report in shown.reports:
         _check_names(report)
