@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.drift.findings import MEASURES, Measure
-from pipeline.monitor_report.words import MEASURE_NAMES
 
 _MODULE = "components.drift.glossary"
 
@@ -20,10 +19,11 @@ class Entry:
     Attributes:
       measure: Its key.
       name: As people call it.
-      words: What it says, in a sentence or two.
+      words: What it says, in a sentence.
       formula: In one line of plain characters.
       range: Its possible values.
-      source: Paper, equation or upstream document.
+      worrying: Which value is.
+      source: Paper or upstream document.
     """
 
     measure: Measure
@@ -31,6 +31,7 @@ class Entry:
     words: str = ""
     formula: str = ""
     range: str = ""
+    worrying: str = ""
     source: str = ""
 
 
@@ -53,5 +54,5 @@ def used(entries: Mapping[Measure, Entry], measures: Iterable[Measure]) -> list[
 
 
 def _entry(measure: Measure, found: Any) -> Entry:
-    texts = {name: str(getattr(found, name, "") or "") for name in ("words", "formula", "range", "source")}
-    return Entry(measure=measure, name=MEASURE_NAMES[measure], **texts)
+    texts = {name: str(getattr(found, name)) for name in ("formula", "range", "worrying", "source")}
+    return Entry(measure=measure, name=found.title, words=found.meaning, **texts)

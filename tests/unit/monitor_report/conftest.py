@@ -9,7 +9,7 @@ import pytest
 from components.drift.findings import MonitorRun
 from pipeline.monitor_report import pictures
 from pipeline.monitor_report.render import write, write_own
-from tests.support.monitoring import make_history, make_run
+from tests.support.made_up_monitoring import make_history, make_run
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from components.errors import InternalError
 from pipeline.monitor_report import plots, render, views
 from pipeline.monitor_report.render import render_html, write, write_own
 from pipeline.monitor_report.spans import history_of
-from tests.support.monitoring import finding, make_run, wide_run
+from tests.support.made_up_monitoring import finding, make_run, wide_run
 
 ALL_FILES = {"monitor.html", "monitor.json", "junit.xml", "summary.md"}
 
@@ -157,7 +157,7 @@ def test_names_that_are_no_files_are_refused_before_anything_is_written(tmp_path
 
 
 def test_a_page_that_cannot_be_made_leaves_the_old_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_pictures: None
 ) -> None:
     quiet = _one(finding("a", "x", 0.2, shapes=False))
     page = write(quiet, tmp_path)
@@ -181,7 +181,13 @@ def test_the_glossary_explains_the_measures_that_the_page_shows(
     monkeypatch: pytest.MonkeyPatch, no_pictures: None
 ) -> None:
     entry = SimpleNamespace(
-        words="Largest gap.", formula="max |F − G|", range="0 to 1", source="Smirnov 1939"
+        title="Kolmogorov-Smirnov distance",
+        meaning="Largest gap.",
+        formula="max |F − G|",
+        range="0 to 1",
+        unit="",
+        worrying="Above its limit.",
+        source="Smirnov 1948",
     )
     known = SimpleNamespace(GLOSSARY={"kolmogorov_smirnov": entry, "cadence": entry})
     monkeypatch.setitem(sys.modules, "components.drift.glossary", known)  # type: ignore[arg-type]
@@ -190,7 +196,7 @@ def test_the_glossary_explains_the_measures_that_the_page_shows(
     assert page.count('id="term-') == 1, "cadence is not on the page"
     assert 'href="#term-kolmogorov-smirnov"' in page
     assert page.count("max |F − G|") == 2, "beside the value and in the glossary"
-    assert "Source: Smirnov 1939" in page
+    assert all(f"{text}" in page for text in ("Largest gap. Above its limit.", "Source: Smirnov 1948"))
 
 
 def test_without_a_glossary_the_page_says_so(monkeypatch: pytest.MonkeyPatch, no_pictures: None) -> None:

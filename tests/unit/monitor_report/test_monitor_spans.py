@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from components.drift.findings import MonitorReport, MonitorRun
 from pipeline.monitor_report.spans import MOST_SPANS, Cell, history_of
-from tests.support.monitoring import finding, undefined
+from tests.support.made_up_monitoring import finding, undefined
 
 
 def _run(span: int, level: float | None, zone: str = "x") -> MonitorRun:

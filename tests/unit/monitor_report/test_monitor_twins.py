@@ -18,7 +18,7 @@ from pipeline.monitor_report.outward_view import outward_view
 from pipeline.monitor_report.schema import schema_path, schema_text
 from pipeline.monitor_report.spans import history_of
 from pipeline.monitor_report.summary import summary_markdown
-from tests.support.monitoring import finding, undefined
+from tests.support.made_up_monitoring import finding, undefined
 
 KIND = anomalies_pb2.AnomalyInfo.Type
 

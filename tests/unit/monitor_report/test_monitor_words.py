@@ -6,7 +6,7 @@ import pytest
 
 from components.drift.findings import ALL_FEATURES, Cause, Finding, Measurement, MonitorReport, MonitorRun
 from pipeline.monitor_report import words
-from tests.support.monitoring import finding, make_run, undefined
+from tests.support.made_up_monitoring import finding, make_run, undefined
 
 
 def _run(*findings: Finding, missing: dict[str, str] | None = None, status: str = "EVALUATED") -> MonitorRun:
@@ -102,7 +102,7 @@ def test_a_threshold_of_zero_has_no_ratio_and_its_reason_is_told() -> None:
         reason="this side lacks it",
     )
     assert words.ratio(item) is None
-    assert words.value_against(item) == "Schema differences 1.000: this side lacks it"
+    assert words.value_against(item) == "Schema 1.000: this side lacks it"
 
 
 def test_values_against_noise_name_its_limit_and_q() -> None:

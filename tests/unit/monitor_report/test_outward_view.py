@@ -10,7 +10,7 @@ import pytest
 from components.drift.findings import Cause, Finding, MonitorReport, MonitorRun
 from components.errors import InternalError
 from pipeline.monitor_report.outward_view import is_outward, outward_view, own_part
-from tests.support.monitoring import SECRET_CATEGORY, SECRET_EDGE, finding
+from tests.support.made_up_monitoring import SECRET_CATEGORY, SECRET_EDGE, finding
 
 RESTRICTED = ("eu-west", "ap-south", "sa-north")
 
