@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from components.drift.findings import MonitorReport, MonitorRun
-from pipeline.cli import main
+from pipeline.cli import _run_app
 from pipeline.monitor_report.follow import read_history, report_run
 from pipeline.monitor_report.outward_view import outward_view, own_part
+from tests.support.deployments import golden, written
 from tests.support.made_up_monitoring import finding
 
 collecting = pytest.importorskip("pipeline.monitoring.collect", reason="monitoring is not wired in yet")
@@ -35,6 +37,17 @@ def _run(level: float, span: int = 2) -> MonitorRun:
 
 
 @pytest.fixture
+def isthmus(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Runs a command in this process; returns its exit status."""
+
+    def run(*arguments: object) -> int:
+        monkeypatch.setattr(sys, "argv", ["isthmus", *map(str, arguments)])
+        return _run_app()
+
+    return run
+
+
+@pytest.fixture
 def fleet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_pictures: None
 ) -> Callable[[float], tuple[Path, Path]]:
@@ -53,12 +66,7 @@ def fleet(
         run = _run(level)
         monkeypatch.setattr(collecting, "collect", lambda where: outward_view(run))
         monkeypatch.setattr(collecting, "collect_own", lambda where, name: own_part(run, name))
-        assert main(["init", str(tmp_path / "fleet")]) == 0
-        config = tmp_path / "fleet" / "isthmus.yaml"
-        text = config.read_text()
-        lines = [f"root: {root}" if line.startswith("root:") else line for line in text.splitlines()]
-        config.write_text("\n".join(lines))
-        return config, folder
+        return written(tmp_path, {**golden(), "root": str(root)}), folder
 
     return make
 
@@ -66,27 +74,29 @@ def fleet(
 @pytest.mark.parametrize(("level", "status"), [(2.0, 1), (0.5, 0)])
 def test_exit_status_and_headline(
     fleet: Callable[[float], tuple[Path, Path]],
+    isthmus: Callable[..., int],
     capsys: pytest.CaptureFixture[str],
     level: float,
     status: int,
 ) -> None:
     config, folder = fleet(level)
-    capsys.readouterr()
-    assert main(["monitor", str(config)]) == status
+    assert isthmus("monitor", config) == status
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("2 alerts in eu-west and us-east. " if status else "No alert: 2 comparisons")
     assert lines[-1] == f"report: {folder / 'monitor.html'}"
-    assert main(["monitor", str(config), "--run", "r2", "--json"]) == status
+    assert isthmus("monitor", config, "--run", "r2", "--json") == status
     answer = json.loads(capsys.readouterr().out)
     assert (answer["alerts"], answer["run_id"]) == (2 * status, "r2")
     assert answer["page"] == str(folder / "monitor.html")
 
 
 def test_a_run_that_is_not_there_is_bad_input(
-    fleet: Callable[[float], tuple[Path, Path]], capsys: pytest.CaptureFixture[str]
+    fleet: Callable[[float], tuple[Path, Path]],
+    isthmus: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     config, _ = fleet(0.5)
-    assert main(["monitor", str(config), "--run", "r9"]) == 2
+    assert isthmus("monitor", config, "--run", "r9") == 2
     assert "run 'r9'" in capsys.readouterr().err
 
 

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import jsonschema
 import pytest
 from google.protobuf import text_format
+from lxml import etree
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
 from components.drift.findings import Finding, Measurement, MonitorReport, MonitorRun
@@ -19,6 +20,7 @@ from pipeline.monitor_report.schema import schema_path, schema_text
 from pipeline.monitor_report.spans import history_of
 from pipeline.monitor_report.summary import summary_markdown
 from tests.support.made_up_monitoring import finding, undefined
+from tests.support.page_tools import page_tool
 
 KIND = anomalies_pb2.AnomalyInfo.Type
 
@@ -233,3 +235,15 @@ def test_a_long_list_of_alerts_is_cut_and_says_so() -> None:
     run = _run(_report(*(finding(f"f{i}", "x", 2.0, shapes=False) for i in range(30))))
     text = summary_markdown(run, history_of(run))
     assert text.count("| warning |") == 25 and "5 more alerts are in `monitor.json`." in text
+
+
+@pytest.mark.slow
+def test_junit_is_what_the_common_schema_says(written: Path) -> None:
+    """Slow only because its schema is among the tools that `make test` fetches."""
+    schema = etree.XMLSchema(etree.parse(str(page_tool("junit-10.xsd"))))
+    for name in ("junit.xml", "own/junit.xml"):
+        schema.assertValid(etree.parse(str(written / name)))
+    empty = etree.fromstring(junit_xml(_run(_report(), missing={"z": "failed"})).encode())
+    schema.assertValid(empty)
+    del empty[0].attrib["name"]
+    assert not schema.validate(empty)
