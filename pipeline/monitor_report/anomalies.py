@@ -1,4 +1,5 @@
-"""Findings as TFDV's `Anomalies`, which `tfdv.load_anomalies_text` and `load_anomalies_binary` open.
+"""Findings as TFDV's `Anomalies`, which `tfdv.load_anomalies_text` opens, and `load_anomalies_binary` of
+TFDV's `anomalies_util`.
 
 What TFDV has a comparator for carries that comparator's type (`anomalies.proto` of TensorFlow Metadata
 1.16); what it has none for is a `CUSTOM_VALIDATION`.

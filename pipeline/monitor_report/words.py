@@ -205,15 +205,23 @@ def remarks(run: MonitorRun, single: bool = True) -> list[str]:
       single: Whether single comparisons count, or only whole zones.
     """
     found = [f"{zone} was not monitored: {why}" for zone, why in run.missing.items()]
-    for report in run.reports:
-        undefined = sum(finding.verdict == "UNDEFINED" for finding in report.findings)
-        if report.status != "EVALUATED":
-            found.append(f"{report.zone} was not evaluated: {report.reason or 'no reason was given'}")
-        elif undefined and single:
-            found.append(
-                f"{counted(undefined, 'comparison')} of {report.zone} "
-                f"could not be made: {listed(reasons(report.findings), 3)}"
-            )
+    found += [
+        f"{report.zone} was not evaluated: {report.reason or 'no reason was given'}"
+        for report in run.reports
+        if report.status != "EVALUATED"
+    ]
+    undefined = [
+        finding
+        for report in run.reports
+        if report.status == "EVALUATED"
+        for finding in report.findings
+        if finding.verdict == "UNDEFINED"
+    ]
+    if undefined and single:
+        found.append(
+            f"{counted(len(undefined), 'comparison')} of {listed(item.locale for item in undefined)} "
+            f"could not be made: {listed(reasons(undefined), 3)}"
+        )
     return found
 
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.tfx
 
 def test_tfdv_loads_and_displays_both_forms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import tensorflow_data_validation as tfdv
-    from tensorflow_data_validation.utils import display_util
+    from tensorflow_data_validation.utils import anomalies_util, display_util
 
     report = MonitorReport(
         zone="eu-west",
@@ -32,7 +32,7 @@ def test_tfdv_loads_and_displays_both_forms(tmp_path: Path, monkeypatch: pytest.
     )
     text, binary = write_anomalies(report, tmp_path)
     found = tfdv.load_anomalies_text(str(text))
-    assert found == tfdv.load_anomalies_binary(str(binary))
+    assert found == anomalies_util.load_anomalies_binary(str(binary))
     table = display_util.get_anomalies_dataframe(found)
     ours = {row["feature"]: (row["short"], row["long"]) for row in table_rows(report)}
     theirs = {name.strip("'"): tuple(row) for name, row in zip(table.index, table.to_numpy().tolist())}
