@@ -10,9 +10,15 @@ import pydantic
 
 from components.drift.findings import SCHEMA_VERSION, MonitorRun
 from components.executor_base import read_json
-from pipeline.monitor_report.render import TWIN, write, write_own
 from pipeline.monitor_report.spans import MOST_SPANS
 from pipeline.report.reading import as_list, as_mapping, as_text
+
+_TWIN = "monitor.json"
+
+
+def follow(deployment: Any, run_folder: Path, run: MonitorRun) -> None:
+    """`report_run` as a follower of a finished run, which nobody asks for a result."""
+    report_run(deployment, run_folder, run)
 
 
 def report_run(deployment: Any, run_folder: Path, run: MonitorRun) -> Path:
@@ -26,6 +32,8 @@ def report_run(deployment: Any, run_folder: Path, run: MonitorRun) -> Path:
     Returns:
       Path of the run's page.
     """
+    # Drawing takes matplotlib, which whoever only registers a follower need not wait for.
+    from pipeline.monitor_report.render import write, write_own
     from pipeline.monitoring.collect import collect_own
 
     record = read_json(run_folder / "run.json")
@@ -42,8 +50,8 @@ def report_run(deployment: Any, run_folder: Path, run: MonitorRun) -> Path:
 
 
 def own_folder(root: Path, run_id: str) -> Path:
-    """Where a locale's own pages of a run lie, below the locale's root."""
-    return root / "reports" / f"{run_id}-monitor"
+    """Where a locale's own pages of a run lie; erasure and retention know what begins with the run's id."""
+    return root / "reports" / f"{run_id}.monitor"
 
 
 def read_history(run_folder: Path, most: int = MOST_SPANS) -> list[MonitorRun]:
@@ -52,7 +60,7 @@ def read_history(run_folder: Path, most: int = MOST_SPANS) -> list[MonitorRun]:
     A `monitor.json` of another version is left out, and standard error names it.
     """
     found: list[MonitorRun] = []
-    earlier = (path for path in run_folder.parent.glob(f"*/{TWIN}") if path.parent.name != run_folder.name)
+    earlier = (path for path in run_folder.parent.glob(f"*/{_TWIN}") if path.parent.name != run_folder.name)
     started = _started(run_folder)
     runs = sorted((_started(path.parent), path) for path in earlier)
     for _, path in [(when, path) for when, path in runs if when < started][-most:]:

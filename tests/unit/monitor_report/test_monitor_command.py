@@ -107,7 +107,7 @@ def test_own_pages_lie_below_the_restricted_root_only(
     page = report_run(None, folder, outward_view(_run(2.0)))
     root = folder.parents[1]
     assert page == folder / "monitor.html"
-    own = root / "eu-west" / "reports" / "r2-monitor"
+    own = root / "eu-west" / "reports" / "r2.monitor"
     assert sorted(path.name for path in own.iterdir()) == [
         "junit.xml",
         "monitor.html",

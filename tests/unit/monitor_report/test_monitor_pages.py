@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from components.drift.findings import Distribution, MonitorReport, MonitorRun, TimeLine
+from components.drift.findings import Distribution, Measurement, MonitorReport, MonitorRun, Null, TimeLine
 from components.errors import InternalError
 from pipeline.monitor_report import plots, render, views
 from pipeline.monitor_report.render import render_html, write, write_own
@@ -172,6 +172,17 @@ def test_a_page_that_cannot_be_made_leaves_the_old_one(
 def test_write_own_refuses_another_zone(tmp_path: Path) -> None:
     with pytest.raises(InternalError, match="zone 'y' is not among those"):
         write_own(_one(finding("a", "x", 0.2)), "y", tmp_path)
+
+
+def test_a_value_past_its_limit_that_the_control_lets_pass_is_explained(no_pictures: None) -> None:
+    null = Null(mean=0.1, limit=0.2, draws=99, blocks=8, block_s=60.0)
+    item = Measurement(measure="cadence", value=0.3, rule="noise", null=null, p_value=0.04, q_value=0.3)
+    run = _one(finding("(all)", "x", 0.5, measurements=(item,)))
+    told = "past its own limit, but q is above α"
+    assert told in render_html(run, history_of(run))
+    low = item.model_copy(update={"value": 0.1})
+    run = _one(finding("(all)", "x", 0.5, measurements=(low,)))
+    assert told not in render_html(run, history_of(run))
 
 
 # --- the glossary ---------------------------------------------------------------------------------------
