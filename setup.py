@@ -14,5 +14,8 @@ setuptools.setup(
         "pipeline": ["templates/*", "report/templates/*", "alerts/templates/*"],
         "components": ["release/schemas/*.json"],
         "schemas": ["*/*.pbtxt", "*/*.schema.json"],
+        "pipeline": ["templates/*", "report/templates/*", "monitor_report/templates/*"],
+        "components": ["release/schemas/*.json"],
+        "schemas": ["*/*.pbtxt", "*/*.json"],
     },
 )

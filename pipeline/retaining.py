@@ -119,7 +119,9 @@ def delete_folder(folder: Path) -> None:
 def sweep(root: Path) -> int:
     """Deletes what a killed `delete_folder` left below a locale's artifacts; returns how many."""
     left = sorted(
-        path for place in ("artifacts/*/*", "work/*", "history") for path in root.glob(f"{place}/{_DELETED}*")
+        path
+        for place in ("artifacts/*/*", "work/*", "history", "reports")
+        for path in root.glob(f"{place}/{_DELETED}*")
     )
     for folder in left:
         shutil.rmtree(folder)

@@ -30,21 +30,27 @@ from pipeline.report.svg import (
 )
 from pipeline.report.words import detector_name, number, plain, scenario_name
 
-_SMALL = (3.1, 1.9)  # inches; a small multiple, 220 to 360 px wide in the page
+SMALL = (3.1, 1.9)  # inches; a small multiple, 220 to 360 px wide in the page
 _WIDE = (10.4, 3.1)  # a forecast on a desk
 _NARROW = (4.2, 3.4)  # the same on a phone: fewer ticks, larger text
 
 
 @contextmanager
-def _figure(size: tuple[float, float]) -> Iterator[tuple[Figure, Axes]]:
+def figure_of(size: tuple[float, float], left: float = 0.13) -> Iterator[tuple[Figure, Axes]]:
+    """A figure in the page's style and its axes.
+
+    Args:
+      size: Width and height in inches.
+      left: Left margin of a small multiple, as a share of its width.
+    """
     # Figure without pyplot: no global state, no display, nothing to close.
     with mpl.rc_context(STYLE):
-        small = size == _SMALL
+        small = size == SMALL
         # A page has dozens of small multiples and laying each one out takes as long as drawing it, so
         # these have fixed margins, which also lines up their axes.
         figure = Figure(figsize=size, layout=None if small else "constrained")
         if small:
-            figure.subplots_adjust(left=0.13, right=0.955, bottom=0.14, top=0.86)
+            figure.subplots_adjust(left=left, right=0.955, bottom=0.14, top=0.86)
         figure.patch.set_alpha(0.0)
         axes = figure.add_subplot()
         axes.patch.set_alpha(0.0)
@@ -65,7 +71,7 @@ def _floats(values: tuple[float | None, ...]) -> np.ndarray:
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
-def _fit(text: str, length: int) -> str:
+def fit(text: str, length: int) -> str:
     """A name that fits above a small multiple; the end of a name tells most."""
     return text if len(text) <= length else f"{text[: length // 3]}…{text[-(length - length // 3 - 1) :]}"
 
@@ -73,8 +79,8 @@ def _fit(text: str, length: int) -> str:
 def curve_svg(curve: Curve, name: str) -> str:
     """One small multiple: the real curve against the synthetic one."""
     real, synthetic = _floats(curve.real), _floats(curve.synthetic)
-    with _figure(_SMALL) as (figure, axes):
-        axes.set_title(_fit(curve.feature, 30) + (f" [{curve.unit}]" if curve.unit else ""))
+    with figure_of(SMALL) as (figure, axes):
+        axes.set_title(fit(curve.feature, 30) + (f" [{curve.unit}]" if curve.unit else ""))
         if curve.kind == "share":
             at = np.arange(len(curve.labels))
             axes.bar(at - 0.2, real, 0.38, color=REAL)
@@ -124,8 +130,8 @@ def curve_alt(curve: Curve) -> str:
 def training_svg(curve: TrainingCurve, name: str) -> str:
     """One quantity of the training log."""
     values = _floats(curve.value)
-    with _figure(_SMALL) as (figure, axes):
-        axes.set_title(_fit(plain(curve.name), 36))
+    with figure_of(SMALL) as (figure, axes):
+        axes.set_title(fit(plain(curve.name), 36))
         axes.plot(curve.step, values, color=REAL, linewidth=1.6)
         axes.margins(x=0.01)
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -151,7 +157,7 @@ def forecast_svg(panel: ForecastPanel, name: str, narrow: bool = False) -> str:
     """True value, forecast and interval of one target, with true and false positives and misses."""
     times = np.array(panel.timestamp_us, dtype="datetime64[us]")
     y, yhat, mark = _floats(panel.y), _floats(panel.yhat), np.array(panel.mark)
-    with _figure(_NARROW if narrow else _WIDE) as (figure, axes):
+    with figure_of(_NARROW if narrow else _WIDE) as (figure, axes):
         axes.fill_between(times, _floats(panel.lower), _floats(panel.upper), color=BAND, linewidth=0)
         axes.plot(times, yhat, color=REAL, linewidth=1.1)
         axes.plot(times, y, color=INK, linewidth=0.9)
@@ -196,7 +202,7 @@ def scores_svg(detection: Detection, name: str, narrow: bool = False) -> str:
     detectors = list(dict.fromkeys(row.detector for row in detection.scenarios))
     looks = [("o", REAL), ("s", SYNTHETIC), ("D", HIT), ("^", MISS)]
     height = 0.55 + 0.2 * len(scenarios) * (len(detectors) + 0.6)
-    with _figure((4.2 if narrow else 7.6, height + 0.3)) as (figure, axes):
+    with figure_of((4.2 if narrow else 7.6, height + 0.3)) as (figure, axes):
         for row in detection.scenarios:
             f1 = row.overall.f1
             if f1.value is None:

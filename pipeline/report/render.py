@@ -40,10 +40,17 @@ def render(report: RunReport, out_html: Path) -> None:
     write_atomically(out_html, page)
 
 
-def render_html(report: RunReport) -> str:
-    """The page as text. The same report gives the same text."""
+def style_sheet(package: str = "pipeline.report", file: str = "report.css") -> Markup:
+    """A style sheet of ours, to be inlined as it is; the default is that of every page."""
+    return Markup((resources.files(package) / "templates" / file).read_text())
+
+
+def page_environment(*packages: str) -> jinja2.Environment:
+    """What every page is rendered with: our templates, then those of other packages; filters for words."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("pipeline.report", "templates"),
+        loader=jinja2.ChoiceLoader(
+            [jinja2.PackageLoader(name, "templates") for name in ("pipeline.report", *packages)]
+        ),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -66,15 +73,28 @@ def render_html(report: RunReport) -> str:
         pretty_rule=lambda text: text.replace("<=", "≤").replace(">=", "≥"),
         lower_first=lambda text: text if text.startswith("Prophet") else text[:1].lower() + text[1:],
     )
-    text = environment.get_template("report.html.j2").render(
-        report=report,
-        # The style sheet is ours, so it is inlined as it is.
-        css=Markup((resources.files("pipeline.report") / "templates" / "report.css").read_text()),
-        draw=_painter(),
-        shown=_shown(report),
-        views=views,
-        scenario_meanings=words.SCENARIO_MEANINGS,
+    return environment
+
+
+def render_html(report: RunReport) -> str:
+    """The page as text. The same report gives the same text."""
+    text = (
+        page_environment()
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            css=style_sheet(),
+            draw=_painter(),
+            shown=_shown(report),
+            views=views,
+            scenario_meanings=words.SCENARIO_MEANINGS,
+        )
     )
+    return without_blank_lines(text)
+
+
+def without_blank_lines(text: str) -> str:
+    """The page without the lines that template statements leave empty."""
     return re.sub(r"\n\s*\n+", "\n", text)
 
 

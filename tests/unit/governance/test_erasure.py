@@ -351,7 +351,8 @@ def test_own_reports_and_what_a_refused_validation_left_are_influenced(locale, i
     locale.run("bob", rows=21, span=2, before=hers)
     locale.run("bob", rows=22, span=2)
     files = {}
-    for name in ("reports/20260101.html", "reports/20260102.json", "reports/20260103.html"):
+    monitoring = "reports/20260101.monitor/monitor.html"
+    for name in ("reports/20260101.html", "reports/20260102.json", "reports/20260103.html", monitoring):
         files[name] = locale.root / "eu-west" / name
     for span in (1, 2):
         files[f"span-{span}"] = (
