@@ -11,7 +11,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = Path(__file__).with_name("ctgan_requirements.txt")
 ENVIRONMENT = ROOT / ".venvs" / "ctgan"
-#: The Python that the list was resolved for.
+EVIDENTLY_REQUIREMENTS = Path(__file__).with_name("evidently_requirements.txt")
+EVIDENTLY_ENVIRONMENT = ROOT / ".venvs" / "evidently"
+#: The Python that the lists were resolved for.
 PYTHON = "3.11"
 #: Holds the digest of the list that the environment was made from.
 _MADE_FROM = "made_from.txt"
@@ -24,9 +26,20 @@ def ready(environment: Path, requirements: Path) -> bool:
 
 
 def ctgan_python(environment: Path = ENVIRONMENT, requirements: Path = REQUIREMENTS) -> Path:
-    """Python of the CTGAN environment; makes the environment where it is absent or of another list.
+    """Python of the CTGAN environment; as `peer_python`."""
+    return peer_python("CTGAN", environment, requirements)
+
+
+def evidently_python() -> Path:
+    """Python of the Evidently environment; as `peer_python`."""
+    return peer_python("Evidently", EVIDENTLY_ENVIRONMENT, EVIDENTLY_REQUIREMENTS)
+
+
+def peer_python(peer: str, environment: Path, requirements: Path) -> Path:
+    """Python of a peer's environment; makes the environment where it is absent or of another list.
 
     Args:
+      peer: Name of the peer, for messages.
       environment: Its folder.
       requirements: Names and versions.
 
@@ -36,7 +49,7 @@ def ctgan_python(environment: Path = ENVIRONMENT, requirements: Path = REQUIREME
     python = environment / "bin" / "python"
     if ready(environment, requirements):
         return python
-    print(f"making {environment.relative_to(ROOT)} for CTGAN (once)", file=sys.stderr)
+    print(f"making {environment.relative_to(ROOT)} for {peer} (once)", file=sys.stderr)
     interpreter, uv = shutil.which(f"python{PYTHON}"), ROOT / ".tools" / "uv" / "bin" / "uv"
     if interpreter:
         commands = [
@@ -49,11 +62,11 @@ def ctgan_python(environment: Path = ENVIRONMENT, requirements: Path = REQUIREME
             [str(uv), "pip", "install", "--quiet", "--python", str(python), "-r", str(requirements)],
         ]
     else:
-        raise SystemExit(f"CTGAN needs Python {PYTHON}: found neither python{PYTHON} nor .tools/uv/bin/uv")
+        raise SystemExit(f"{peer} needs Python {PYTHON}: found neither python{PYTHON} nor .tools/uv/bin/uv")
     for command in commands:
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            raise SystemExit(f"CTGAN's environment cannot be made:\n{done.stderr[-2000:]}")
+            raise SystemExit(f"{peer}'s environment cannot be made:\n{done.stderr[-2000:]}")
     (environment / _MADE_FROM).write_text(_digest(requirements))
     return python
 
