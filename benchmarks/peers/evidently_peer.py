@@ -15,8 +15,6 @@ import pandas as pd
 from evidently import DataDefinition, Dataset, Report
 from evidently.presets import DataDriftPreset
 
-from benchmarks.peers.memory import peak_mb
-
 #: What is no feature.
 KEYS = ("timestamp", "series")
 
@@ -50,7 +48,6 @@ def main(folder: Path) -> None:
             "report": clock[2] - clock[1],
             "write": clock[3] - clock[2],
         },
-        "peak_mb": peak_mb(),
         "measurements": len(columns),
         "report_mb": (folder / "evidently.json").stat().st_size / 1e6,
         # The preset's own rule: at or above the threshold for distances, which it takes from 1,000 rows on.

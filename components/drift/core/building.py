@@ -22,7 +22,7 @@ from components.drift.core.profile import FeaturePlan, Ints, Profile, ProfilePla
 from components.errors import DataError
 
 #: Rows that are worked on together: small enough for the second-level cache, large enough for NumPy.
-GROUP_ROWS = 65_536
+GROUP_ROWS = 32_768
 #: Differences from the center count as this much at most in the sums, so that no square overflows.
 LARGEST_DIFFERENCE = 1e140
 
