@@ -7,24 +7,18 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from components.dataset import DatasetConfig, FeatureConfig
 from components.drift.core import arrow_columns
+from components.drift.core.looking import Look, is_numeric
 from components.drift.core.profile import FeaturePlan, ProfilePlan
 from components.errors import ConfigError
 
-#: Categories of a feature that have a bin of their own; all others share the last one.
-MAX_CATEGORIES = 64
-#: Rows that quantiles are taken from. The error of a share is about 0.5 / sqrt(rows): 0.002.
-SAMPLE_ROWS = 65_536
 #: More buckets than this, and the plan takes longer ones.
 MAX_BUCKETS = 1_024
 MAX_BINS = 4_096
@@ -34,10 +28,6 @@ DAY_S = 86_400
 _BELOW_A_DAY = tuple(HOUR_S * hours for hours in (1, 2, 3, 4, 6, 8, 12))
 #: Rows that are looked at together.
 _BATCH_ROWS = 32_768
-#: A vocabulary longer than this is cut to its most frequent while counting: no exact count is claimed then.
-_MOST_COUNTED = 100_000
-#: Interquartile range of the normal distribution of variance one.
-_NORMAL_IQR = 1.3489795003921634
 
 
 def plan_profile(
@@ -52,7 +42,7 @@ def plan_profile(
     """The bins for a span and all that is to be compared with it, from its rows.
 
     A numeric feature gets edges at the quantiles k / bins of a uniform sample of rows (all of them up to
-    `SAMPLE_ROWS`), equal ones merged. With at most `bins` distinct values each value gets a bin of its own
+    `looking.SAMPLE_ROWS`), equal ones merged. With at most `bins` distinct values each value gets a bin of its own
     and so do values outside their range; a constant is the case of one value. A feature without any value
     has one bin. NaN and infinities are no values. Categories stand by frequency, then by name.
 
@@ -70,7 +60,7 @@ def plan_profile(
       DataError: a column is not of its feature's kind, or rows have no time.
     """
     _check(bins, bucket_s, random_features)
-    look = _Look(dataset, seed)
+    look = Look(dataset, seed)
     for table in arrow_columns.as_tables(tables, _BATCH_ROWS):
         look.add(table, dataset)
     features = tuple(
@@ -142,11 +132,6 @@ def public_plan(
     )
 
 
-def is_numeric(feature: FeatureConfig) -> bool:
-    """Whether a feature is binned by edges."""
-    return feature.kind in ("continuous", "integer")
-
-
 def is_random(feature: FeaturePlan) -> bool:
     """Whether a feature takes part in the random Fourier features: numeric, with a value when planned."""
     return feature.kind == "numeric" and bool(feature.edges)
@@ -162,111 +147,6 @@ def bucket_length(span_s: float) -> int:
         if span_s <= length * MAX_BUCKETS:
             return length
     return DAY_S * max(1, math.ceil(span_s / (DAY_S * MAX_BUCKETS)))
-
-
-class _Look:
-    """What planning keeps of the rows: a uniform sample of numbers, counts of categories, the span."""
-
-    def __init__(self, dataset: DatasetConfig, seed: int) -> None:
-        self._rng = np.random.default_rng(seed)
-        numeric = [feature.name for feature in dataset.features if is_numeric(feature)]
-        self._sample: dict[str, list[npt.NDArray[np.floating]]] = {name: [] for name in numeric}
-        self._keys: list[npt.NDArray[np.float64]] = []
-        self._below = 1.0
-        self._counts: dict[str, Counter[str]] = {
-            feature.name: Counter() for feature in dataset.features if not is_numeric(feature)
-        }
-        self._first_us, self._last_us = math.inf, -math.inf
-
-    @property
-    def span_s(self) -> float:
-        """From the first row to the last, in seconds; 0 without rows."""
-        return max(0.0, (self._last_us - self._first_us) / 1e6)
-
-    def add(self, table: pa.Table, dataset: DatasetConfig) -> None:
-        """Takes in the rows of a table."""
-        stamps = arrow_columns.times_us(table, dataset)
-        self._first_us = min(self._first_us, float(stamps.min()))
-        self._last_us = max(self._last_us, float(stamps.max()))
-        # The rows with the least random keys are a uniform sample of all rows, however many come.
-        keys = self._rng.random(table.num_rows)
-        taken = np.flatnonzero(keys < self._below)
-        whole = len(taken) == len(keys)
-        self._keys.append(keys if whole else keys[taken])
-        for name, parts in self._sample.items():
-            values, _ = arrow_columns.numbers(table, name)
-            parts.append(values.copy() if whole else values[taken])
-        for name, counter in self._counts.items():
-            if name in table.column_names:
-                _count(counter, table.column(name).combine_chunks())
-        if sum(map(len, self._keys)) > 2 * SAMPLE_ROWS:
-            self._thin()
-
-    def _thin(self) -> None:
-        keys = np.concatenate(self._keys) if self._keys else np.zeros(0)
-        if len(keys) > SAMPLE_ROWS:
-            self._below = float(np.partition(keys, SAMPLE_ROWS)[SAMPLE_ROWS])
-            kept = np.flatnonzero(keys < self._below)
-            self._keys = [keys[kept]]
-            for name, parts in self._sample.items():
-                self._sample[name] = [np.concatenate(parts)[kept]]
-
-    def numeric(self, feature: FeatureConfig, bins: int) -> FeaturePlan:
-        """The plan of a numeric feature."""
-        self._thin()
-        parts = self._sample[feature.name]
-        values = np.concatenate(parts) if parts else np.zeros(0)
-        return numeric_plan(feature.name, values[np.isfinite(values)], bins, feature.kind == "integer")
-
-    def categorical(self, feature: FeatureConfig) -> FeaturePlan:
-        """The plan of a feature with categories."""
-        ranked = sorted(self._counts[feature.name].items(), key=lambda item: (-item[1], item[0]))
-        names = [name for name, _ in ranked[:MAX_CATEGORIES]]
-        if feature.kind == "binary":
-            names = sorted(
-                {*names[: MAX_CATEGORIES - 2], "0", "1"}, key=lambda name: (name not in "01", name)
-            )
-        return FeaturePlan(feature.name, "categorical", categories=tuple(names))
-
-
-def numeric_plan(name: str, values: npt.NDArray[np.floating], bins: int, integer: bool) -> FeaturePlan:
-    """Edges, center and scale of a numeric feature.
-
-    Args:
-      name: Feature name.
-      values: Finite. Shape [values].
-      bins: See `plan_profile`.
-      integer: Whether edges stand between whole numbers.
-    """
-    if not len(values):
-        return FeaturePlan(name, "numeric")
-    values = np.sort(values).astype(np.float64)
-    distinct = values[np.append(True, values[1:] != values[:-1])]
-    if len(distinct) <= bins:
-        # Half of each: their sum may overflow.
-        between = distinct[:-1] / 2 + distinct[1:] / 2
-        # Of neighbours among the floats, the mean may round to the upper one.
-        between = np.where(between < distinct[1:], np.maximum(between, distinct[:-1]), distinct[:-1])
-        edges = np.concatenate([[np.nextafter(distinct[0], -np.inf)], between, distinct[-1:]])
-        edges = edges[np.isfinite(edges)]
-    else:
-        at = np.ceil(np.arange(1, bins) / bins * len(values)).astype(np.int64) - 1
-        edges = values[at]
-        if integer:
-            edges = np.floor(edges) + 0.5
-    edges = np.unique(edges)
-    low, center, high = (float(values[int(q * (len(values) - 1))]) for q in (0.25, 0.5, 0.75))
-    return FeaturePlan(name, "numeric", tuple(edges.tolist()), (), center, _scale(values, low, center, high))
-
-
-def _scale(values: npt.NDArray[np.float64], low: float, center: float, high: float) -> float:
-    """Spread of a normal distribution with these quartiles; where they agree, the next best; > 0."""
-    with np.errstate(over="ignore"):
-        deviation = float(np.std(values))
-    for spread in ((high - low) / _NORMAL_IQR, deviation, abs(center)):
-        if np.isfinite(spread) and spread > np.finfo(np.float64).tiny:
-            return spread
-    return 1.0
 
 
 def _public_feature(
@@ -299,17 +179,6 @@ def _public_feature(
         spread = (high - low) / math.sqrt(12)
         return FeaturePlan(name, "numeric", tuple(edges.tolist()), (), (low + high) / 2, spread)
     return None
-
-
-def _count(counter: Counter[str], column: pa.Array) -> None:
-    counted = pc.value_counts(arrow_columns.texts(column).drop_null())
-    if len(counted):
-        values, counts = counted.field("values").cast(pa.string()), counted.field("counts")
-        counter.update(dict(zip(values.to_pylist(), counts.to_pylist(), strict=True)))
-    if len(counter) > _MOST_COUNTED:
-        kept = counter.most_common(_MOST_COUNTED // 2)
-        counter.clear()
-        counter.update(dict(kept))
 
 
 def _check(bins: int, bucket_s: int | None, random_features: int) -> None:
