@@ -17,7 +17,10 @@ _MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
 
 def as_tables(tables: Iterable[pa.Table | pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
-    """Tables of at least one row: small ones joined until `rows`, those of over twice that divided."""
+    """The same rows in tables of at least one and fewer than `2 rows`: small ones joined, large ones divided.
+
+    Tables of another schema than the one before are not joined with it.
+    """
     held: list[pa.Table] = []
     count = 0
     for table in tables:
@@ -25,16 +28,30 @@ def as_tables(tables: Iterable[pa.Table | pa.RecordBatch], rows: int) -> Iterato
             table = pa.Table.from_batches([table])
         for start in range(0, table.num_rows, rows):
             piece = table.slice(start, rows)
-            if held and piece.schema.names != held[0].schema.names:
-                yield pa.concat_tables(held)
+            if held and (count >= rows or piece.schema != held[0].schema):
+                yield _joined(held)
                 held, count = [], 0
             held.append(piece)
             count += piece.num_rows
-            if count >= rows:
-                yield pa.concat_tables(held)
-                held, count = [], 0
     if held:
-        yield pa.concat_tables(held)
+        yield _joined(held)
+
+
+def join(tables: Iterable[pa.Table | pa.RecordBatch]) -> pa.Table:
+    """All rows as one table; a column that some tables lack is null there.
+
+    Raises:
+      DataError: a column has two types.
+    """
+    parts = [pa.Table.from_batches([t]) if isinstance(t, pa.RecordBatch) else t for t in tables]
+    try:
+        return pa.concat_tables(parts, promote=True).unify_dictionaries()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+        raise DataError("profile: tables of one split have a column of two types") from error
+
+
+def _joined(held: list[pa.Table]) -> pa.Table:
+    return held[0] if len(held) == 1 else pa.concat_tables(held).unify_dictionaries()
 
 
 def times_us(table: pa.Table, dataset: DatasetConfig) -> Ints:
@@ -63,8 +80,10 @@ def times_us(table: pa.Table, dataset: DatasetConfig) -> Ints:
     )
 
 
-def key_columns(table: pa.Table, dataset: DatasetConfig) -> pa.Table:
+def key_columns(table: pa.Table | pa.RecordBatch, dataset: DatasetConfig) -> pa.Table:
     """The columns that name a row's series and time, those that are there."""
+    if isinstance(table, pa.RecordBatch):
+        table = pa.Table.from_batches([table])
     wanted = {TIMESTAMP, dataset.timestamp, *dataset.series}
     return table.select([name for name in table.column_names if name in wanted])
 
@@ -145,7 +164,10 @@ def texts(column: pa.Array) -> pa.Array:
     if pa.types.is_null(kind) or pa.types.is_string(kind):
         return column
     if pa.types.is_large_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        return column.cast(pa.string())
+        try:
+            return column.cast(pa.string())
+        except pa.ArrowInvalid as error:
+            raise DataError("profile: a column of categories holds text that is not UTF-8") from error
     raise DataError(
         f"profile: a column of type {kind} names no categories; allowed: text, integer, true/false"
     )

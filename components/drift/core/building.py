@@ -47,7 +47,7 @@ def build_profile(
         tables of an iterator go back in time.
     """
     if isinstance(tables, Sequence) and _goes_back(tables, dataset):
-        joined = pa.concat_tables([_table(table) for table in tables])
+        joined = arrow_columns.join(tables)
         times, series = arrow_columns.times_us(joined, dataset), arrow_columns.SeriesCodes(dataset.series)
         tables = [joined.take(pa.array(np.lexsort((times, series.of(joined)))))]
     builder = _Builder(dataset, plan)
@@ -56,14 +56,10 @@ def build_profile(
     return builder.accumulator.profile()
 
 
-def _table(table: pa.Table | pa.RecordBatch) -> pa.Table:
-    return pa.Table.from_batches([table]) if isinstance(table, pa.RecordBatch) else table
-
-
 def _goes_back(tables: Sequence[pa.Table | pa.RecordBatch], dataset: DatasetConfig) -> bool:
     """Whether a series has a row in a later group that is older than one in an earlier group."""
     codes, last_us = arrow_columns.SeriesCodes(dataset.series), np.zeros(0)
-    keys = [arrow_columns.key_columns(_table(table), dataset) for table in tables]
+    keys = (arrow_columns.key_columns(table, dataset) for table in tables)
     for table in arrow_columns.as_tables(keys, GROUP_ROWS):
         series, times = codes.of(table), arrow_columns.times_us(table, dataset).astype(np.float64)
         last_us = np.concatenate([last_us, np.full(len(codes) - len(last_us), -np.inf)])

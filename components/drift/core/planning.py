@@ -42,9 +42,9 @@ def plan_profile(
     """The bins for a span and all that is to be compared with it, from its rows.
 
     A numeric feature gets edges at the quantiles k / bins of a uniform sample of rows (all of them up to
-    `looking.SAMPLE_ROWS`), equal ones merged. With at most `bins` distinct values each value gets a bin of its own
-    and so do values outside their range; a constant is the case of one value. A feature without any value
-    has one bin. NaN and infinities are no values. Categories stand by frequency, then by name.
+    `looking.SAMPLE_ROWS`), equal ones merged. With at most `bins` distinct values each value gets a bin of
+    its own and so do values outside their range; a constant is the case of one value. A feature without any
+    value has one bin. NaN and infinities are no values. Categories stand by frequency, then by name.
 
     Args:
       tables: Flat rows; read once.
