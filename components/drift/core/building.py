@@ -51,8 +51,10 @@ def build_profile(
         times, series = arrow_columns.times_us(joined, dataset), arrow_columns.SeriesCodes(dataset.series)
         tables = [joined.take(pa.array(np.lexsort((times, series.of(joined)))))]
     builder = _Builder(dataset, plan)
-    for group in arrow_columns.as_tables(tables, GROUP_ROWS):
-        builder.add(group)
+    # Differences of values near the ends of their type overflow; they are held by `LARGEST_DIFFERENCE`.
+    with np.errstate(over="ignore"):
+        for group in arrow_columns.as_tables(tables, GROUP_ROWS):
+            builder.add(group)
     return builder.accumulator.profile()
 
 

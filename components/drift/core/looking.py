@@ -113,7 +113,9 @@ def numeric_plan(name: str, values: npt.NDArray[np.floating], bins: int, integer
         between = distinct[:-1] / 2 + distinct[1:] / 2
         # Of neighbours among the floats, the mean may round to the upper one.
         between = np.where(between < distinct[1:], np.maximum(between, distinct[:-1]), distinct[:-1])
-        edges = np.concatenate([[np.nextafter(distinct[0], -np.inf)], between, distinct[-1:]])
+        with np.errstate(over="ignore"):
+            below = np.nextafter(distinct[0], -np.inf)
+        edges = np.concatenate([[below], between, distinct[-1:]])
         edges = edges[np.isfinite(edges)]
     else:
         at = np.ceil(np.arange(1, bins) / bins * len(values)).astype(np.int64) - 1
@@ -127,7 +129,7 @@ def numeric_plan(name: str, values: npt.NDArray[np.floating], bins: int, integer
 
 def _scale(values: npt.NDArray[np.float64], low: float, center: float, high: float) -> float:
     """Spread of a normal distribution with these quartiles; where they agree, the next best; > 0."""
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         deviation = float(np.std(values))
     for spread in ((high - low) / _NORMAL_IQR, deviation, abs(center)):
         if np.isfinite(spread) and spread > np.finfo(np.float64).tiny:
