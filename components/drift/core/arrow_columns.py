@@ -45,13 +45,13 @@ def join(tables: Iterable[pa.Table | pa.RecordBatch]) -> pa.Table:
     """
     parts = [pa.Table.from_batches([t]) if isinstance(t, pa.RecordBatch) else t for t in tables]
     try:
-        return pa.concat_tables(parts, promote=True).unify_dictionaries()
+        return pa.concat_tables(parts, promote=True)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
         raise DataError("profile: tables of one split have a column of two types") from error
 
 
 def _joined(held: list[pa.Table]) -> pa.Table:
-    return held[0] if len(held) == 1 else pa.concat_tables(held).unify_dictionaries()
+    return held[0] if len(held) == 1 else pa.concat_tables(held)
 
 
 def times_us(table: pa.Table, dataset: DatasetConfig) -> Ints:
