@@ -312,9 +312,12 @@ def test_a_sketch_is_read_back_and_what_is_none_is_refused(profile, plan, curate
         outward.parse(b" " * (MAX_BYTES + 1), plan, "a sketch")
 
 
-def test_a_sketch_becomes_a_profile_that_can_be_merged(profile, plan):
+def test_a_sketch_becomes_a_profile_that_can_be_merged(curated, plan):
+    later = [{**row, "timestamp": row["timestamp"] + 100 * DAY_S * 1_000_000} for row in ROWS]
+    profile = build(later, curated, plan)
     sketch = sketch_of(profile, RULES.model_copy(update={"period_s": DAY_S}))
     found = outward.to_profile(sketch, plan)
+    assert found.bucket[0] == 100
     assert found.bucket.tolist() == [period.begin_s // DAY_S for period in sketch.periods]
     assert found.plan.bucket_s == DAY_S and found.plan.public
     told = sum(count or 0 for period in sketch.periods for count in period.features["level"].bins)
