@@ -1,0 +1,103 @@
+"""A shift of the clock: every feature's daily course comes at other hours, all by the same time."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from components.drift.core.fault_model import Fault, Grid, Mask, best_segment, grid_of, hours, times
+from components.drift.core.normal import Normal
+from components.drift.core.profile import Floats, Profile
+from components.drift.findings import ALL_FEATURES
+
+#: A course is read where the hours differ by more than this, in standard deviations of buckets about it.
+COURSE_LEAST: Final = 1.0
+#: Shifts that are tried, in parts of a bucket.
+PARTS: Final = 4
+#: What one bucket of one feature may say at most, in squared standard deviations.
+CAP: Final = 16.0
+PRICE: Final = 0.2
+LEAST_GAIN: Final = 12.0
+
+
+def find_clock_shift(current: Profile, baseline: Profile, skip: Mask) -> Fault | None:
+    """The shift of the clock that explains the span best, if one does.
+
+    A row that carries the stamp t was taken at t - shift. Levels are taken away on both sides (the mean of
+    the day around each bucket), so that a drift of the plant does not look like a shift.
+
+    Args:
+      current: The span. It has rows.
+      baseline: Of the same plan. It has rows.
+      skip: Buckets of a feature that another fault explains. Shape [T, F] on the span's grid.
+
+    Returns:
+      One fault of all features, or None: also where buckets do not divide a day, where the baseline is
+      shorter than a day, or where no feature has a daily course.
+    """
+    grid, normal = grid_of(current), Normal.of(baseline)
+    if grid.slots == 0 or len(baseline.bucket) < grid.slots or len(grid.rows) < grid.slots // 2:
+        return None
+    with np.errstate(invalid="ignore", divide="ignore"):
+        strength = normal.mean.std(axis=0) / normal.deviation
+    features = np.flatnonzero(strength > COURSE_LEAST)
+    if len(features) == 0:
+        return None
+    mean = np.where(skip, np.nan, grid.mean)[:, features]
+    course, deviation = normal.mean[:, features], normal.deviation[features]
+    steps = np.arange(-PARTS * grid.slots // 2, PARTS * grid.slots // 2 + 1) / PARTS
+    misfit = np.stack([_misfit(mean, course, deviation, grid, step) for step in steps])  # [shift, T, F]
+    zero = misfit[len(steps) // 2]
+    gain = zero - misfit
+    speaks = np.maximum((~np.isnan(gain)).sum(axis=2), 1)
+    score = np.nansum(gain, axis=2) / speaks - PRICE  # [shift, T]
+    segments = [best_segment(each) for each in score]
+    best = int(np.argmax([total for _, _, total in segments]))
+    begin, end, total = segments[best]
+    if total < LEAST_GAIN or abs(steps[best]) < 1:
+        return None
+    # All features must come by the same time: more than half of what each can say, says so.
+    agree = np.nansum(gain[best, begin:end], axis=0)
+    if np.mean(agree > 0) < 0.75 or (len(features) > 1 and np.sum(agree > 0) < 2):
+        return None
+    shift_s = float(steps[best] * grid.bucket_s)
+    begin_time, end_time = times(grid, begin, end)
+    return Fault(
+        name="clock_shift",
+        feature=ALL_FEATURES,
+        begin=begin_time,
+        end=end_time,
+        evidence={
+            "shift_s": shift_s,
+            "gain": total,
+            "features": float(len(features)),
+            "agree": float(np.sum(agree > 0)),
+        },
+        words=(
+            f"The daily course of {len(features)} features comes {hours(abs(shift_s))} "
+            f"{'later' if shift_s > 0 else 'earlier'} by the clock."
+        ),
+    )
+
+
+def _misfit(mean: Floats, course: Floats, deviation: Floats, grid: Grid, step: float) -> Floats:
+    """Squared standard deviations off the course that is `step` buckets late, capped. Shape [T, F]."""
+    at = grid.number - step
+    low = np.floor(at).astype(np.int64)
+    part = (at - low)[:, None]
+    slots = len(course)
+    off = mean - (1 - part) * course[low % slots] - part * course[(low + 1) % slots]
+    return np.minimum((_without_level(off, slots) / deviation) ** 2, CAP)
+
+
+def _without_level(off: Floats, slots: int) -> Floats:
+    """`off` [T, F] less its mean over the day around each bucket; NaN stays."""
+    known = ~np.isnan(off)
+    total = np.concatenate([np.zeros((1, off.shape[1])), np.cumsum(np.where(known, off, 0.0), axis=0)])
+    count = np.concatenate([np.zeros((1, off.shape[1])), np.cumsum(known, axis=0)])
+    at = np.arange(len(off))
+    # At the ends the day is the first or the last one, not half of one.
+    begin = np.clip(at - slots // 2, 0, max(0, len(off) - slots))
+    end = np.minimum(begin + slots, len(off))
+    return off - (total[end] - total[begin]) / np.maximum(count[end] - count[begin], 1.0)

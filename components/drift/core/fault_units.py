@@ -1,0 +1,140 @@
+"""A change of unit, from two profiles: converted back, the span fits its baseline, and else not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from components.drift.core.fault_model import Fault, Grid, Mask, best_segment, grid_of, times
+from components.drift.core.normal import Normal, moments
+from components.drift.core.profile import Floats, Profile
+
+#: A bucket further off than this, in standard deviations of the baseline's buckets, counts no more.
+CAP: Final = 6.0
+#: What a bucket must gain by the conversion, in squared standard deviations, to speak for it.
+PRICE: Final = 4.0
+#: A segment's gain, and its fewest buckets.
+LEAST_GAIN: Final = 60.0
+LEAST_BUCKETS: Final = 3
+#: Converted back, the segment's mean lies this close (standard deviations of buckets) and its spread differs
+#: by no more than this factor.
+MEAN_SLACK: Final = 2.0
+SPREAD_SLACK: Final = 1.6
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """`y = slope x + offset`, and what it is called."""
+
+    slope: float
+    offset: float
+    words: str
+
+    @property
+    def inverse(self) -> Conversion:
+        """x from y."""
+        left, right = self.words.split(" to ")
+        return Conversion(1 / self.slope, -self.offset / self.slope, f"{right} to {left}")
+
+
+#: Exact by definition of the units (BIPM SI brochure, 9th edition, and NIST SP 811 appendix B.8), or powers
+#: of ten. Close neighbours of 1 (yard and metre) are left out: a drift of the plant could be one.
+_FORWARD: Final = (
+    Conversion(1.8, 32.0, "degree Celsius to degree Fahrenheit"),
+    Conversion(1.0, 273.15, "degree Celsius to kelvin"),
+    Conversion(1.8, -459.67, "kelvin to degree Fahrenheit"),
+    Conversion(6.894757, 0.0, "psi to kPa"),
+    Conversion(7.500617, 0.0, "kPa to mmHg"),
+    Conversion(3.785412, 0.0, "gallon to litre"),
+    Conversion(3.6, 0.0, "m/s to km/h"),
+    Conversion(60.0, 0.0, "second to minute, by 60"),
+    Conversion(16.666667, 0.0, "m3/h to l/min"),
+    Conversion(3.280840, 0.0, "metre to foot"),
+    Conversion(25.4, 0.0, "inch to millimetre"),
+    Conversion(57.29578, 0.0, "radian to degree"),
+    Conversion(10.0, 0.0, "unit to a tenth of it"),
+    Conversion(100.0, 0.0, "unit to a hundredth of it"),
+    Conversion(1000.0, 0.0, "unit to a thousandth of it"),
+    Conversion(1e6, 0.0, "unit to a millionth of it"),
+)
+CONVERSIONS: Final = tuple(each for pair in ((c, c.inverse) for c in _FORWARD) for each in pair)
+
+
+def find_unit_changes(current: Profile, baseline: Profile, skip: Mask) -> list[Fault]:
+    """Numeric features whose values are, for a while, those of another unit.
+
+    Every bucket's mean is held against the baseline's mean at that hour of the day, as it stands and
+    converted back by each of `CONVERSIONS`; the time is the segment where converting gains the most.
+    Mean, spread and range must then all fit, which a drift of the plant does by chance only.
+
+    Args:
+      current: The span. It has rows.
+      baseline: Of the same plan. It has rows.
+      skip: Buckets of a feature that another fault explains. Shape [T, F] on the span's grid.
+
+    Returns:
+      At most one fault per feature.
+    """
+    grid, normal = grid_of(current), Normal.of(baseline)
+    expected = normal.expected(grid)
+    found = []
+    for index, feature in enumerate(current.plan.features):
+        if feature.kind == "categorical" or not normal.deviation[index] > 0:
+            continue
+        mean = np.where(skip[:, index], np.nan, grid.mean[:, index])
+        best: tuple[float, Fault] | None = None
+        for conversion in CONVERSIONS:
+            fault = _try(current, normal, grid, mean, expected[:, index], index, conversion)
+            if fault is not None and (best is None or fault.evidence["misfit"] < best[0]):
+                best = fault.evidence["misfit"], fault
+        if best is not None:
+            found.append(best[1])
+    return found
+
+
+def _try(
+    current: Profile,
+    normal: Normal,
+    grid: Grid,
+    mean: Floats,
+    expected: Floats,
+    index: int,
+    conversion: Conversion,
+) -> Fault | None:
+    """The fault that a feature has by one conversion, or None. `mean` and `expected` are [T]."""
+    name = current.plan.features[index].name
+    deviation = normal.deviation[index]
+    as_is = np.abs(mean - expected) / deviation
+    back = np.abs((mean - conversion.offset) / conversion.slope - expected) / deviation
+    gain = np.minimum(as_is, CAP) ** 2 - np.minimum(back, CAP) ** 2 - PRICE
+    begin, end, total = best_segment(np.nan_to_num(gain, nan=0.0))
+    seen = np.flatnonzero(~np.isnan(gain[begin:end])) + begin
+    if total < LEAST_GAIN or len(seen) < LEAST_BUCKETS:
+        return None
+    here = moments(current, grid.first + begin, grid.first + end, index)
+    if here is None:
+        return None
+    middle, spread = here
+    offset = abs((middle - conversion.offset) / conversion.slope - float(np.mean(expected[seen])))
+    ratio = spread / abs(conversion.slope) / max(normal.spread(index, grid.first + seen), 1e-12)
+    misfit = float(np.mean(back[seen] ** 2))
+    if offset > MEAN_SLACK * deviation or not 1 / SPREAD_SLACK < ratio < SPREAD_SLACK:
+        return None
+    begin_time, end_time = times(grid, begin, end)
+    return Fault(
+        name="unit_change",
+        feature=name,
+        begin=begin_time,
+        end=end_time,
+        evidence={
+            "slope": conversion.slope,
+            "offset": conversion.offset,
+            "gain": total,
+            "misfit": misfit,
+            "spread_ratio_after": ratio,
+        },
+        words=f"{name} reads as if converted: {conversion.words} (times {conversion.slope:.4g}, "
+        f"plus {conversion.offset:.4g}).",
+    )
