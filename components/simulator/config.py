@@ -16,6 +16,7 @@ from components.dataset import DatasetConfig, FeatureConfig
 from components.errors import ConfigError, list_briefly, nearest_name
 from components.simulator.plant_config import (
     BatteryConfig,
+    ChangeConfig,
     Fraction,
     NonNegative,
     Positive,
@@ -214,6 +215,7 @@ class FleetConfig(ComponentConfig):
       test_events: Anomalies per asset and day of the test period, in every locale.
       anomalies: How each kind looks; kinds left out keep the default.
       faults: Data-quality faults.
+      changes: Lasting changes of the plant.
     """
 
     locales: tuple[LocaleConfig, ...] = pydantic.Field(min_length=1)
@@ -223,6 +225,7 @@ class FleetConfig(ComponentConfig):
     test_events: EventRates = pydantic.Field(default_factory=dict)
     anomalies: dict[AnomalyKind, AnomalyConfig] = DEFAULT_ANOMALIES
     faults: tuple[FaultConfig, ...] = ()
+    changes: tuple[ChangeConfig, ...] = ()
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> FleetConfig:
@@ -233,14 +236,30 @@ class FleetConfig(ComponentConfig):
         unknown = sorted({fault.locale for fault in self.faults} - set(names))
         if unknown:
             raise ValueError(f"faults name unknown locales: {', '.join(unknown)}; known: {', '.join(names)}")
+        unknown = sorted({change.locale for change in self.changes} - set(names))
+        if unknown:
+            raise ValueError(f"changes name unknown locales: {', '.join(unknown)}; known: {', '.join(names)}")
         return self
 
     def anomaly(self, kind: AnomalyKind) -> AnomalyConfig:
         """How a kind looks: as configured, else as by default."""
         return self.anomalies.get(kind, DEFAULT_ANOMALIES[kind])
 
+    def locale_in(self, name: str, span: int) -> LocaleConfig:
+        """The locale of that name with the plant that it has in a span.
+
+        Raises:
+          ConfigError: there is no such locale, or a change is not allowed.
+        """
+        locale = self.locale(name)
+        for change in self.changes:
+            if change.locale == name and change.span <= span:
+                section = change.parameter.split(".")[0]
+                locale = locale.model_copy(update={section: change.applied(getattr(locale, section))})
+        return locale
+
     def locale(self, name: str) -> LocaleConfig:
-        """The locale of that name.
+        """The locale of that name, as it was before any change.
 
         Raises:
           ConfigError: there is none.

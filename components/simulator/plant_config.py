@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import pydantic
 
 from components.config_base import ComponentConfig
+from components.errors import ConfigError, list_briefly, nearest_name
 
 Fraction = Annotated[float, pydantic.Field(ge=0, le=1)]
 Positive = Annotated[float, pydantic.Field(gt=0)]
@@ -117,3 +118,54 @@ class SensorConfig(ComponentConfig):
 
     noise_std: NonNegative = 0.0
     step: NonNegative = 0.0
+
+
+#: The parameters of the plant that a change may name.
+PLANT_PARAMETERS = tuple(
+    f"{section}.{name}"
+    for section, model in (("thermal", ThermalConfig), ("battery", BatteryConfig), ("pump", PumpConfig))
+    for name in model.model_fields
+)
+_Section = TypeVar("_Section", ThermalConfig, BatteryConfig, PumpConfig)
+
+
+class ChangeConfig(ComponentConfig):
+    """A change of the plant that lasts: a real drift in time, or, from span 0, a real regional difference.
+
+    Attributes:
+      locale: Where.
+      span: The first span that has it; the test period after the spans has it too.
+      parameter: `thermal.`, `battery.` or `pump.` and the parameter's name, e.g. `pump.speed_mean`.
+      factor: What the locale's value is multiplied by.
+      offset: What is added to that, in the parameter's unit.
+    """
+
+    locale: str
+    span: int = pydantic.Field(default=0, ge=0)
+    parameter: str
+    factor: float = 1.0
+    offset: float = 0.0
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> ChangeConfig:
+        if self.parameter not in PLANT_PARAMETERS:
+            raise ValueError(
+                f"no '{self.parameter}' in the plant{nearest_name(self.parameter, PLANT_PARAMETERS)}; "
+                f"known: {list_briefly(PLANT_PARAMETERS)}"
+            )
+        return self
+
+    def applied(self, section: _Section) -> _Section:
+        """The section of the plant with the parameter changed.
+
+        Raises:
+          ConfigError: the new value is not allowed there.
+        """
+        name = self.parameter.split(".")[1]
+        value = getattr(section, name) * self.factor + self.offset
+        try:
+            return type(section).model_validate(section.model_dump() | {name: value})
+        except pydantic.ValidationError as error:
+            why = error.errors()[0]["msg"]
+            place = f"fleet: changes: locale={self.locale}: {self.parameter} becomes {value:g}"
+            raise ConfigError(f"{place}: {why}") from error

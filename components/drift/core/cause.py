@@ -6,7 +6,7 @@ now against before, and the skew of the span before. A distance counts where it 
 
 | comparison | holds when                                                    | cause                    |
 | ---------- | ------------------------------------------------------------- | ------------------------ |
-| all        | a fault was found, of the feature or of all                         | the fault's name         |
+| all        | a fault was found, of the feature or of all                   | the fault's name         |
 | all        | no measure that alerts is beyond its sampling noise           | sampling_noise           |
 | drift      | else                                                          | drift_in_time            |
 | generator  | else                                                          | generator_error          |

@@ -55,10 +55,10 @@ def simulate_locale(config: FleetConfig, locale: str, span: int) -> pa.Table:
       Columns `COLUMNS`, ordered by timestamp, then asset; `timestamp` is an ISO string in UTC.
 
     Raises:
-      ConfigError: no such locale.
+      ConfigError: no such locale, or a change of its plant is not allowed.
       InsufficientDataError: more anomalies are asked for than fit.
     """
-    where = config.locale(locale)
+    where = config.locale_in(locale, span)
     frame = _simulate_days(config, where, span * where.days, where.days, where.events, span)
     return _to_table(frame)
 
@@ -69,7 +69,7 @@ def simulate_test(config: FleetConfig, locale: str, spans: int) -> pa.Table:
     Returns:
       As `simulate_locale`, with the column `locale` first.
     """
-    where = config.locale(locale)
+    where = config.locale_in(locale, spans)
     frame = _simulate_days(config, where, spans * where.days, config.test_days, config.test_events, None)
     frame.insert(0, "locale", locale)
     return _to_table(frame)
