@@ -178,15 +178,17 @@ class FaultConfig(ComponentConfig):
     """A data-quality fault of one span, for drift and gate tests; it is not labelled as an anomaly.
 
     Attributes:
-      kind: `unit_change` (Celsius to Fahrenheit, else times 10), `clock_shift` (the clock jumps by
-        `seconds`), `stuck_sensor` (the column repeats its value at the beginning), `silent_gap` (no
-        rows), `schema_change` (the column is renamed `<column>_v2`; over the whole span).
+      kind: `unit_change` (by `unit`; else Celsius to Fahrenheit, others times 10), `clock_shift` (the
+        clock jumps by `seconds`), `stuck_sensor` (the column repeats its value at the beginning),
+        `silent_gap` (no rows), `schema_change` (the column is renamed `<column>_v2`; over the whole span).
       locale: Where.
       span: When.
       column: The sensor; unused by clock_shift and silent_gap.
       begin: Beginning, as a fraction of the span.
       end: End, as a fraction of the span.
       seconds: Jump of the clock.
+      unit: Slope and offset of a unit_change.
+      assets: How many of the locale's assets are hit, the first ones; None for all. A schema_change hits all.
     """
 
     kind: FaultKind
@@ -196,6 +198,8 @@ class FaultConfig(ComponentConfig):
     begin: Fraction = 0.0
     end: Fraction = 1.0
     seconds: float = 3600.0
+    unit: tuple[float, float] | None = None
+    assets: int | None = pydantic.Field(default=None, ge=1)
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> FaultConfig:

@@ -6,20 +6,23 @@ now against before, and the skew of the span before. A distance counts where it 
 
 | comparison | holds when                                                    | cause                    |
 | ---------- | ------------------------------------------------------------- | ------------------------ |
-| all        | a fault was found, of the feature or of all                   | the fault's name         |
-| all        | no measure that alerts is beyond its sampling noise           | sampling_noise           |
+| all        | a fault of the feature, or one of all that can explain d      | the fault's name         |
+| all        | no judged measure is beyond its sampling noise                | sampling_noise           |
 | drift      | else                                                          | drift_in_time            |
 | generator  | else                                                          | generator_error          |
-| serving    | gen is at least d / 2                                         | generator_error          |
+| serving    | gen is most of d                                              | generator_error          |
 | serving    | else                                                          | drift_in_time            |
-| skew       | gen of a side is at least d / 2, and no drift is larger       | generator_error          |
-| skew       | drift of a side is at least d / 2, and before is not          | drift_in_time            |
+| skew       | gen of a side is most of d, and no drift is larger            | generator_error          |
+| skew       | drift of a side is most of d, and before is not               | drift_in_time            |
 | skew       | else                                                          | real_regional_difference |
 
-Half, because of the triangle inequality: d(syn A, syn B) <= d(syn A, real A) + d(real A, real B) +
-d(real B, syn B). A term under half of d cannot explain d by itself. Distances that are not metrics are
-taken by their root where that is one (Jensen-Shannon: Endres and Schindelin, IEEE Trans. Inf. Theory 49(7),
-2003).
+Most of d is half of its square: d(syn A, syn B) <= d(syn A, real A) + d(real A, real B) + d(real B, syn B),
+and displacements in independent directions add up in squares. Each distance is taken less what noise alone
+gives on average, and as a metric: the Jensen-Shannon divergence by its root (Endres and Schindelin, IEEE
+Trans. Inf. Theory 49(7), 2003).
+
+A fault of all features can explain only so much of d: rows that are gone, a share s of the span, move a
+Kolmogorov-Smirnov distance or a share by at most s; a clock that is shifted keeps the values.
 """
 
 from __future__ import annotations
@@ -40,8 +43,12 @@ from components.drift.findings import (
     TimeLine,
 )
 
-#: A related distance explains the alert from this part of it.
-EXPLAINS: Final = 0.5
+#: A related distance explains the alert from this part of it: half of the square.
+EXPLAINS: Final = math.sqrt(0.5)
+#: A distance that a shifted clock may still explain: hours fall out at the ends of the span.
+CLOCK_EXPLAINS: Final = 0.2
+#: What a share of lost rows may explain is taken this generously.
+GAP_SLACK: Final = 1.5
 #: Which measures are compared with each other, the preferred first.
 _METRICS: Final[tuple[Measure, ...]] = (
     "jensen_shannon_divergence",
@@ -52,6 +59,8 @@ _METRICS: Final[tuple[Measure, ...]] = (
     "missing_rate",
     "cadence",
 )
+#: Measures that are differences of shares.
+_SHARES: Final[tuple[Measure, ...]] = ("kolmogorov_smirnov", "infinity_norm")
 #: Faults by how surely they explain others: a renamed column has no values, a stuck one has no course.
 _ORDER: Final = ("schema_change", "unit_change", "stuck_sensor", "clock_shift", "silent_gap")
 
@@ -96,7 +105,7 @@ def name_cause(
       before: Of the same comparison in the span before, for a skew; empty where there was none.
       time_line: Of the comparison; gives the time of a drift from its first change point.
     """
-    fault = _fault(feature, sides, comparison)
+    fault = _fault(feature, sides, measurements)
     if fault is not None:
         side, hit = fault
         return Cause(
@@ -106,8 +115,8 @@ def name_cause(
             begin=hit.begin,
             end=hit.end,
         )
-    alerting = [each for each in measurements if each.verdict == "ALERT"] or list(measurements)
-    if not any(counts(each, alpha) for each in alerting):
+    alerting = _alerting(measurements) or list(measurements)
+    if not beyond_noise(measurements, alpha):
         return Cause(
             name="sampling_noise",
             words=f"{feature}: over its threshold, yet within what sampling alone gives at {alpha:g}.",
@@ -122,33 +131,57 @@ def name_cause(
     return _related(comparison, feature, measurements, alerting, sides, alpha, before)
 
 
-def counts(measurement: Measurement, alpha: float) -> bool:
-    """Whether a measurement is beyond sampling noise, by the best evidence that it holds.
+def beyond_noise(measurements: Sequence[Measurement], alpha: float) -> bool:
+    """Whether a comparison is beyond sampling noise, by the best evidence that its measurements hold.
 
-    Its q-value, else its p-value, else the null's limit, else its threshold; a value alone says nothing.
+    Where the false-discovery control judged some of them, these decide: their q-values count the other
+    features that could have alerted. Else the p-values of those that alert, else their nulls, else, where no
+    noise was drawn, their thresholds.
     """
+    judged = [each.q_value for each in measurements if each.q_value is not None and each.value is not None]
+    if judged:
+        return min(judged) <= alpha or any(each.measure == "schema" for each in _alerting(measurements))
+    return any(_counts(each, alpha) for each in _alerting(measurements) or measurements)
+
+
+def _alerting(measurements: Sequence[Measurement]) -> list[Measurement]:
+    return [each for each in measurements if each.verdict == "ALERT"]
+
+
+def _counts(measurement: Measurement, alpha: float) -> bool:
+    """Whether one measurement is beyond noise; a value alone says nothing."""
     if measurement.value is None:
         return False
-    for level in (measurement.q_value, measurement.p_value):
-        if level is not None:
-            return level <= alpha
+    if measurement.p_value is not None:
+        return measurement.p_value <= alpha
     if measurement.null is not None:
         return measurement.value > measurement.null.limit
     return measurement.threshold is not None and measurement.value > measurement.threshold
 
 
-def _fault(feature: str, sides: Sequence[Side], comparison: Comparison) -> tuple[Side, Fault] | None:
+def _fault(
+    feature: str, sides: Sequence[Side], measurements: Sequence[Measurement]
+) -> tuple[Side, Fault] | None:
     """The fault that explains an alert of the feature: its own before one of all features."""
     hits = [
         (feature != fault.feature, _ORDER.index(fault.name), side, fault)
         for side in sides
         for fault in side.faults
-        if feature in (fault.feature, ALL_FEATURES) or fault.feature == ALL_FEATURES
+        if feature in (fault.feature, ALL_FEATURES)
+        or (fault.feature == ALL_FEATURES and _explains(fault, measurements))
     ]
     if not hits:
         return None
     _, _, side, fault = min(hits, key=lambda hit: hit[:2])
     return side, fault
+
+
+def _explains(fault: Fault, measurements: Sequence[Measurement]) -> bool:
+    """Whether a fault of all features can make one feature's distance as large as it is."""
+    distance = next((_length(measurements, m) for m in _SHARES if _has(measurements, m)), 0.0)
+    if fault.name == "silent_gap":
+        return distance <= GAP_SLACK * fault.evidence.get("span_share", 1.0)
+    return distance <= CLOCK_EXPLAINS
 
 
 def _related(
@@ -189,7 +222,7 @@ def _related(
 def _common(measurements: Sequence[Measurement], related: Sequence[Sequence[Measurement]]) -> Measure | None:
     """The preferred measure that the alert and all related comparisons have."""
     for measure in _METRICS:
-        if all(_length(part, measure) > 0 or _has(part, measure) for part in (measurements, *related)):
+        if all(_has(part, measure) for part in (measurements, *related)):
             return measure
     return None
 
@@ -199,19 +232,17 @@ def _has(measurements: Sequence[Measurement], measure: Measure) -> bool:
 
 
 def _length(measurements: Sequence[Measurement], measure: Measure | None) -> float:
-    """A measurement's value as a metric; 0 without one."""
+    """A measurement's value as a metric, less what noise alone gives on average; 0 without one."""
     for each in measurements:
         if each.measure == measure and each.value is not None:
-            return (
-                math.sqrt(max(0.0, each.value)) if measure == "jensen_shannon_divergence" else abs(each.value)
-            )
+            excess = max(0.0, abs(each.value) - (each.null.mean if each.null else 0.0))
+            return math.sqrt(excess) if measure == "jensen_shannon_divergence" else excess
     return 0.0
 
 
 def _counting(measurements: Sequence[Measurement], measure: Measure | None, alpha: float) -> float:
-    """As `_length`, of a measurement that is beyond its noise; else 0."""
-    beyond = [each for each in measurements if each.measure == measure and counts(each, alpha)]
-    return _length(beyond, measure)
+    """As `_length`, where the comparison is beyond its noise; else 0."""
+    return _length(measurements, measure) if beyond_noise(measurements, alpha) else 0.0
 
 
 def _evidence(measurements: Sequence[Measurement]) -> dict[str, float]:

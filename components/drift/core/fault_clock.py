@@ -18,7 +18,15 @@ PARTS: Final = 4
 #: What one bucket of one feature may say at most, in squared standard deviations.
 CAP: Final = 16.0
 PRICE: Final = 0.2
-LEAST_GAIN: Final = 12.0
+LEAST_GAIN: Final = 20.0
+#: Least shift, in buckets.
+LEAST_SHIFT: Final = 0.5
+#: A feature has a say where the two courses differ by this much, summed over the segment.
+LEAST_POWER: Final = 12.0
+#: What share of that the misfit must fall by, over all: 1 for a shift, -1 without one ...
+AGREE: Final = 0.3
+#: ... and at how many of the features that have a say it must fall at all.
+MOST: Final = 0.75
 
 
 def find_clock_shift(current: Profile, baseline: Profile, skip: Mask) -> Fault | None:
@@ -55,11 +63,18 @@ def find_clock_shift(current: Profile, baseline: Profile, skip: Mask) -> Fault |
     segments = [best_segment(each) for each in score]
     best = int(np.argmax([total for _, _, total in segments]))
     begin, end, total = segments[best]
-    if total < LEAST_GAIN or abs(steps[best]) < 1:
+    if total < LEAST_GAIN or abs(steps[best]) < LEAST_SHIFT or end - begin < grid.slots // 3:
         return None
-    # All features must come by the same time: more than half of what each can say, says so.
-    agree = np.nansum(gain[best, begin:end], axis=0)
-    if np.mean(agree > 0) < 0.75 or (len(features) > 1 and np.sum(agree > 0) < 2):
+    # Weather moves some features by some hours; a clock moves all of them. A feature's misfit falls by as
+    # much as the two courses differ if it has the shift, and grows by as much if it has not.
+    usual = np.where(np.isnan(mean), np.nan, course[grid.number % grid.slots])
+    power = np.nansum(_misfit(usual, course, deviation, grid, steps[best])[begin:end], axis=0)
+    fallen = np.nansum(gain[best, begin:end], axis=0)
+    can_tell = power >= LEAST_POWER
+    if 2 * np.sum(can_tell) < len(features) or np.mean(fallen[can_tell] > 0) < MOST:
+        return None
+    agree = float(fallen[can_tell].sum() / power[can_tell].sum())
+    if agree < AGREE:
         return None
     shift_s = float(steps[best] * grid.bucket_s)
     begin_time, end_time = times(grid, begin, end)
@@ -71,11 +86,11 @@ def find_clock_shift(current: Profile, baseline: Profile, skip: Mask) -> Fault |
         evidence={
             "shift_s": shift_s,
             "gain": total,
-            "features": float(len(features)),
-            "agree": float(np.sum(agree > 0)),
+            "features": float(np.sum(can_tell)),
+            "agree": agree,
         },
         words=(
-            f"The daily course of {len(features)} features comes {hours(abs(shift_s))} "
+            f"The daily course of {int(np.sum(can_tell))} features comes {hours(abs(shift_s))} "
             f"{'later' if shift_s > 0 else 'earlier'} by the clock."
         ),
     )

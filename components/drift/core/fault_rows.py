@@ -115,7 +115,7 @@ def _gap(feature: str, grid: Grid, begin: int, end: int, what: str, kept: float)
         feature=feature,
         begin=begin_time,
         end=end_time,
-        evidence={"gap_s": length_s, "values_kept": kept},
+        evidence={"gap_s": length_s, "span_share": (end - begin) / len(grid.rows), "values_kept": kept},
         words=f"{subject} has {what}, or far fewer than usual, for about {hours(length_s)}.",
     )
 

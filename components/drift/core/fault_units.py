@@ -17,11 +17,11 @@ CAP: Final = 6.0
 PRICE: Final = 4.0
 #: A segment's gain, and its fewest buckets.
 LEAST_GAIN: Final = 60.0
-LEAST_BUCKETS: Final = 3
+LEAST_BUCKETS: Final = 6
 #: Converted back, the segment's mean lies this close (standard deviations of buckets) and its spread differs
 #: by no more than this factor.
 MEAN_SLACK: Final = 2.0
-SPREAD_SLACK: Final = 1.6
+SPREAD_SLACK: Final = 1.5
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,9 @@ def _try(
     deviation = normal.deviation[index]
     as_is = np.abs(mean - expected) / deviation
     back = np.abs((mean - conversion.offset) / conversion.slope - expected) / deviation
-    gain = np.minimum(as_is, CAP) ** 2 - np.minimum(back, CAP) ** 2 - PRICE
+    # A conversion that widens the scale fits more by chance: the densities' ratio has its logarithm.
+    price = PRICE + 2 * max(0.0, float(np.log(abs(conversion.slope))))
+    gain = np.minimum(as_is, CAP) ** 2 - np.minimum(back, CAP) ** 2 - price
     begin, end, total = best_segment(np.nan_to_num(gain, nan=0.0))
     seen = np.flatnonzero(~np.isnan(gain[begin:end])) + begin
     if total < LEAST_GAIN or len(seen) < LEAST_BUCKETS:

@@ -23,11 +23,13 @@ def apply_faults(frame: pd.DataFrame, faults: tuple[FaultConfig, ...], rows: int
     renamed: dict[str, str] = {}
     for fault in faults:
         inside = (frame["row"] >= fault.begin * rows) & (frame["row"] < fault.end * rows)
+        if fault.assets is not None:
+            inside &= frame["asset"].isin(sorted(frame["asset"].unique())[: fault.assets])
         column = fault.column
         if fault.kind == "unit_change":
             values = frame.loc[inside, column]
-            changed = values * 1.8 + 32.0 if column == "temp_c" else values * 10.0
-            frame.loc[inside, column] = changed.round(4)
+            slope, offset = fault.unit or ((1.8, 32.0) if column == "temp_c" else (10.0, 0.0))
+            frame.loc[inside, column] = (values * slope + offset).round(4)
         elif fault.kind == "clock_shift":
             frame.loc[inside, "timestamp"] += pd.Timedelta(seconds=fault.seconds)
         elif fault.kind == "stuck_sensor":
