@@ -90,10 +90,10 @@ def cases(seed: int) -> Iterator[tuple[str, Case]]:
     yield from _data_faults(fleet, rng)
     yield from _plant_changes(fleet, rng)
     for index in range(3):
-        place = _place(fleet, rng)
+        place = _place(pair, rng)  # the fleet's climate has a trend, which is a drift
         yield (
             "sampling_noise",
-            functools.partial(drift_case, "sampling_noise", f"drift {index}", fleet, *place, thresholds=True),
+            functools.partial(drift_case, "sampling_noise", f"drift {index}", pair, *place, thresholds=True),
         )
     yield from _generator(pair, rng)
     yield from _skew(pair, rng)

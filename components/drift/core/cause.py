@@ -205,13 +205,17 @@ def _related(
         "drift": drift[0],
         "before": stood,
     }
-    if generator[0] >= EXPLAINS * distance and generator[0] >= (0.0 if comparison == "serving" else drift[0]):
+    if (
+        generator[0] > 0
+        and generator[0] >= EXPLAINS * distance
+        and generator[0] >= (0.0 if comparison == "serving" else drift[0])
+    ):
         words = f"{feature}: synthetic rows of {generator[1]} are about as far from its real ones."
         return Cause(name="generator_error", words=words, evidence=evidence)
     if comparison == "serving":
         words = f"{feature}: the rows that are seen differ from those that were trained on."
         return Cause(name="drift_in_time", words=words, evidence=evidence)
-    if drift[0] >= EXPLAINS * distance and stood < EXPLAINS * distance:
+    if drift[0] > 0 and drift[0] >= EXPLAINS * distance and stood < EXPLAINS * distance:
         words = f"{feature}: {drift[1]} has moved away from its own past by about as much."
         return Cause(name="drift_in_time", words=words, evidence=evidence)
     places = " and ".join(side.locale for side in sides)

@@ -24,9 +24,11 @@ LEAST_SHIFT: Final = 0.5
 #: A feature has a say where the two courses differ by this much, summed over the segment.
 LEAST_POWER: Final = 12.0
 #: What share of that the misfit must fall by, over all: 1 for a shift, -1 without one ...
-AGREE: Final = 0.3
-#: ... and at how many of the features that have a say it must fall at all.
+AGREE: Final = 0.25
+#: ... how many of the features with a course must have a say, and at how many of those it must fall at all.
 MOST: Final = 0.75
+#: How much smaller or larger a course may have become.
+SCALES: Final = (0.25, 4.0)
 
 
 def find_clock_shift(current: Profile, baseline: Profile, skip: Mask) -> Fault | None:
@@ -67,11 +69,13 @@ def find_clock_shift(current: Profile, baseline: Profile, skip: Mask) -> Fault |
         return None
     # Weather moves some features by some hours; a clock moves all of them. A feature's misfit falls by as
     # much as the two courses differ if it has the shift, and grows by as much if it has not.
-    usual = np.where(np.isnan(mean), np.nan, course[grid.number % grid.slots])
-    power = np.nansum(_misfit(usual, course, deviation, grid, steps[best])[begin:end], axis=0)
-    fallen = np.nansum(gain[best, begin:end], axis=0)
+    usual, late = (_course_at(course, grid, step) for step in (0.0, steps[best]))
+    inside = slice(begin, end)
+    power = _squares(np.where(np.isnan(mean), np.nan, usual - late), grid.slots, inside) / deviation**2
+    fallen = _scaled_misfit(mean, usual, grid.slots, inside) - _scaled_misfit(mean, late, grid.slots, inside)
+    fallen /= deviation**2
     can_tell = power >= LEAST_POWER
-    if 2 * np.sum(can_tell) < len(features) or np.mean(fallen[can_tell] > 0) < MOST:
+    if np.mean(can_tell) < MOST or np.mean(fallen[can_tell] > 0) < MOST:
         return None
     agree = float(fallen[can_tell].sum() / power[can_tell].sum())
     if agree < AGREE:
@@ -96,14 +100,35 @@ def find_clock_shift(current: Profile, baseline: Profile, skip: Mask) -> Fault |
     )
 
 
-def _misfit(mean: Floats, course: Floats, deviation: Floats, grid: Grid, step: float) -> Floats:
-    """Squared standard deviations off the course that is `step` buckets late, capped. Shape [T, F]."""
+def _course_at(course: Floats, grid: Grid, step: float) -> Floats:
+    """The course that is `step` buckets late, at each bucket of the grid. Shape [T, F]."""
     at = grid.number - step
     low = np.floor(at).astype(np.int64)
     part = (at - low)[:, None]
-    slots = len(course)
-    off = mean - (1 - part) * course[low % slots] - part * course[(low + 1) % slots]
-    return np.minimum((_without_level(off, slots) / deviation) ** 2, CAP)
+    return (1 - part) * course[low % len(course)] + part * course[(low + 1) % len(course)]
+
+
+def _misfit(mean: Floats, course: Floats, deviation: Floats, grid: Grid, step: float) -> Floats:
+    """Squared standard deviations off the course that is `step` buckets late, capped. Shape [T, F]."""
+    off = _without_level(mean - _course_at(course, grid, step), len(course))
+    return np.minimum((off / deviation) ** 2, CAP)
+
+
+def _squares(values: Floats, slots: int, inside: slice) -> Floats:
+    """Sum of squares of `values` [T, F] less their level, over the buckets `inside`. Shape [F]."""
+    return np.nansum(_without_level(values, slots)[inside] ** 2, axis=0)
+
+
+def _scaled_misfit(mean: Floats, course: Floats, slots: int, inside: slice) -> Floats:
+    """What is left of `mean` [T, F] beside the course at the size that fits best. Shape [F].
+
+    A course that grew or shrank is a drift of the plant, and fits at its old hours once it is scaled.
+    """
+    here = _without_level(mean, slots)[inside]
+    there = _without_level(np.where(np.isnan(mean), np.nan, course), slots)[inside]
+    own = np.maximum(np.nansum(there**2, axis=0), 1e-300)
+    scale = np.clip(np.nansum(here * there, axis=0) / own, *SCALES)
+    return np.nansum((here - scale * there) ** 2, axis=0)
 
 
 def _without_level(off: Floats, slots: int) -> Floats:

@@ -21,8 +21,8 @@ from components.drift.core.profile import Floats, Profile
 STILL_RATIO: Final = 3.0
 #: ... and from this many nominal intervals: a few equal readings of a quantised sensor are chance.
 STILL_INTERVALS: Final = 12.0
-#: Without a baseline the rest of the span must serve as one; it is shorter, so more is asked for.
-STILL_RATIO_ALONE: Final = 6.0
+#: The same without a baseline: the rest of the span must serve as one, so more is asked for.
+STILL_ALONE: Final = (6.0, 36.0)
 
 
 def find_stuck(current: Profile, baseline: Profile | None) -> list[Fault]:
@@ -45,9 +45,9 @@ def find_stuck(current: Profile, baseline: Profile | None) -> list[Fault]:
         if feature.kind == "categorical":  # a heater that is off all summer is no fault
             continue
         values = np.nan_to_num(longest[:, index])
-        own = float(usual[index]) if usual is not None else _usual_alone(values, grid.bucket_s)
-        ratio = STILL_RATIO if usual is not None else STILL_RATIO_ALONE
-        allowed = max(ratio * own, own + 6 * interval, STILL_INTERVALS * interval)
+        own = float(usual[index]) if usual is not None else _usual_alone(values)
+        ratio, least = (STILL_RATIO, STILL_INTERVALS) if usual is not None else STILL_ALONE
+        allowed = max(ratio * own, own + 6 * interval, least * interval)
         for begin, end in _episodes(values, allowed, grid.bucket_s, interval):
             if _rests_there(current, baseline, index, grid.first + end - 1):
                 continue
@@ -87,10 +87,18 @@ def _episodes(longest_s: Floats, allowed_s: float, bucket_s: int, interval_s: fl
     return found
 
 
-def _usual_alone(longest_s: Floats, bucket_s: int) -> float:
-    """The usual stillness of a span without a baseline: of the half of its buckets that are least still."""
-    usual = float(np.median(longest_s))
-    return usual if usual < bucket_s else math.inf
+def _usual_alone(longest_s: Floats) -> float:
+    """The usual stillness of a span without a baseline: the longest outside of its very longest episode."""
+    if len(longest_s) == 0:
+        return math.inf
+    # An episode is where the time grows, bucket after bucket, to the longest of all.
+    top = int(np.argmax(longest_s))
+    begin = top
+    while begin > 0 and 0 < longest_s[begin - 1] < longest_s[begin]:
+        begin -= 1
+    outside = np.concatenate([longest_s[:begin], longest_s[top + 1 :]])
+    # What lasts for most of the span may be how the feature is.
+    return float(outside.max()) if 2 * len(outside) > len(longest_s) else math.inf
 
 
 def _rests_there(current: Profile, baseline: Profile | None, index: int, bucket: int) -> bool:

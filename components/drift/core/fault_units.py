@@ -11,16 +11,15 @@ from components.drift.core.fault_model import Fault, Grid, Mask, best_segment, g
 from components.drift.core.normal import Normal, moments
 from components.drift.core.profile import Floats, Profile
 
-#: A bucket further off than this, in standard deviations of the baseline's buckets, counts no more.
-CAP: Final = 6.0
-#: What a bucket must gain by the conversion, in squared standard deviations, to speak for it.
-PRICE: Final = 4.0
+#: What a bucket must gain by the conversion to speak for it, as a logarithm of likelihoods.
+PRICE: Final = 1.0
 #: A segment's gain, and its fewest buckets.
-LEAST_GAIN: Final = 60.0
+LEAST_GAIN: Final = 20.0
 LEAST_BUCKETS: Final = 6
-#: Converted back, the segment's mean lies this close (standard deviations of buckets) and its spread differs
-#: by no more than this factor.
+#: Converted back, the segment's mean lies this close (standard deviations of buckets), or within this part of
+#: how far off it was, and its spread differs by no more than this factor.
 MEAN_SLACK: Final = 2.0
+MEAN_PART: Final = 0.1
 SPREAD_SLACK: Final = 1.5
 
 
@@ -49,15 +48,15 @@ _FORWARD: Final = (
     Conversion(7.500617, 0.0, "kPa to mmHg"),
     Conversion(3.785412, 0.0, "gallon to litre"),
     Conversion(3.6, 0.0, "m/s to km/h"),
-    Conversion(60.0, 0.0, "second to minute, by 60"),
+    Conversion(60.0, 0.0, "per second to per minute"),
     Conversion(16.666667, 0.0, "m3/h to l/min"),
     Conversion(3.280840, 0.0, "metre to foot"),
     Conversion(25.4, 0.0, "inch to millimetre"),
     Conversion(57.29578, 0.0, "radian to degree"),
-    Conversion(10.0, 0.0, "unit to a tenth of it"),
-    Conversion(100.0, 0.0, "unit to a hundredth of it"),
-    Conversion(1000.0, 0.0, "unit to a thousandth of it"),
-    Conversion(1e6, 0.0, "unit to a millionth of it"),
+    Conversion(10.0, 0.0, "unit to deci-unit"),
+    Conversion(100.0, 0.0, "unit to centi-unit"),
+    Conversion(1000.0, 0.0, "unit to milli-unit"),
+    Conversion(1e6, 0.0, "unit to micro-unit"),
 )
 CONVERSIONS: Final = tuple(each for pair in ((c, c.inverse) for c in _FORWARD) for each in pair)
 
@@ -108,21 +107,27 @@ def _try(
     deviation = normal.deviation[index]
     as_is = np.abs(mean - expected) / deviation
     back = np.abs((mean - conversion.offset) / conversion.slope - expected) / deviation
-    # A conversion that widens the scale fits more by chance: the densities' ratio has its logarithm.
-    price = PRICE + 2 * max(0.0, float(np.log(abs(conversion.slope))))
-    gain = np.minimum(as_is, CAP) ** 2 - np.minimum(back, CAP) ** 2 - price
+    # Weather strays further than a normal distribution allows, so that likelihoods are Cauchy's. A conversion
+    # that widens the scale fits more by chance: the ratio of densities has its logarithm.
+    price = PRICE + max(0.0, float(np.log(abs(conversion.slope))))
+    gain = np.log1p(as_is**2) - np.log1p(back**2) - price
     begin, end, total = best_segment(np.nan_to_num(gain, nan=0.0))
     seen = np.flatnonzero(~np.isnan(gain[begin:end])) + begin
     if total < LEAST_GAIN or len(seen) < LEAST_BUCKETS:
         return None
-    here = moments(current, grid.first + begin, grid.first + end, index)
+    # The first and the last bucket may hold values of both units.
+    inner = seen[1:-1]
+    here = moments(current, grid.first + int(inner[0]), grid.first + int(inner[-1]) + 1, index)
     if here is None:
         return None
     middle, spread = here
-    offset = abs((middle - conversion.offset) / conversion.slope - float(np.mean(expected[seen])))
-    ratio = spread / abs(conversion.slope) / max(normal.spread(index, grid.first + seen), 1e-12)
-    misfit = float(np.mean(back[seen] ** 2))
-    if offset > MEAN_SLACK * deviation or not 1 / SPREAD_SLACK < ratio < SPREAD_SLACK:
+    usual = float(np.mean(expected[inner]))
+    off = abs((middle - conversion.offset) / conversion.slope - usual)
+    ratio = spread / abs(conversion.slope) / max(normal.spread(index, grid.first + inner), 1e-12)
+    misfit = float(np.mean(np.log1p(back[inner] ** 2)))
+    if off > max(MEAN_SLACK * deviation, MEAN_PART * abs(middle - usual)):
+        return None
+    if not 1 / SPREAD_SLACK < ratio < SPREAD_SLACK:
         return None
     begin_time, end_time = times(grid, begin, end)
     return Fault(

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.csv
 import pyarrow.parquet
+import pydantic
 import pytest
 
 from components.dataset import DatasetConfig
@@ -29,7 +30,7 @@ from components.simulator.config import (
 )
 from components.simulator.core import fleet as fleet_module
 from components.simulator.core.fleet import simulate_fleet, simulate_locale, simulate_test
-from components.simulator.plant_config import BatteryConfig, SensorConfig
+from components.simulator.plant_config import BatteryConfig, ChangeConfig, SensorConfig
 from components.simulator.presets import default_fleet
 
 NO_GAPS = {"missing_row_fraction": 0.0, "missing_cell_fraction": 0.0}
@@ -347,3 +348,45 @@ def test_fault_silent_gap() -> None:
 def test_fault_schema_change() -> None:
     plain, changed = pair(fault("schema_change", column="soc"))
     pd.testing.assert_frame_equal(plain.rename(columns={"soc": "soc_v2"}), changed)
+
+
+def test_a_change_of_the_plant_lasts_from_its_span_on_and_into_the_test_period() -> None:
+    change = ChangeConfig(locale="eu-west", span=1, parameter="pump.speed_mean", factor=0.8, offset=0.05)
+    plain = tiny()
+    changed = plain.model_copy(update={"changes": (change,)})
+    pd.testing.assert_frame_equal(rows(changed, 0), rows(plain, 0))
+    for span in (1, 2):
+        before, after = rows(plain, span), rows(changed, span)
+        assert after["flow_lpm"].mean() < 0.9 * before["flow_lpm"].mean()
+        pd.testing.assert_series_equal(after["temp_c"], before["temp_c"])
+    test = simulate_test(changed, "eu-west", 1).to_pandas()
+    assert test["flow_lpm"].mean() < 0.9 * simulate_test(plain, "eu-west", 1).to_pandas()["flow_lpm"].mean()
+    assert changed.locale_in("eu-west", 1).pump.speed_mean == pytest.approx(0.8 * 0.8 + 0.05)
+    assert changed.locale_in("eu-west", 0) == plain.locales[0]
+
+
+def test_a_change_from_span_0_is_a_regional_difference() -> None:
+    change = ChangeConfig(locale="eu-west", parameter="thermal.set_point_c", offset=3.0)
+    changed = tiny().model_copy(update={"changes": (change,)})
+    # The nights, when the thermostat decides.
+    cold, warm = (rows(fleet)["temp_c"].quantile(0.1) for fleet in (tiny(), changed))
+    assert warm == pytest.approx(cold + 3.0, abs=0.3)
+
+
+def test_an_unknown_parameter_or_value_or_locale_of_a_change_is_refused() -> None:
+    with pytest.raises(pydantic.ValidationError, match=r"no 'pump.speed' in the plant"):
+        ChangeConfig(locale="eu-west", parameter="pump.speed")
+    with pytest.raises(pydantic.ValidationError, match="changes name unknown locales: us; known: eu-west"):
+        FleetConfig(locales=tiny().locales, changes=(ChangeConfig(locale="us", parameter="pump.speed_mean"),))
+    too_fast = ChangeConfig(locale="eu-west", parameter="pump.speed_mean", factor=2.0)
+    with pytest.raises(
+        ConfigError, match=r"locale=eu-west: pump.speed_mean becomes 1.6: .*less than or equal"
+    ):
+        rows(tiny().model_copy(update={"changes": (too_fast,)}))
+
+
+def test_a_fault_of_one_asset_and_of_a_unit_of_its_own() -> None:
+    hit = FaultConfig(kind="unit_change", locale="eu-west", span=0, unit=(1.0, 273.15), assets=1)
+    plain, faulty = rows(tiny(**NO_GAPS)), rows(tiny(faults=(hit,), **NO_GAPS))
+    apart = (faulty["temp_c"] - plain["temp_c"]).groupby(plain["asset"]).agg(["min", "max"])
+    np.testing.assert_allclose(apart.to_numpy(), [[273.15, 273.15], [0.0, 0.0]], atol=1e-9)
