@@ -124,7 +124,7 @@ def _fault(kind: str, locale: str, span: int, rng: np.random.Generator) -> Fault
             "end": end,
             "seconds": _pick(rng, SHIFTS_S),
             "unit": _pick(rng, UNITS[column]),
-            "assets": _pick(rng, (None, 1)) if kind == "stuck_sensor" else None,
+            "assets": _pick(rng, (None, 1)) if kind in ("stuck_sensor", "unit_change") else None,
         }
     )
 
@@ -147,7 +147,7 @@ def _data_faults(fleet: FleetConfig, rng: np.random.Generator) -> Iterator[tuple
 
 def _size(fault: FaultConfig) -> str:
     if fault.kind == "unit_change":
-        return f"unit {fault.unit}"
+        return f"unit {fault.unit} assets {fault.assets or 'all'}"
     return f"{fault.seconds:g} s" if fault.kind == "clock_shift" else ""
 
 
@@ -260,10 +260,9 @@ def main() -> None:
     print(table(results))
     alerts = [(each.truth, name) for each in results for _, name in each.others]
     right = sum(truth == name for truth, name in alerts)
-    stray = collections.Counter(
-        (each.truth, feature, name) for each in results for feature, name in each.others if each.truth != name
-    )
-    print(stray)
+    stray = collections.Counter((truth, name) for truth, name in alerts if truth != name)
+    for (truth, name), count in stray.most_common():
+        print(f"  {count} alerts beside an injected {truth} were named {name}")
     print(f"all alerts of all cases: {right} of {len(alerts)} named as injected")
     off = np.abs([part for each in results for part in each.off_buckets])
     if len(off):

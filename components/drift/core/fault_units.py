@@ -93,6 +93,21 @@ def find_unit_changes(current: Profile, baseline: Profile, skip: Mask) -> list[F
     return found
 
 
+def likelihood_gain(as_is: Floats, back: Floats, conversion: Conversion) -> Floats:
+    """What each bucket says for a conversion: the logarithm of the ratio of likelihoods, less a price.
+
+    Weather strays further than a normal distribution allows, so that likelihoods are Cauchy's. A conversion
+    that widens the scale fits more by chance: the ratio of densities has its logarithm.
+
+    Args:
+      as_is: Standard deviations off what is usual. Shape [T].
+      back: The same, converted back. Shape [T].
+      conversion: Which.
+    """
+    price = PRICE + max(0.0, float(np.log(abs(conversion.slope))))
+    return np.log1p(as_is**2) - np.log1p(back**2) - price
+
+
 def _try(
     current: Profile,
     normal: Normal,
@@ -107,10 +122,7 @@ def _try(
     deviation = normal.deviation[index]
     as_is = np.abs(mean - expected) / deviation
     back = np.abs((mean - conversion.offset) / conversion.slope - expected) / deviation
-    # Weather strays further than a normal distribution allows, so that likelihoods are Cauchy's. A conversion
-    # that widens the scale fits more by chance: the ratio of densities has its logarithm.
-    price = PRICE + max(0.0, float(np.log(abs(conversion.slope))))
-    gain = np.log1p(as_is**2) - np.log1p(back**2) - price
+    gain = likelihood_gain(as_is, back, conversion)
     begin, end, total = best_segment(np.nan_to_num(gain, nan=0.0))
     seen = np.flatnonzero(~np.isnan(gain[begin:end])) + begin
     if total < LEAST_GAIN or len(seen) < LEAST_BUCKETS:

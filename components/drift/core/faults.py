@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from components.drift.core.fault_clock import find_clock_shift
+from components.drift.core.fault_mixed_units import find_mixed_units
 from components.drift.core.fault_model import Fault, SchemaChange, bucket_of, grid_of
 from components.drift.core.fault_rows import find_gaps, find_lost_columns
 from components.drift.core.fault_stuck import find_stuck
@@ -48,6 +49,9 @@ def find_faults(
     _explain(explained, stuck + lost, current)
     units = find_unit_changes(current, baseline, explained)
     _explain(explained, units, current)
+    mixed = find_mixed_units(current, baseline, explained)
+    _explain(explained, mixed, current)
+    units += [each for each in mixed if each.feature not in {unit.feature for unit in units}]
     clock = find_clock_shift(current, baseline, explained)
     if clock is not None:
         # The jump itself leaves a hole as long as the shift; that is the clock's, not a gap of its own.

@@ -89,6 +89,23 @@ def test_a_change_of_unit_is_named_with_its_slope_and_its_time(locale, column, u
     assert within_a_bucket(found[0], 0.4, 0.7)
 
 
+@pytest.mark.parametrize(
+    ("locale", "column", "unit"),
+    [
+        ("us-east", "temp_c", (1.8, 32.0)),
+        ("eu-west", "pressure_kpa", (0.01, 0.0)),
+        ("ap-south", "soc", (100, 0)),
+    ],
+)
+def test_a_change_of_unit_at_one_of_two_assets_is_named_with_its_share(locale, column, unit) -> None:
+    hit = fault("unit_change", locale, column=column, unit=unit, begin=0.4, end=0.7, assets=1)
+    found = find_faults(span_one(locale, hit), planned(locale)[1])
+    assert names(found) == [("unit_change", column)]
+    assert found[0].evidence["slope"] == pytest.approx(unit[0], rel=0.01)
+    assert found[0].evidence["row_share"] == pytest.approx(0.5, abs=0.1)
+    assert within_a_bucket(found[0], 0.4, 0.7)
+
+
 @pytest.mark.parametrize("locale", LOCALES)
 @pytest.mark.parametrize("assets", [None, 1])
 def test_a_stuck_sensor_is_named_of_all_assets_and_of_one(locale, assets) -> None:
