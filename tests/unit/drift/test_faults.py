@@ -157,6 +157,26 @@ def test_a_renamed_column_is_a_change_of_schema() -> None:
     assert names(find_faults(current, baseline)) == [("schema_change", "temp_c")]
 
 
+@pytest.mark.parametrize(("factor", "renamed"), [(1.0, True), (50.0, False)])
+def test_a_new_feature_is_a_renamed_one_where_its_values_are_like_the_lost_ones(factor, renamed) -> None:
+    both = DATASET.model_copy(update={"features": (*DATASET.features, FeatureConfig(name="other"))})
+    before, now = table(FLEET, "us-east", 0), table(FLEET, "us-east", 1)
+    plan = plan_profile([before], both)
+    values = pa.array(now["temp_c"].to_numpy() * factor, from_pandas=True)
+    now = now.drop(["temp_c"]).append_column("other", values)
+    found = find_faults(build_profile([now], both, plan), build_profile([before], both, plan))
+    assert names(found) == [("schema_change", "temp_c")]
+    assert ("other is new" in found[0].words) == renamed
+
+
+def test_a_column_that_is_there_without_a_value_is_silent_and_one_that_never_had_any_is_nothing() -> None:
+    plan, baseline = planned("us-east")
+    current = span_one("us-east", fault("schema_change", "us-east"))
+    assert names(find_faults(current, baseline, columns=SchemaChange())) == [("silent_gap", "temp_c")]
+    assert find_faults(current, current, columns=SchemaChange()) == []
+    assert plan.features[0].name == "temp_c"
+
+
 def test_a_column_that_comes_back_under_a_name_of_the_data_set_is_told() -> None:
     change = SchemaChange.between((), (), ("flow",), ())
     assert change == SchemaChange(lost=(), gained=("flow",))
