@@ -162,6 +162,14 @@ def best_segment(score: Floats) -> tuple[int, int, float]:
     return begin, end, float(gain[end])
 
 
+def best_totals(score: Floats) -> Floats:
+    """As `best_segment`, of every column of `score` [T, F], the sums alone. Shape [F]. NaN counts nothing."""
+    prefix = np.cumsum(np.nan_to_num(score, nan=0.0), axis=0)
+    least = np.minimum.accumulate(np.minimum(prefix, 0.0), axis=0)
+    before = np.concatenate([np.zeros((1, score.shape[1])), least[:-1]])
+    return np.maximum(np.max(prefix - before, axis=0, initial=0.0), 0.0)
+
+
 def times(grid: Grid, begin: int, end: int) -> tuple[str, str]:
     """ISO begin and end of the buckets [begin, end) of a grid; the end is empty where the span ends."""
     done = iso(grid.first + end, grid.bucket_s) if end < len(grid.rows) else ""

@@ -12,7 +12,7 @@ import pytest
 
 from components.dataset import DatasetConfig, FeatureConfig
 from components.drift.core.building import build_profile
-from components.drift.core.fault_model import best_segment, bucket_of, iso, runs
+from components.drift.core.fault_model import best_segment, best_totals, bucket_of, iso, runs
 from components.drift.core.faults import Fault, SchemaChange, find_faults
 from components.drift.core.merging import empty, select
 from components.drift.core.planning import plan_profile
@@ -297,6 +297,9 @@ def test_the_best_segment_is_that_of_all_segments() -> None:
         )
         assert total == pytest.approx(max(0.0, best))
         assert score[begin:end].sum() == pytest.approx(total)
+        beside = np.stack([score, np.append(score[1:], np.nan)], axis=1)
+        expected = [best_segment(score)[2], best_segment(score[1:])[2]]
+        np.testing.assert_allclose(best_totals(beside), expected, atol=1e-12)
 
 
 def test_runs_and_times() -> None:
