@@ -100,8 +100,13 @@ class Grid:
 
     @property
     def slots(self) -> int:
-        """Buckets in a day; 0 where they do not divide it, or a day has fewer than six."""
-        return DAY_S // self.bucket_s if DAY_S % self.bucket_s == 0 and DAY_S // self.bucket_s >= 6 else 0
+        """As `slots_of`."""
+        return slots_of(self.bucket_s)
+
+
+def slots_of(bucket_s: int) -> int:
+    """Buckets in a day; 0 where they do not divide it, or a day has fewer than six."""
+    return DAY_S // bucket_s if DAY_S % bucket_s == 0 and DAY_S // bucket_s >= 6 else 0
 
 
 def grid_of(profile: Profile) -> Grid:

@@ -37,7 +37,8 @@ def find_gaps(current: Profile, baseline: Profile | None) -> list[Fault]:
 
 def _silent(grid: Grid, current: Profile, baseline: Profile | None) -> np.ndarray:
     """Buckets with too few rows. Shape [T]. The first and the last may be cut and are not judged."""
-    judged = grid_of(baseline if baseline is not None else current).rows[1:-1]
+    # Of the baseline the buckets that have rows: between its spans there are none.
+    judged = baseline.rows[1:-1] if baseline is not None else grid.rows[1:-1]
     if len(judged) == 0:
         return np.zeros(len(grid.rows), bool)
     # A series may be lost for a while in the baseline too: what is usual is what nine buckets in ten have.
@@ -112,17 +113,20 @@ def _gained(current: Profile, baseline: Profile | None) -> tuple[str, ...]:
 def _likely(current: Profile, baseline: Profile, lost: int, gained: tuple[str, ...]) -> tuple[str, ...]:
     """Of the gained columns those whose values may be the lost feature's; unknown values may."""
     ever = (np.iinfo(np.int64).min, np.iinfo(np.int64).max)
+    numeric = {
+        feature.name: index
+        for index, feature in enumerate(current.plan.features)
+        if feature.kind == "numeric" and current.counts[:, current.plan.columns(index)].any()
+    }
     was = moments(baseline, *ever, lost)
-    names = [feature.name for feature in current.plan.features]
-    kept = []
-    for name in gained:
-        now = moments(current, *ever, names.index(name)) if name in names else None
-        numeric = name in names and current.plan.features[names.index(name)].kind == "numeric"
-        if was is None or now is None or not numeric or current.plan.features[lost].kind != "numeric":
-            kept.append(name)
-        elif abs(now[0] - was[0]) <= was[1] and 0.5 * was[1] <= now[1] <= 2.0 * was[1]:
-            kept.append(name)
-    return tuple(kept)
+
+    def may_be(name: str) -> bool:
+        now = moments(current, *ever, numeric[name]) if name in numeric else None
+        if was is None or now is None or current.plan.features[lost].kind != "numeric":
+            return True
+        return abs(now[0] - was[0]) <= was[1] and 0.5 * was[1] <= now[1] <= 2.0 * was[1]
+
+    return tuple(name for name in gained if may_be(name))
 
 
 def _missing_share(profile: Profile, index: int) -> float:

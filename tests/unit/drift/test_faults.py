@@ -279,6 +279,17 @@ def test_no_rows_are_no_fault_and_other_plans_are_refused() -> None:
         find_faults(baseline, planned("eu-west")[1])
 
 
+def test_a_row_of_another_decade_changes_nothing() -> None:
+    plan, baseline = planned("us-east")
+    hit = fault("stuck_sensor", "us-east", column="soc", begin=0.4, end=0.7)
+    rows = table(FLEET.model_copy(update={"faults": (hit,)}), "us-east", 1)
+    stray = rows.slice(0, 1).set_column(0, "timestamp", pa.array([1_000_000]))
+    far = build_profile([pa.concat_tables([stray, rows])], DATASET, plan)
+    assert far.bucket[0] == 0
+    assert names(find_faults(far, baseline)) == [("stuck_sensor", "soc")]
+    assert names(find_faults(far, far)) == []
+
+
 @pytest.mark.parametrize("hours", [1, 2, 5])
 def test_a_span_or_a_baseline_of_a_few_hours_is_judged_without_a_crash(hours) -> None:
     _, baseline = planned("us-east")
