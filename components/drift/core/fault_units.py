@@ -66,7 +66,7 @@ def find_unit_changes(current: Profile, baseline: Profile, skip: Mask) -> list[F
 
     Every bucket's mean is held against the baseline's mean at that hour of the day, as it stands and
     converted back by each of `CONVERSIONS`; the time is the segment where converting gains the most.
-    Mean, spread and range must then all fit, which a drift of the plant does by chance only.
+    Mean and spread of the values must then fit too, which a drift of the plant makes by chance only.
 
     Args:
       current: The span. It has rows.
