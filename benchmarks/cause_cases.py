@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from components.drift.core.building import build_profile
-from components.drift.core.compare import Compared, Rules, compare
-from components.drift.core.planning import plan_profile
 
 from components.dataset import DatasetConfig
+from components.drift.core.building import build_profile
 from components.drift.core.cause import Side, name_cause
+from components.drift.core.compare import Compared, Rules, compare
 from components.drift.core.faults import Fault, SchemaChange, find_faults
+from components.drift.core.planning import plan_profile
 from components.drift.core.profile import Profile, ProfilePlan
 from components.drift.findings import ALL_FEATURES, Comparison
 from components.simulator.config import Channel, FaultConfig, FleetConfig, dataset_config

@@ -13,6 +13,8 @@ from components.drift.findings import ALL_FEATURES
 
 #: A course is read where the hours differ by more than this, in standard deviations of buckets about it.
 COURSE_LEAST: Final = 1.0
+#: A clock is everybody's: those with the clearest courses suffice, and memory stays small.
+MOST_FEATURES: Final = 32
 #: Shifts that are tried, in parts of a bucket.
 PARTS: Final = 4
 #: What one bucket of one feature may say at most, in squared standard deviations.
@@ -52,6 +54,8 @@ def find_clock_shift(current: Profile, baseline: Profile, skip: Mask) -> Fault |
     with np.errstate(invalid="ignore", divide="ignore"):
         strength = normal.mean.std(axis=0) / normal.deviation
     features = np.flatnonzero(strength > COURSE_LEAST)
+    if len(features) > MOST_FEATURES:
+        features = np.sort(features[np.argsort(-strength[features])[:MOST_FEATURES]])
     if len(features) == 0:
         return None
     mean = np.where(skip, np.nan, grid.mean)[:, features]

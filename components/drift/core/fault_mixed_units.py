@@ -7,7 +7,16 @@ from typing import Final
 
 import numpy as np
 
-from components.drift.core.fault_model import Fault, Grid, Mask, best_segment, grid_of, spread, times
+from components.drift.core.fault_model import (
+    Fault,
+    Grid,
+    Mask,
+    best_segment,
+    best_totals,
+    grid_of,
+    spread,
+    times,
+)
 from components.drift.core.fault_units import CONVERSIONS, LEAST_BUCKETS, Conversion, likelihood_gain
 from components.drift.core.normal import Normal
 from components.drift.core.profile import Floats, Profile
@@ -49,17 +58,27 @@ def find_mixed_units(current: Profile, baseline: Profile, skip: Mask) -> list[Fa
       At most one fault per feature.
     """
     grid, normal = grid_of(current), Normal.of(baseline)
-    found = []
-    for index, feature in enumerate(current.plan.features):
-        if feature.kind == "categorical" or not normal.deviation[index] > 0:
-            continue
-        low, high = (_end(side, grid, current, baseline, index, skip) for side in ("low", "high"))
-        mean, usual = grid.mean[:, index], normal.expected(grid)[:, index]
-        tried = (_try(grid, feature.name, low, high, mean, usual, each) for each in CONVERSIONS)
-        faults = [fault for fault in tried if fault is not None]
-        if faults:
-            found.append(max(faults, key=lambda fault: fault.evidence["gain"]))
-    return found
+    numeric = [feature.kind == "numeric" for feature in current.plan.features]
+    judged = np.flatnonzero(numeric & (normal.deviation > 0))
+    ends = [
+        [_end(side, grid, current, baseline, int(index), skip) for side in ("low", "high")]
+        for index in judged
+    ]
+    # Whether an end of the range gains by a conversion at all is asked of all features at once.
+    as_is = [np.stack([pair[side].off() for pair in ends], axis=1) for side in (0, 1)] if ends else []
+    found: dict[int, Fault] = {}
+    for conversion in CONVERSIONS if ends else ():
+        for side in (0, 1):
+            back = np.stack([pair[side].off(conversion) for pair in ends], axis=1)
+            totals = best_totals(likelihood_gain(as_is[side], back, conversion))
+            for place in np.flatnonzero(totals >= LEAST_GAIN):
+                index, pair = int(judged[place]), ends[place]
+                mean, usual = grid.mean[:, index], normal.expected(grid)[:, index]
+                name = current.plan.features[index].name
+                fault = _try(grid, name, pair[0], pair[1], mean, usual, conversion)
+                if fault and (index not in found or fault.evidence["gain"] > found[index].evidence["gain"]):
+                    found[index] = fault
+    return [found[index] for index in sorted(found)]
 
 
 def _end(side: str, grid: Grid, current: Profile, baseline: Profile, index: int, skip: Mask) -> _End:

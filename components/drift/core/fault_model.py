@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -84,7 +84,6 @@ class Grid:
       n: Values. Shape [T, F].
       mean: Of the values, in the feature's unit, NaN without. Shape [T, F]. NaN for categorical features.
       missing: Rows without a value. Shape [T, F].
-      share: Of each bin among the feature's values, NaN without. Shape [T, K].
     """
 
     first: int
@@ -93,7 +92,6 @@ class Grid:
     n: Ints
     mean: Floats
     missing: Ints
-    share: Floats
 
     @property
     def number(self) -> Ints:
@@ -102,8 +100,13 @@ class Grid:
 
     @property
     def slots(self) -> int:
-        """Buckets in a day; 0 where they do not divide it, or a day has fewer than six."""
-        return DAY_S // self.bucket_s if DAY_S % self.bucket_s == 0 and DAY_S // self.bucket_s >= 6 else 0
+        """As `slots_of`."""
+        return slots_of(self.bucket_s)
+
+
+def slots_of(bucket_s: int) -> int:
+    """Buckets in a day; 0 where they do not divide it, or a day has fewer than six."""
+    return DAY_S // bucket_s if DAY_S % bucket_s == 0 and DAY_S // bucket_s >= 6 else 0
 
 
 def grid_of(profile: Profile) -> Grid:
@@ -112,12 +115,9 @@ def grid_of(profile: Profile) -> Grid:
     first, last = int(profile.bucket[0]), int(profile.bucket[-1])
     place = profile.bucket - first
     total = last - first + 1
-    owner = np.repeat(np.arange(len(plan.features)), np.diff(plan.offsets))
-
     n_sparse = np.add.reduceat(profile.counts, plan.offsets[:-1], axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean_sparse = np.array([f.center for f in plan.features]) + profile.sums[:, :, 0] / n_sparse
-        share_sparse = profile.counts / n_sparse[:, owner]
     mean_sparse[:, [f.kind == "categorical" for f in plan.features]] = np.nan
     return Grid(
         first=first,
@@ -126,7 +126,6 @@ def grid_of(profile: Profile) -> Grid:
         n=spread(n_sparse, place, total, 0),
         mean=spread(mean_sparse, place, total, np.nan),
         missing=spread(profile.missing, place, total, 0),
-        share=spread(share_sparse, place, total, np.nan),
     )
 
 
@@ -162,17 +161,18 @@ def best_segment(score: Floats) -> tuple[int, int, float]:
     return begin, end, float(gain[end])
 
 
+def best_totals(score: Floats) -> Floats:
+    """As `best_segment`, of every column of `score` [T, F], the sums alone. Shape [F]. NaN counts nothing."""
+    prefix = np.cumsum(np.nan_to_num(score, nan=0.0), axis=0)
+    least = np.minimum.accumulate(np.minimum(prefix, 0.0), axis=0)
+    before = np.concatenate([np.zeros((1, score.shape[1])), least[:-1]])
+    return np.maximum(np.max(prefix - before, axis=0, initial=0.0), 0.0)
+
+
 def times(grid: Grid, begin: int, end: int) -> tuple[str, str]:
     """ISO begin and end of the buckets [begin, end) of a grid; the end is empty where the span ends."""
     done = iso(grid.first + end, grid.bucket_s) if end < len(grid.rows) else ""
     return iso(grid.first + begin, grid.bucket_s), done
-
-
-def without(grid: Grid, feature: int, begin: int, end: int) -> Grid:
-    """The grid with the means of a feature taken away in the buckets [begin, end)."""
-    mean = grid.mean.copy()
-    mean[begin:end, feature] = np.nan
-    return replace(grid, mean=mean)
 
 
 def hours(seconds: float) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from components.drift.core.fault_model import Fault, Grid, SchemaChange, grid_of, hours, runs, times
+from components.drift.core.normal import moments
 from components.drift.core.profile import Profile
 from components.drift.findings import ALL_FEATURES
 
@@ -36,7 +37,8 @@ def find_gaps(current: Profile, baseline: Profile | None) -> list[Fault]:
 
 def _silent(grid: Grid, current: Profile, baseline: Profile | None) -> np.ndarray:
     """Buckets with too few rows. Shape [T]. The first and the last may be cut and are not judged."""
-    judged = grid_of(baseline if baseline is not None else current).rows[1:-1]
+    # Of the baseline the buckets that have rows: between its spans there are none.
+    judged = baseline.rows[1:-1] if baseline is not None else grid.rows[1:-1]
     if len(judged) == 0:
         return np.zeros(len(grid.rows), bool)
     # A series may be lost for a while in the baseline too: what is usual is what nine buckets in ten have.
@@ -49,10 +51,16 @@ def _silent(grid: Grid, current: Profile, baseline: Profile | None) -> np.ndarra
 def find_lost_columns(
     current: Profile, baseline: Profile | None, columns: SchemaChange | None
 ) -> list[Fault]:
-    """Features that lost all values: with the column (a schema change), or while rows went on (a silent gap).
+    """Features that lost all values: with the column (schema change), or while rows went on (silent gap).
 
-    A new column is taken for a renamed one where it is the only one, where its name is like the lost one's,
-    or, for a column that the data set names too, where its values are spread over the same bins.
+    A new column is taken for a renamed one where its name is like the lost one's, or where it is the only
+    one; if the data set names it too, its values must lie about where the lost one's did.
+
+    Args:
+      current: The span. It has rows.
+      baseline: What was there before; without it only `columns` can tell that a column was.
+      columns: What changed in the source's columns; None where nobody looked: then a feature that lost all
+        values has lost its column.
     """
     grid = grid_of(current)
     found = []
@@ -64,8 +72,9 @@ def find_lost_columns(
         with np.errstate(invalid="ignore", divide="ignore"):
             gone = (grid.missing[:, index] >= GONE_SHARE * grid.rows) & (grid.rows > 0)
         whole = bool(gone[grid.rows > 0].all())
-        if whole and (named or columns is None or not columns.lost):
-            found.append(_schema(feature.name, gained, grid))
+        if whole and (named or (columns is None and baseline is not None)):
+            likely = gained if baseline is None else _likely(current, baseline, index, gained)
+            found.append(_schema(feature.name, likely, grid))
             continue
         usual = _missing_share(baseline, index) if baseline is not None else 0.0
         for begin, end in runs(gone):
@@ -99,6 +108,25 @@ def _gained(current: Profile, baseline: Profile | None) -> tuple[str, ...]:
         if current.counts[:, current.plan.columns(index)].any()
         and not baseline.counts[:, current.plan.columns(index)].any()
     )
+
+
+def _likely(current: Profile, baseline: Profile, lost: int, gained: tuple[str, ...]) -> tuple[str, ...]:
+    """Of the gained columns those whose values may be the lost feature's; unknown values may."""
+    ever = (np.iinfo(np.int64).min, np.iinfo(np.int64).max)
+    numeric = {
+        feature.name: index
+        for index, feature in enumerate(current.plan.features)
+        if feature.kind == "numeric" and current.counts[:, current.plan.columns(index)].any()
+    }
+    was = moments(baseline, *ever, lost)
+
+    def may_be(name: str) -> bool:
+        now = moments(current, *ever, numeric[name]) if name in numeric else None
+        if was is None or now is None or current.plan.features[lost].kind != "numeric":
+            return True
+        return abs(now[0] - was[0]) <= was[1] and 0.5 * was[1] <= now[1] <= 2.0 * was[1]
+
+    return tuple(name for name in gained if may_be(name))
 
 
 def _missing_share(profile: Profile, index: int) -> float:

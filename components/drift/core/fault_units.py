@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from components.drift.core.fault_model import Fault, Grid, Mask, best_segment, grid_of, times
+from components.drift.core.fault_model import Fault, Grid, Mask, best_segment, best_totals, grid_of, times
 from components.drift.core.normal import Normal, moments
 from components.drift.core.profile import Floats, Profile
 
@@ -66,7 +66,7 @@ def find_unit_changes(current: Profile, baseline: Profile, skip: Mask) -> list[F
 
     Every bucket's mean is held against the baseline's mean at that hour of the day, as it stands and
     converted back by each of `CONVERSIONS`; the time is the segment where converting gains the most.
-    Mean, spread and range must then all fit, which a drift of the plant does by chance only.
+    Mean and spread of the values must then fit too, which a drift of the plant makes by chance only.
 
     Args:
       current: The span. It has rows.
@@ -78,19 +78,21 @@ def find_unit_changes(current: Profile, baseline: Profile, skip: Mask) -> list[F
     """
     grid, normal = grid_of(current), Normal.of(baseline)
     expected = normal.expected(grid)
-    found = []
-    for index, feature in enumerate(current.plan.features):
-        if feature.kind == "categorical" or not normal.deviation[index] > 0:
-            continue
-        mean = np.where(skip[:, index], np.nan, grid.mean[:, index])
-        best: tuple[float, Fault] | None = None
-        for conversion in CONVERSIONS:
-            fault = _try(current, normal, grid, mean, expected[:, index], index, conversion)
-            if fault is not None and (best is None or fault.evidence["misfit"] < best[0]):
-                best = fault.evidence["misfit"], fault
-        if best is not None:
-            found.append(best[1])
-    return found
+    numeric = [feature.kind == "numeric" for feature in current.plan.features]
+    judged = np.flatnonzero(numeric & (normal.deviation > 0))
+    mean, usual = np.where(skip, np.nan, grid.mean)[:, judged], expected[:, judged]
+    deviation = normal.deviation[judged]
+    as_is = np.abs(mean - usual) / deviation
+    best: dict[int, Fault] = {}
+    for conversion in CONVERSIONS:
+        back = np.abs((mean - conversion.offset) / conversion.slope - usual) / deviation
+        totals = best_totals(likelihood_gain(as_is, back, conversion))
+        for place in np.flatnonzero(totals >= LEAST_GAIN):
+            index = int(judged[place])
+            fault = _try(current, normal, grid, mean[:, place], usual[:, place], index, conversion)
+            if fault and (index not in best or fault.evidence["misfit"] < best[index].evidence["misfit"]):
+                best[index] = fault
+    return [best[index] for index in sorted(best)]
 
 
 def likelihood_gain(as_is: Floats, back: Floats, conversion: Conversion) -> Floats:
@@ -100,8 +102,8 @@ def likelihood_gain(as_is: Floats, back: Floats, conversion: Conversion) -> Floa
     that widens the scale fits more by chance: the ratio of densities has its logarithm.
 
     Args:
-      as_is: Standard deviations off what is usual. Shape [T].
-      back: The same, converted back. Shape [T].
+      as_is: Standard deviations off what is usual. Any shape.
+      back: The same, converted back.
       conversion: Which.
     """
     price = PRICE + max(0.0, float(np.log(abs(conversion.slope))))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from components.drift.core.fault_clock import find_clock_shift
@@ -10,8 +12,12 @@ from components.drift.core.fault_model import Fault, SchemaChange, bucket_of, gr
 from components.drift.core.fault_rows import find_gaps, find_lost_columns
 from components.drift.core.fault_stuck import find_stuck
 from components.drift.core.fault_units import find_unit_changes
+from components.drift.core.merging import select
 from components.drift.core.profile import Profile
 from components.errors import InternalError
+
+#: Buckets without rows that a span may have in a row; beyond, the part with fewer rows is left out.
+LONGEST_HOLE: Final = 10_000
 
 __all__ = ["Fault", "SchemaChange", "find_faults"]
 
@@ -37,6 +43,7 @@ def find_faults(
         raise InternalError("find_faults: current and baseline have different plans; build both with one.")
     if len(current.bucket) == 0:
         return []
+    current = _body(current)
     if baseline is not None and len(baseline.bucket) == 0:
         baseline = None
     lost = find_lost_columns(current, baseline, columns)
@@ -61,6 +68,16 @@ def find_faults(
             if gap.evidence["gap_s"] > 1.5 * abs(clock.evidence["shift_s"]) + 2 * grid.bucket_s
         ]
     return _ordered(lost + stuck + gaps + units + ([clock] if clock else []))
+
+
+def _body(profile: Profile) -> Profile:
+    """The profile without what lies far off in time: one row of 1970 must not make a grid of 50 years."""
+    pieces = np.split(
+        np.arange(len(profile.bucket)), np.flatnonzero(np.diff(profile.bucket) > LONGEST_HOLE) + 1
+    )
+    return (
+        profile if len(pieces) == 1 else select(profile, max(pieces, key=lambda at: profile.rows[at].sum()))
+    )
 
 
 def _ordered(faults: list[Fault]) -> list[Fault]:

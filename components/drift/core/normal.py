@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.drift.core.fault_model import Grid, grid_of
+from components.drift.core.fault_model import Grid, slots_of
 from components.drift.core.profile import Floats, Ints, Profile
 
 
@@ -33,8 +33,8 @@ class Normal:
     @classmethod
     def of(cls, baseline: Profile) -> Normal:
         """Of a profile that has rows."""
-        plan, grid = baseline.plan, grid_of(baseline)
-        slots = max(1, grid.slots)
+        plan = baseline.plan
+        slots = max(1, slots_of(plan.bucket_s))
         slot = baseline.bucket % slots
         numeric = np.array([feature.kind == "numeric" for feature in plan.features])
         center = np.array([feature.center for feature in plan.features])
@@ -54,7 +54,8 @@ class Normal:
             first[:, ~numeric], second[:, ~numeric] = np.nan, np.nan
             inner = np.sqrt(np.maximum(second - first**2, 0.0))
         mean = first + center
-        residual = grid.mean - mean[grid.number % slots]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            residual = np.where(numeric, center + baseline.sums[:, :, 0] / n, np.nan) - mean[slot]
         seen = np.maximum(np.sum(~np.isnan(residual), axis=0), 1)
         free = np.maximum(seen - np.minimum(slots, seen // 2), 1)
         strayed = np.sqrt(np.nansum(residual**2, axis=0) / free)

@@ -12,7 +12,7 @@ import pytest
 
 from components.dataset import DatasetConfig, FeatureConfig
 from components.drift.core.building import build_profile
-from components.drift.core.fault_model import best_segment, bucket_of, iso, runs
+from components.drift.core.fault_model import best_segment, best_totals, bucket_of, iso, runs
 from components.drift.core.faults import Fault, SchemaChange, find_faults
 from components.drift.core.merging import empty, select
 from components.drift.core.planning import plan_profile
@@ -157,6 +157,26 @@ def test_a_renamed_column_is_a_change_of_schema() -> None:
     assert names(find_faults(current, baseline)) == [("schema_change", "temp_c")]
 
 
+@pytest.mark.parametrize(("factor", "renamed"), [(1.0, True), (50.0, False)])
+def test_a_new_feature_is_a_renamed_one_where_its_values_are_like_the_lost_ones(factor, renamed) -> None:
+    both = DATASET.model_copy(update={"features": (*DATASET.features, FeatureConfig(name="other"))})
+    before, now = table(FLEET, "us-east", 0), table(FLEET, "us-east", 1)
+    plan = plan_profile([before], both)
+    values = pa.array(now["temp_c"].to_numpy() * factor, from_pandas=True)
+    now = now.drop(["temp_c"]).append_column("other", values)
+    found = find_faults(build_profile([now], both, plan), build_profile([before], both, plan))
+    assert names(found) == [("schema_change", "temp_c")]
+    assert ("other is new" in found[0].words) == renamed
+
+
+def test_a_column_that_is_there_without_a_value_is_silent_and_one_that_never_had_any_is_nothing() -> None:
+    plan, baseline = planned("us-east")
+    current = span_one("us-east", fault("schema_change", "us-east"))
+    assert names(find_faults(current, baseline, columns=SchemaChange())) == [("silent_gap", "temp_c")]
+    assert find_faults(current, current, columns=SchemaChange()) == []
+    assert plan.features[0].name == "temp_c"
+
+
 def test_a_column_that_comes_back_under_a_name_of_the_data_set_is_told() -> None:
     change = SchemaChange.between((), (), ("flow",), ())
     assert change == SchemaChange(lost=(), gained=("flow",))
@@ -259,6 +279,17 @@ def test_no_rows_are_no_fault_and_other_plans_are_refused() -> None:
         find_faults(baseline, planned("eu-west")[1])
 
 
+def test_a_row_of_another_decade_changes_nothing() -> None:
+    plan, baseline = planned("us-east")
+    hit = fault("stuck_sensor", "us-east", column="soc", begin=0.4, end=0.7)
+    rows = table(FLEET.model_copy(update={"faults": (hit,)}), "us-east", 1)
+    stray = rows.slice(0, 1).set_column(0, "timestamp", pa.array([1_000_000]))
+    far = build_profile([pa.concat_tables([stray, rows])], DATASET, plan)
+    assert far.bucket[0] == 0
+    assert names(find_faults(far, baseline)) == [("stuck_sensor", "soc")]
+    assert names(find_faults(far, far)) == []
+
+
 @pytest.mark.parametrize("hours", [1, 2, 5])
 def test_a_span_or_a_baseline_of_a_few_hours_is_judged_without_a_crash(hours) -> None:
     _, baseline = planned("us-east")
@@ -277,6 +308,9 @@ def test_the_best_segment_is_that_of_all_segments() -> None:
         )
         assert total == pytest.approx(max(0.0, best))
         assert score[begin:end].sum() == pytest.approx(total)
+        beside = np.stack([score, np.append(score[1:], np.nan)], axis=1)
+        expected = [best_segment(score)[2], best_segment(score[1:])[2]]
+        np.testing.assert_allclose(best_totals(beside), expected, atol=1e-12)
 
 
 def test_runs_and_times() -> None:
