@@ -1,0 +1,205 @@
+"""All measures of a chunk of features, as they were seen and under the null."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from components.drift.core import measures
+from components.drift.core.null import Blocks, deals, p_values
+from components.drift.core.pairing import Hours
+from components.drift.core.profile import FeaturePlan, Floats, Ints, Profile
+from components.drift.findings import Measure
+
+#: Numbers in one array of draws: 16 MiB of doubles; a chunk holds about ten such arrays.
+CHUNK_VALUES = 2_000_000
+
+Shared = tuple[FeaturePlan, int, int]
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A measure of the features of a chunk. F features; NaN where undefined.
+
+    Attributes:
+      value: Shape [F].
+      p_value: Under the null; None without one. Shape [F].
+      mean: Of the null. Shape [F].
+      limit: Quantile of the null at 1 - alpha. Shape [F].
+    """
+
+    value: Floats
+    p_value: Floats | None = None
+    mean: Floats | None = None
+    limit: Floats | None = None
+
+
+def test(observed: Floats, drawn: Floats | None, alpha: float) -> Tested:
+    """Sets a value beside its draws. [F] and [draws, F]."""
+    if drawn is None or drawn.shape[0] == 0:
+        return Tested(observed)
+    return Tested(
+        observed, p_values(observed, drawn), drawn.mean(axis=0), np.quantile(drawn, 1 - alpha, axis=0)
+    )
+
+
+def chunks(shared: tuple[Shared, ...], draws: int) -> Iterator[list[Shared]]:
+    """Features of one kind and about as many bins, few enough for `CHUNK_VALUES`."""
+    for kind in ("numeric", "categorical"):
+        of_kind = sorted((entry for entry in shared if entry[0].kind == kind), key=lambda e: e[0].bins)
+        chunk: list[Shared] = []
+        for entry in of_kind:
+            if chunk and (len(chunk) + 1) * entry[0].bins * max(draws, 1) > CHUNK_VALUES:
+                yield chunk
+                chunk = []
+            chunk.append(entry)
+        if chunk:
+            yield chunk
+
+
+def padded(profile: Profile, array: Ints, positions: list[int], width: int) -> Ints:
+    """Columns of some features of an array [B, K], padded with zeros. Shape [B, F, width]."""
+    found = np.zeros((array.shape[0], len(positions), width), dtype=array.dtype)
+    for place, position in enumerate(positions):
+        columns = profile.plan.columns(position)
+        found[:, place, : columns.stop - columns.start] = array[:, columns]
+    return found
+
+
+def knots(current: Profile, baseline: Profile, chunk: list[Shared], width: int) -> Floats:
+    """Ends of the bins; an open bin ends at the extreme value seen on either side. Shape [F, width + 1].
+
+    An open bin without values has no width; the padding repeats the last end.
+    """
+    found = np.empty((len(chunk), width + 1))
+    for place, (plan, here, there) in enumerate(chunk):
+        extremes = np.concatenate(
+            [current.low[:, here], current.high[:, here], baseline.low[:, there], baseline.high[:, there]]
+        )
+        extremes = extremes[np.isfinite(extremes)]
+        inner = np.array(plan.edges, dtype=np.float64)
+        if not extremes.size:
+            extremes = inner if inner.size else np.zeros(1)
+        low, high = extremes.min(), extremes.max()
+        if inner.size:
+            low, high = min(low, inner[0]), max(high, inner[-1])
+        found[place, 0] = low
+        found[place, 1 : inner.size + 1] = inner
+        found[place, inner.size + 1 :] = high
+    return found
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Block sums of a chunk of features. N blocks, F features, K bins.
+
+    Attributes:
+      counts: Shape [N, F, K].
+      sums: Of `x - center`. Shape [N, F].
+      missing: Shape [N, F].
+      rows: Shape [N].
+      positive: Values in rows with label 1. Shape [N, F, K] or None.
+    """
+
+    counts: Floats
+    sums: Floats
+    missing: Floats
+    rows: Floats
+    positive: Floats | None
+
+
+def block_sums(
+    current: Profile, baseline: Profile, chunk: list[Shared], blocks: Blocks, hours: Hours
+) -> Chunk:
+    """Sums per block of a chunk's features."""
+    width = max(plan.bins for plan, _, _ in chunk)
+    here, there = [entry[1] for entry in chunk], [entry[2] for entry in chunk]
+
+    def both(name: str) -> Floats:
+        arrays = (getattr(current, name), getattr(baseline, name))
+        return blocks.sums(
+            padded(current, arrays[0], here, width), padded(baseline, arrays[1], there, width), hours
+        )
+
+    labelled = current.positive.shape[0] and baseline.positive.shape[0]
+    return Chunk(
+        counts=both("counts"),
+        sums=blocks.sums(current.sums[:, here, 0], baseline.sums[:, there, 0], hours),
+        missing=blocks.sums(current.missing[:, here], baseline.missing[:, there], hours),
+        rows=blocks.sums(current.rows, baseline.rows, hours),
+        positive=both("positive") if labelled else None,
+    )
+
+
+def split(dealt: Floats, array: Floats) -> tuple[Floats, Floats]:
+    """Sums of the two sides under deals. [draws, N] and [N, ...] to two of [draws, ...]."""
+    flat = array.reshape(array.shape[0], -1)
+    first = (dealt @ flat).reshape((dealt.shape[0], *array.shape[1:]))
+    # Counts are whole: what rounding left below zero is zero.
+    rest = array.sum(axis=0) - first
+    return first, np.maximum(rest, 0.0) if (array >= 0).all() else rest
+
+
+def all_measures(
+    chunk: list[Shared], sums: Chunk, knots_: Floats, rare: npt.NDArray[np.bool_], dealt: Floats
+) -> dict[Measure, Floats]:
+    """Measures of each deal. Values have the shape [draws, F]; NaN where a side has no values."""
+    a, b = split(dealt, sums.counts)
+    p, q = measures.shares(a), measures.shares(b)
+    n, m = a.sum(axis=-1), b.sum(axis=-1)
+    total = sums.counts.sum(axis=0)
+    pooled = measures.shares(total)
+    bins = np.array([plan.bins for plan, _, _ in chunk])
+    found: dict[Measure, Floats] = {
+        "infinity_norm": measures.infinity_norm(p, q),
+        "jensen_shannon_divergence": measures.jensen_shannon(p, q),
+        "population_stability_index": measures.population_stability_index(p, q, n, m, bins),
+    }
+    if chunk[0][0].kind == "numeric":
+        sum_a, sum_b = split(dealt, sums.sums)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            gap = np.abs(sum_a / n - sum_b / m)
+        found["kolmogorov_smirnov"] = measures.kolmogorov_smirnov(p, q)
+        found["anderson_darling"] = measures.anderson_darling(p, q, pooled)
+        # No transport can cost less than the shift of the mean, which the sums know to the last digit.
+        found["wasserstein"] = np.maximum(measures.wasserstein(p, q, knots_), gap)
+    else:
+        found["chi_squared"] = measures.chi_squared(p, q, pooled, rare)
+    rows_a, rows_b = split(dealt, sums.rows)
+    missing_a, missing_b = split(dealt, sums.missing)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found["missing_rate"] = np.abs(missing_a / rows_a[:, None] - missing_b / rows_b[:, None])
+    if sums.positive is not None:
+        positive_a, positive_b = split(dealt, sums.positive)
+        found["concept_shift"] = measures.concept_shift(a, positive_a, b, positive_b)
+    return found
+
+
+def test_chunk(
+    current: Profile,
+    baseline: Profile,
+    chunk: list[Shared],
+    blocks: Blocks,
+    hours: Hours,
+    *,
+    draws: int,
+    alpha: float,
+    seed: int,
+) -> dict[Measure, Tested]:
+    """All measures of a chunk of features and what noise does to them."""
+    width = max(plan.bins for plan, _, _ in chunk)
+    sums = block_sums(current, baseline, chunk, blocks, hours)
+    ends = knots(current, baseline, chunk, width)
+    first, second = blocks.counts
+    seen = (np.arange(first + second) < first).astype(np.float64)[None, :]
+    n, m = (side[0].sum(axis=-1) for side in split(seen, sums.counts))
+    # One pooling for what was seen and for every draw, else the statistics would not be of one kind.
+    rare = measures.rare_bins(sums.counts.sum(axis=0), n, m)
+    observed = all_measures(chunk, sums, ends, rare, seen)
+    if blocks.reason or draws == 0:
+        return {name: Tested(value[0]) for name, value in observed.items()}
+    drawn = all_measures(chunk, sums, ends, rare, deals(first, second, draws, seed))
+    return {name: test(observed[name][0], drawn[name], alpha) for name in observed}
