@@ -52,10 +52,16 @@ def compare_splits(
     """
     found = {split: _compare(*pair, rules) for split, pair in pairs.items()}
     flat = [one for compared in found.values() for entry in compared for one in entry.measurements]
-    family = [one for one in flat if one.rule == "noise" and one.p_value is not None]
-    q_values = discovery.q_values([one.p_value for one in family], rules.correction)
+    # Where every deal gives the same (no value is missing anywhere), nothing is tested.
+    family = [one for one in flat if one.rule == "noise" and one.p_value is not None and _varies(one)]
+    p_values = np.array([one.p_value for one in family], dtype=np.float64)
+    q_values = discovery.q_values(p_values, rules.correction)
     q_of = {id(one): float(q) for one, q in zip(family, q_values)}
     return {split: [_judge(entry, q_of, rules) for entry in entries] for split, entries in found.items()}
+
+
+def _varies(one: Measurement) -> bool:
+    return one.null is None or one.null.mean > 0 or (one.value or 0.0) > 0
 
 
 def _judge(entry: Compared, q_of: Mapping[int, float], rules: Rules) -> Compared:

@@ -1,7 +1,7 @@
 """Distances between two distributions on agreed bins, for many features and many draws at once.
 
-Every function takes shares `p` (the first side) and `q` (the baseline) of shape [..., bins], each summing to 1
-over the last axis, and gives values of shape [...]. Features with fewer bins are padded with empty bins at
+Every function takes shares `p` (the first side) and `q` (the baseline) of shape [..., bins], each summing to
+1 over the last axis, and gives values of shape [...]. Features with fewer bins are padded with empty bins at
 the end, which changes none of the measures. All values are free of n: where a classical statistic grows with
 n, the factor between the two stands in the docstring and in `components.drift.glossary`. Nothing here judges;
 `null` says what sampling noise does to a value.
@@ -113,7 +113,7 @@ def wasserstein(p: Floats, q: Floats, knots: Floats) -> Floats:
 
 
 def population_stability_index(p: Floats, q: Floats, n: Floats, m: Floats, bins: Floats) -> Floats:
-    """Population stability index, in nats: sum of (p - q) ln(p / q); the symmetric Kullback-Leibler divergence.
+    """Population stability index, in nats: sum of (p - q) ln(p / q), Kullback-Leibler made symmetric.
 
     Half a value is added to each bin of each side first, since a single empty bin would make it infinite;
     so with few values it depends on n a little. Yurdakul & Naranjo (2020), J. Risk Model Validation 14(4).

@@ -78,7 +78,7 @@ def match_hours(current: Profile, baseline: Profile) -> Hours:
 
     A span that ends at noon has more mornings than its baseline; with a daily course that alone looks like
     drift. Each hour that both sides have counts with the mean of its two shares of the buckets; hours that
-    one side lacks count nothing. Shares are of buckets with rows, not of rows, so that lost rows stay visible.
+    one side lacks count nothing. Shares are of buckets with rows, not of rows, so that lost rows still show.
 
     Args:
       current: First side.

@@ -86,7 +86,8 @@ def look(current: Profile, baseline: Profile, entry: tuple[FeaturePlan, int, int
         int(current.rows.sum()),
         int(baseline.rows.sum()),
         int(((counts[0] + counts[1]) > 0).sum()),
-        *constant,
+        constant[0],
+        constant[1],
         unknown=float(counts[0][-1] / n) if fresh else 0.0,
     )
 
@@ -143,7 +144,7 @@ def measurement(
     null, p_value = None, None
     if not reason and tested is not None and tested.p_value is not None and np.isfinite(raw):
         p_value = float(tested.p_value[place])
-        if replaced is None:
+        if replaced is None and tested.mean is not None and tested.limit is not None:
             null = Null(
                 mean=float(tested.mean[place]),
                 limit=float(tested.limit[place]),
@@ -156,7 +157,7 @@ def measurement(
         # A value that is no evidence is not shown as one.
         value = None if not of_rows else value
         verdict = "UNDEFINED"
-    elif rule == "number":
+    elif threshold is not None and value is not None:
         verdict = "ALERT" if value > threshold else "OK"
     elif rule == "noise" and p_value is None:
         verdict, reason = "UNDEFINED", blocks.reason or "the noise rule needs draws"

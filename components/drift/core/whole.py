@@ -23,8 +23,8 @@ def cadence(first: Floats, second: Floats) -> Floats:
       second: Of the baseline.
 
     Returns:
-      Values in [0, 1]; NaN where a side has no step. Shape [...]. A gap of a day is one step of thousands, but
-      a large part of the time; a doubled row takes no time, but is a step.
+      Values in [0, 1]; NaN where a side has no step. Shape [...]. A gap of a day is one step of thousands,
+      but a large part of the time; a doubled row takes no time, but is a step.
     """
     length = np.array(STEP_LENGTH)
     by_number = measures.total_variation(measures.shares(first), measures.shares(second))
