@@ -60,6 +60,8 @@ class ProfilePlan:
       interval_s: Nominal cadence of a series, in seconds.
       random_features: D, the number of random Fourier features of the multivariate test; 0 for none.
       seed: Of their frequencies.
+      public: Whether the bins were made from public bounds (`planning.public_plan`) and not from rows. What
+        leaves a region needs that.
     """
 
     features: tuple[FeaturePlan, ...]
@@ -67,6 +69,7 @@ class ProfilePlan:
     interval_s: float
     random_features: int = 0
     seed: int = 0
+    public: bool = False
 
     @cached_property
     def offsets(self) -> Ints:
