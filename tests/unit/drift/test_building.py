@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 
 from components.drift.core import building, planning
-from components.drift.core.profile import Profile
 from tests.unit.drift.conftest import some_rows, to_table
 from tests.unit.drift.oracle import slow_profile
-
-
-def assert_equal(one: Profile, other: Profile, exact: bool = True) -> None:
-    assert one.plan == other.plan
-    for field in dataclasses.fields(one):
-        if field.name == "plan":
-            continue
-        first, second = getattr(one, field.name), getattr(other, field.name)
-        assert first.shape == second.shape and first.dtype == second.dtype, field.name
-        if exact and field.name not in ("sums", "random"):
-            np.testing.assert_array_equal(first, second, err_msg=field.name)
-        else:
-            np.testing.assert_allclose(first, second, rtol=1e-11, atol=1e-9, err_msg=field.name)
 
 
 @pytest.mark.parametrize("group_rows", [1, 7, 100_000])
