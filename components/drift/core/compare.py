@@ -13,11 +13,12 @@ from dataclasses import replace
 import numpy as np
 
 from components.drift.core import discovery, verdicts
-from components.drift.core.distances import Tested, chunks, knots, test_chunk
-from components.drift.core.null import Blocks, make_blocks
-from components.drift.core.pairing import Features, Hours, match_hours, pair_features
+from components.drift.core.blocks import make_blocks
+from components.drift.core.distances import chunks, knots, test_chunk
+from components.drift.core.pairing import DAY_S, Features, Hours, match_hours, pair_features
 from components.drift.core.profile import FeaturePlan, Profile
 from components.drift.core.rules import Compared, Rules
+from components.drift.core.sampling import Sampling, Tested, make_sampling
 from components.drift.core.whole import test_whole
 from components.drift.findings import ALL_FEATURES, WHOLE_SPAN, Distribution, Measure, Measurement
 
@@ -90,25 +91,17 @@ def _compare(current: Profile, baseline: Profile | None, rules: Rules) -> list[C
             return _nothing(current, f"no row on {name}")
     features = pair_features(current, baseline)
     hours = match_hours(current, baseline)
-    blocks = make_blocks(current, baseline, rules.block_s, hours)
+    blocks = make_blocks(current, baseline, rules.block_s or DAY_S, hours)
+    sampling = make_sampling(blocks, draws=rules.draws, alpha=rules.alpha, seed=rules.seed)
     found: dict[str, Compared] = {}
-    for chunk in chunks(features.shared, 0 if blocks.reason else rules.draws):
-        tested = test_chunk(
-            current,
-            baseline,
-            chunk,
-            blocks,
-            hours,
-            draws=rules.draws,
-            alpha=rules.alpha,
-            seed=rules.seed,
-        )
+    for chunk in chunks(features.shared, sampling.dealt.shape[0]):
+        tested = test_chunk(current, baseline, chunk, sampling, hours)
         for place, shared in enumerate(chunk):
-            found[shared[0].name] = _feature(current, baseline, shared, tested, place, blocks, rules)
+            found[shared[0].name] = _feature(current, baseline, shared, tested, place, sampling, rules)
     found.update(_lonely(features))
     ordered = [plan.name for plan in current.plan.features]
     ordered += [name for name in found if name not in set(ordered)]
-    return [*(found[name] for name in ordered), _whole(current, baseline, blocks, hours, rules)]
+    return [*(found[name] for name in ordered), _whole(current, baseline, sampling, hours, rules)]
 
 
 def _nothing(current: Profile, reason: str) -> list[Compared]:
@@ -140,7 +133,7 @@ def _feature(
     shared: tuple[FeaturePlan, int, int],
     tested: Mapping[Measure, Tested],
     place: int,
-    blocks: Blocks,
+    sampling: Sampling,
     rules: Rules,
 ) -> Compared:
     plan = shared[0]
@@ -154,7 +147,7 @@ def _feature(
             feature=plan.name,
             kind=plan.kind,
             sides=sides,
-            blocks=blocks,
+            blocks=sampling.blocks,
             rules=rules,
         )
         measurements.append(verdicts.structural(one, plan.kind, sides, rules))
@@ -188,17 +181,8 @@ def _distribution(current: Profile, baseline: Profile, shared: tuple[FeaturePlan
     return Distribution(edges=tuple(ends.tolist()), share=share, share_baseline=share_baseline)
 
 
-def _whole(current: Profile, baseline: Profile, blocks: Blocks, hours: Hours, rules: Rules) -> Compared:
-    tested = test_whole(
-        current,
-        baseline,
-        blocks,
-        hours,
-        draws=rules.draws,
-        alpha=rules.alpha,
-        seed=rules.seed,
-        row_rate=rules.row_rate,
-    )
+def _whole(current: Profile, baseline: Profile, sampling: Sampling, hours: Hours, rules: Rules) -> Compared:
+    tested = test_whole(current, baseline, sampling, hours, row_rate=rules.row_rate)
     labels = [int(side.labelled[:, 0].sum()) for side in (current, baseline)]
     if not any(labels):
         tested.pop("label_shift")  # no labels were expected
@@ -215,7 +199,7 @@ def _whole(current: Profile, baseline: Profile, blocks: Blocks, hours: Hours, ru
                 feature=ALL_FEATURES,
                 kind=ALL_FEATURES,
                 sides=verdicts.Sides(n, m, n, m, 0, None, None),
-                blocks=blocks,
+                blocks=sampling.blocks,
                 rules=rules,
             )
         )

@@ -4,46 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from components.drift.core import measures
-from components.drift.core.null import Blocks, deals, p_values
+from components.drift.core.blocks import Blocks
+from components.drift.core.null import residuals
 from components.drift.core.pairing import Hours
 from components.drift.core.profile import FeaturePlan, Floats, Ints, Profile
+from components.drift.core.sampling import ROOTS, Sampling, Tested, test
 from components.drift.findings import Measure
 
 #: Numbers in one array of draws: 16 MiB of doubles; a chunk holds about ten such arrays.
 CHUNK_VALUES = 2_000_000
 
 Shared = tuple[FeaturePlan, int, int]
-
-
-@dataclass(frozen=True)
-class Tested:
-    """A measure of the features of a chunk. F features; NaN where undefined.
-
-    Attributes:
-      value: Shape [F].
-      p_value: Under the null; None without one. Shape [F].
-      mean: Of the null. Shape [F].
-      limit: Quantile of the null at 1 - alpha. Shape [F].
-    """
-
-    value: Floats
-    p_value: Floats | None = None
-    mean: Floats | None = None
-    limit: Floats | None = None
-
-
-def test(observed: Floats, drawn: Floats | None, alpha: float) -> Tested:
-    """Sets a value beside its draws. [F] and [draws, F]."""
-    if drawn is None or drawn.shape[0] == 0:
-        return Tested(observed)
-    return Tested(
-        observed, p_values(observed, drawn), drawn.mean(axis=0), np.quantile(drawn, 1 - alpha, axis=0)
-    )
 
 
 def chunks(shared: tuple[Shared, ...], draws: int) -> Iterator[list[Shared]]:
@@ -112,25 +89,32 @@ class Chunk:
 
 
 def block_sums(
-    current: Profile, baseline: Profile, chunk: list[Shared], blocks: Blocks, hours: Hours
+    current: Profile,
+    baseline: Profile,
+    chunk: list[Shared],
+    blocks: Blocks,
+    hours: Hours,
+    *,
+    grains: bool = False,
 ) -> Chunk:
-    """Sums per block of a chunk's features."""
+    """Sums per block, or per grain, of a chunk's features."""
     width = max(plan.bins for plan, _, _ in chunk)
     here, there = [entry[1] for entry in chunk], [entry[2] for entry in chunk]
 
-    def both(name: str) -> Floats:
-        arrays = (getattr(current, name), getattr(baseline, name))
-        return blocks.sums(
-            padded(current, arrays[0], here, width), padded(baseline, arrays[1], there, width), hours
-        )
+    def sums(one: npt.NDArray, two: npt.NDArray) -> Floats:
+        return blocks.sums(one, two, hours, grains=grains)
 
-    labelled = current.positive.shape[0] and baseline.positive.shape[0]
+    def bins(name: str) -> Floats:
+        arrays = (getattr(current, name), getattr(baseline, name))
+        return sums(padded(current, arrays[0], here, width), padded(baseline, arrays[1], there, width))
+
+    labelled = current.positive.shape[0] and baseline.positive.shape[0] and not grains
     return Chunk(
-        counts=both("counts"),
-        sums=blocks.sums(current.sums[:, here, 0], baseline.sums[:, there, 0], hours),
-        missing=blocks.sums(current.missing[:, here], baseline.missing[:, there], hours),
-        rows=blocks.sums(current.rows, baseline.rows, hours),
-        positive=both("positive") if labelled else None,
+        counts=bins("counts"),
+        sums=sums(current.sums[:, here, 0], baseline.sums[:, there, 0]),
+        missing=sums(current.missing[:, here], baseline.missing[:, there]),
+        rows=sums(current.rows, baseline.rows),
+        positive=bins("positive") if labelled else None,
     )
 
 
@@ -144,14 +128,22 @@ def split(dealt: Floats, array: Floats) -> tuple[Floats, Floats]:
 
 
 def all_measures(
-    chunk: list[Shared], sums: Chunk, knots_: Floats, rare: npt.NDArray[np.bool_], dealt: Floats
+    chunk: list[Shared],
+    sums: Chunk,
+    knots_: Floats,
+    rare: npt.NDArray[np.bool_],
+    dealt: Floats,
+    stretch: Floats,
 ) -> dict[Measure, Floats]:
-    """Measures of each deal. Values have the shape [draws, F]; NaN where a side has no values."""
+    """Measures of each deal. Values have the shape [draws, F]; NaN where a side has no values.
+
+    `stretch` widens the distance of the dealt sides from the pooled shares, feature by feature. Shape [F].
+    """
     a, b = split(dealt, sums.counts)
-    p, q = measures.shares(a), measures.shares(b)
     n, m = a.sum(axis=-1), b.sum(axis=-1)
     total = sums.counts.sum(axis=0)
     pooled = measures.shares(total)
+    p, q = (_stretched(measures.shares(side), pooled, stretch) for side in (a, b))
     bins = np.array([plan.bins for plan, _, _ in chunk])
     found: dict[Measure, Floats] = {
         "infinity_norm": measures.infinity_norm(p, q),
@@ -161,7 +153,7 @@ def all_measures(
     if chunk[0][0].kind == "numeric":
         sum_a, sum_b = split(dealt, sums.sums)
         with np.errstate(invalid="ignore", divide="ignore"):
-            gap = np.abs(sum_a / n - sum_b / m)
+            gap = np.abs(sum_a / n - sum_b / m) * stretch
         found["kolmogorov_smirnov"] = measures.kolmogorov_smirnov(p, q)
         found["anderson_darling"] = measures.anderson_darling(p, q, pooled)
         # No transport can cost less than the shift of the mean, which the sums know to the last digit.
@@ -171,35 +163,72 @@ def all_measures(
     rows_a, rows_b = split(dealt, sums.rows)
     missing_a, missing_b = split(dealt, sums.missing)
     with np.errstate(invalid="ignore", divide="ignore"):
-        found["missing_rate"] = np.abs(missing_a / rows_a[:, None] - missing_b / rows_b[:, None])
+        change = np.abs(missing_a / rows_a[:, None] - missing_b / rows_b[:, None])
+    found["missing_rate"] = change * stretch
     if sums.positive is not None:
         positive_a, positive_b = split(dealt, sums.positive)
-        found["concept_shift"] = measures.concept_shift(a, positive_a, b, positive_b)
+        found["concept_shift"] = measures.concept_shift(a, positive_a, b, positive_b) * stretch
     return found
 
 
+def _stretched(share: Floats, pooled: Floats, stretch: Floats) -> Floats:
+    if (stretch == 1).all():
+        return share
+    wider = np.maximum(pooled + stretch[:, None] * (share - pooled), 0.0)
+    return wider / wider.sum(axis=-1, keepdims=True)
+
+
 def test_chunk(
-    current: Profile,
-    baseline: Profile,
-    chunk: list[Shared],
-    blocks: Blocks,
-    hours: Hours,
-    *,
-    draws: int,
-    alpha: float,
-    seed: int,
+    current: Profile, baseline: Profile, chunk: list[Shared], sampling: Sampling, hours: Hours
 ) -> dict[Measure, Tested]:
     """All measures of a chunk of features and what noise does to them."""
+    blocks = sampling.blocks
     width = max(plan.bins for plan, _, _ in chunk)
     sums = block_sums(current, baseline, chunk, blocks, hours)
     ends = knots(current, baseline, chunk, width)
-    first, second = blocks.counts
-    seen = (np.arange(first + second) < first).astype(np.float64)[None, :]
-    n, m = (side[0].sum(axis=-1) for side in split(seen, sums.counts))
+    n, m = (side[0].sum(axis=-1) for side in split(sampling.seen, sums.counts))
     # One pooling for what was seen and for every draw, else the statistics would not be of one kind.
     rare = measures.rare_bins(sums.counts.sum(axis=0), n, m)
-    observed = all_measures(chunk, sums, ends, rare, seen)
-    if blocks.reason or draws == 0:
+    stretch = np.ones(len(chunk))
+    observed = all_measures(chunk, sums, ends, rare, sampling.seen, stretch)
+    if sampling.design is None:
         return {name: Tested(value[0]) for name, value in observed.items()}
-    drawn = all_measures(chunk, sums, ends, rare, deals(first, second, draws, seed))
-    return {name: test(observed[name][0], drawn[name], alpha) for name in observed}
+    fine = block_sums(current, baseline, chunk, blocks, hours, grains=True)
+    judged = {
+        _VALUES[chunk[0][0].kind]: sampling.noise(*_value_vectors(chunk[0][0].kind, sums, fine, rare)),
+        "missing_rate": sampling.noise(
+            residuals(sums.missing[:, :, None], sums.rows[:, None] + np.zeros(len(chunk))),
+            residuals(fine.missing[:, :, None], fine.rows[:, None] + np.zeros(len(chunk))),
+        ),
+    }
+    stretch = np.sqrt(judged[_VALUES[chunk[0][0].kind]].dealt)
+    drawn = all_measures(chunk, sums, ends, rare, sampling.dealt, stretch)
+    return {
+        name: test(observed[name][0], drawn[name], sampling.alpha, judged.get(name), root=name in ROOTS)
+        for name in observed
+    }
+
+
+_VALUES: Final[dict[str, Measure]] = {"numeric": "anderson_darling", "categorical": "chi_squared"}
+
+
+def _value_vectors(kind: str, sums: Chunk, fine: Chunk, rare: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Deviations of blocks and grains whose squared length is the measure that judges a feature's values."""
+    pooled = np.nan_to_num(measures.shares(sums.counts.sum(axis=0)))
+    n, fine_n = sums.counts.sum(axis=-1), fine.counts.sum(axis=-1)
+    if kind == "numeric":
+        weight = np.sqrt(measures.anderson_darling_weight(pooled))
+        middle = np.cumsum(sums.counts, axis=-1) - sums.counts / 2
+        scores = measures.anderson_darling_scores(pooled)
+        # A few leading components carry the course's memory as well as all bins, in less time.
+        course = np.einsum("tfk,fkj->tfj", fine.counts, scores, optimize=True)
+        return residuals(middle * weight, n), residuals(course, fine_n)
+    pooled_rare = np.where(rare, pooled, 0.0).sum(axis=-1, keepdims=True)
+    size = np.concatenate([np.where(rare, 0.0, pooled), pooled_rare], axis=-1)
+    scale = np.divide(1.0, np.sqrt(size), out=np.zeros_like(size), where=size > 0)
+
+    def vectors(counts: Floats) -> Floats:
+        rest = np.where(rare, counts, 0.0).sum(axis=-1, keepdims=True)
+        return np.concatenate([np.where(rare, 0.0, counts), rest], axis=-1) * scale
+
+    return residuals(vectors(sums.counts), n), residuals(vectors(fine.counts), fine_n)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from numpy.polynomial import legendre
 
 from components.drift.core.profile import Floats
 
@@ -76,14 +77,39 @@ def anderson_darling(p: Floats, q: Floats, pooled: Floats) -> Floats:
     Returns:
       Values >= 0. Shape [...].
     """
-    # D_j is antisymmetric, so the mid-distribution function may be built from the cumulated difference.
     difference = p - q
     middle = np.cumsum(difference, axis=-1) - difference / 2
+    return (anderson_darling_weight(pooled) * middle * middle).sum(axis=-1)
+
+
+def anderson_darling_weight(pooled: Floats) -> Floats:
+    """h / (H (1 - H) - h / 4) of pooled shares, H their mid-distribution function. Shape [..., bins]."""
     level = np.cumsum(pooled, axis=-1) - pooled / 2
     spread = level * (1 - level) - pooled / 4
     # A bin that holds everything has no spread (0 / 0); neither has an empty one at an end.
-    weight = np.divide(pooled, spread, out=np.zeros_like(spread), where=(pooled > 0) & (spread > 1e-12))
-    return (weight * middle * middle).sum(axis=-1)
+    return np.divide(pooled, spread, out=np.zeros_like(spread), where=(pooled > 0) & (spread > 1e-12))
+
+
+def anderson_darling_scores(pooled: Floats, components: int = 4) -> Floats:
+    """Scores of bins whose differences of means, squared, add up to most of the Anderson-Darling distance.
+
+    With infinitely many values and bins it is the sum over j of d_j^2 / (j (j + 1)), d_j the difference of
+    the means of the j-th normalised Legendre polynomial of the mid-distribution function: the first compares
+    location, the second spread. Anderson & Darling (1952), Ann. Math. Statist. 23(2), section 5.
+
+    Args:
+      pooled: Shares of both sides together. Shape [..., bins].
+      components: How many.
+
+    Returns:
+      Shape [..., bins, components].
+    """
+    level = np.cumsum(pooled, axis=-1) - pooled / 2
+    found = []
+    for degree in range(1, components + 1):
+        polynomial = legendre.legval(2 * level - 1, np.eye(components + 1)[degree])
+        found.append(polynomial * np.sqrt((2 * degree + 1) / (degree * (degree + 1))))
+    return np.stack(found, axis=-1)
 
 
 def wasserstein(p: Floats, q: Floats, knots: Floats) -> Floats:

@@ -1,4 +1,12 @@
-"""The null of sampling noise: blocks of consecutive time are dealt anew to the two sides."""
+"""The null of sampling noise: blocks of consecutive time are dealt anew to the two sides.
+
+All series and features of a block stay together, since they share the weather. What is dealt is studentised:
+a squared distance over its own variance as the blocks within each side show it (Chung & Romano 2013, Ann.
+Statist. 41(2)), so a real difference does not widen its own null, and sides of unequal variance do no harm.
+Persistence beyond a block widens it by the ratio that `persistence` finds. Beyond the last few draws the tail
+is Fisher's F with the draws' degrees of freedom (Box 1954, Ann. Math. Statist. 25(2)), so that a family of
+hundreds of tests does not need a hundred thousand draws.
+"""
 
 from __future__ import annotations
 
@@ -6,77 +14,59 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
-from components.drift.core.pairing import DAY_S, Hours
-from components.drift.core.profile import Floats, Ints, Profile
+from components.drift.core import persistence
+from components.drift.core.blocks import Blocks
+from components.drift.core.profile import Floats
 
-#: Fewest blocks on a side. With four on each, the deal that was seen is one of 70.
-MIN_BLOCKS = 4
+#: Blocks on the smaller side over the variance ratio: fewer independent pieces than this judge nothing.
+MIN_EFFECTIVE = 2.5
+#: The ratio is itself an estimate, the worse the more persistence and the fewer blocks; see the calibration.
+ALLOWANCE = 1.6
+#: Draws beyond a value below which the F tail takes over.
+TAIL_DRAWS = 10
+#: Least p-value that is told: no tail is known further out.
+LEAST_P = 1e-12
 
 
 @dataclass(frozen=True)
-class Blocks:
-    """How the buckets of both sides fall into blocks.
+class Noise:
+    """What noise does to a squared distance. Shape [F] each.
 
     Attributes:
-      starts: Position of each block's first bucket, of the first side and of the baseline.
-      block_s: Length of a block, in seconds.
-      reason: Why the noise rule is undefined on them; else empty.
+      p_value: NaN where nothing can be said.
+      mean: Of the null, relative to the value seen; NaN where the value is 0.
+      limit: Its quantile at 1 - alpha, likewise.
+      dealt: Ratio by which squared distances of deals are too small.
+      short: Whether persistence leaves fewer than `MIN_EFFECTIVE` independent pieces on a side.
     """
 
-    starts: tuple[Ints, Ints]
-    block_s: float
-    reason: str = ""
-
-    @property
-    def counts(self) -> tuple[int, int]:
-        """Blocks on each side."""
-        return self.starts[0].size, self.starts[1].size
-
-    def sums(self, current: npt.NDArray, baseline: npt.NDArray, hours: Hours) -> Floats:
-        """Sums of each block, the first side's blocks first. [B, ...] each to [blocks, ...]."""
-        sides = zip((current, baseline), self.starts, (hours.current, hours.baseline))
-        return np.concatenate(
-            [_reduce(array, starts, weight if hours.matched else None) for array, starts, weight in sides]
-        )
+    p_value: Floats
+    mean: Floats
+    limit: Floats
+    dealt: Floats
+    short: npt.NDArray[np.bool_]
 
 
-def _reduce(array: npt.NDArray, starts: Ints, weights: Floats | None) -> Floats:
-    values = np.asarray(array, dtype=np.float64)
-    if weights is not None:
-        values = values * weights.reshape((-1,) + (1,) * (values.ndim - 1))
-    return np.add.reduceat(values, starts, axis=0)
+def residuals(sums: Floats, n: Floats, expected: Floats | None = None) -> Floats:
+    """Deviation of each block from the pooled mean, in units of a mean block. [N, F, D], [N, F] to [N, F, D].
 
+    Means of these over a side's blocks are the side's deviation, to first order where blocks differ in size.
 
-def block_starts(bucket: Ints, bucket_s: int, block_s: float) -> Ints:
-    """Positions at which blocks of `block_s` begin, counted from the first bucket.
-
-    Blocks without a bucket do not exist; a rest of less than half a block belongs to the one before.
+    Args:
+      sums: Of what is averaged.
+      n: What it is divided by.
+      expected: In place of the pooled mean times n: the blocks' expectation from their hours of the day.
     """
-    if bucket.size == 0:
-        return np.zeros(0, dtype=np.int64)
-    per_block = max(round(block_s / bucket_s), 1)
-    number = (bucket - bucket[0]) // per_block
-    starts = np.flatnonzero(np.diff(number, prepend=-1) > 0)
-    rest = bucket[-1] - bucket[0] + 1 - number[-1] * per_block
-    if starts.size > 1 and rest * 2 < per_block:
-        starts = starts[:-1]
-    return starts.astype(np.int64)
-
-
-def make_blocks(current: Profile, baseline: Profile, block_s: float | None, hours: Hours) -> Blocks:
-    """Cuts both sides into blocks."""
-    bucket_s = current.plan.bucket_s
-    length = float(block_s or max(DAY_S, bucket_s))
-    length = max(length, float(bucket_s))
-    starts = tuple(block_starts(side.bucket, bucket_s, length) for side in (current, baseline))
-    reason = hours.reason
-    if not reason and min(starts[0].size, starts[1].size) < MIN_BLOCKS:
-        reason = (
-            f"{starts[0].size} and {starts[1].size} blocks of {length / 3600:g} h; "
-            f"the noise rule needs {MIN_BLOCKS} on each side"
+    if expected is None:
+        total = n.sum(axis=0)
+        mean = np.divide(
+            sums.sum(axis=0), total[:, None], out=np.zeros(sums.shape[1:]), where=total[:, None] > 0
         )
-    return Blocks((starts[0], starts[1]), length, reason)
+        expected = n[:, :, None] * mean
+    size = n.mean(axis=0)
+    return np.divide(sums - expected, size[:, None], out=np.zeros(sums.shape), where=size[:, None] > 0)
 
 
 def deals(first: int, second: int, draws: int, seed: int) -> Floats:
@@ -95,3 +85,85 @@ def p_values(observed: Floats, drawn: Floats) -> Floats:
     as_large = drawn >= observed * (1 - 1e-9) - 1e-15
     found = (1.0 + as_large.sum(axis=0)) / (1.0 + drawn.shape[0])
     return np.where(np.isnan(observed), np.nan, found)
+
+
+def squared_distances(dealt: Floats, deviations: Floats, first: int) -> tuple[Floats, Floats]:
+    """Squared distance of the sides' means under deals, and its variance from within the sides.
+
+    Args:
+      dealt: Deals. Shape [draws, N].
+      deviations: `residuals`. Shape [N, F, D].
+      first: Blocks dealt to the first side.
+
+    Returns:
+      Two of shape [draws, F]: |mean - mean|^2, and the sum over D of the variance of the difference.
+    """
+    blocks = deviations.shape[0]
+    one, two = first, blocks - first
+    contrast = dealt / one - (1 - dealt) / two
+    gram = np.einsum("nfd,mfd->fnm", deviations, deviations, optimize=True)
+    squared = np.stack([((contrast @ own) * contrast).sum(axis=1) for own in gram], axis=1)
+    squared = np.maximum(squared, 0.0)
+    own = np.diagonal(gram, axis1=1, axis2=2).T
+    power_one = dealt @ own
+    power_two = own.sum(axis=0) - power_one
+    # The deviations sum to 0, so a side's mean is the other's share of the difference.
+    variance = (power_one / one - (two / blocks) ** 2 * squared) / (one - 1)
+    variance = variance + (power_two / two - (one / blocks) ** 2 * squared) / (two - 1)
+    return squared, np.maximum(variance, 0.0)
+
+
+def noise(
+    deviations: Floats,
+    course: Floats,
+    blocks: Blocks,
+    design: persistence.Design,
+    dealt: Floats,
+    alpha: float,
+) -> Noise:
+    """Tests squared distances of features against the null.
+
+    Args:
+      deviations: `residuals` of the blocks. Shape [N, F, D].
+      course: Of the grains, in any unit. Shape [T, F, D'].
+      blocks: Blocks of both sides.
+      design: Of the course.
+      dealt: Deals. Shape [draws, N].
+      alpha: Level of the limit.
+    """
+    first, second = blocks.counts
+    seen = (np.arange(first + second) < first).astype(np.float64)[None, :]
+    squared, variance = (part[0] for part in squared_distances(seen, deviations, first))
+    drawn, drawn_variance = squared_distances(dealt, deviations, first)
+    smaller = min(first, second)
+    ratios = persistence.inflation(course, design)
+    factor = np.maximum(ratios.within, 1.0)
+    short = smaller / factor < MIN_EFFECTIVE
+    factor = factor * (1 + ALLOWANCE * (factor - 1) / smaller)
+    tiny = 1e-12 * np.maximum(drawn_variance.mean(axis=0), np.finfo(np.float64).tiny)
+    statistic = squared / np.maximum(variance * factor, tiny)
+    drawn_statistic = drawn / np.maximum(drawn_variance, tiny)
+    p_value = _tail(statistic, drawn_statistic, drawn, (first + second) / factor - 2)
+    scale = np.divide(variance * factor, squared, out=np.full_like(squared, np.nan), where=squared > 0)
+    return Noise(
+        np.where(short, np.nan, p_value),
+        drawn_statistic.mean(axis=0) * scale,
+        np.quantile(drawn_statistic, 1 - alpha, axis=0) * scale,
+        np.maximum(ratios.dealt, 1.0),
+        short,
+    )
+
+
+def _tail(statistic: Floats, drawn: Floats, squared: Floats, freedom: Floats) -> Floats:
+    """p-values from draws, and from the F tail beyond the last of them."""
+    found = p_values(statistic, drawn)
+    draws = drawn.shape[0]
+    if draws < 10 * TAIL_DRAWS:
+        return found
+    anchor = np.partition(drawn, draws - TAIL_DRAWS, axis=0)[draws - TAIL_DRAWS]
+    spread = squared.var(axis=0)
+    numerator = np.divide(2 * squared.mean(axis=0) ** 2, spread, out=np.ones_like(spread), where=spread > 0)
+    freedom = np.maximum(freedom, 2.0)
+    beyond = stats.f.sf(statistic, numerator, freedom) / stats.f.sf(anchor, numerator, freedom)
+    tail = np.clip(TAIL_DRAWS / (1 + draws) * beyond, LEAST_P, 1.0)
+    return np.where((statistic > anchor) & (anchor > 0), tail, found)

@@ -8,10 +8,10 @@ from typing import Final
 
 import numpy as np
 
-from components.drift.core.distances import Tested
-from components.drift.core.null import Blocks
+from components.drift.core.blocks import Blocks
 from components.drift.core.profile import FeaturePlan, Profile
 from components.drift.core.rules import Rules
+from components.drift.core.sampling import Tested
 from components.drift.findings import ALL_FEATURES, Measure, Measurement, Null, Verdict
 
 #: What judges under the noise rule. The others of a feature are correlated with it: judging them as well
@@ -142,7 +142,8 @@ def measurement(
     if not reason and value is None:
         reason = "not defined on these two sides"
     null, p_value = None, None
-    if not reason and tested is not None and tested.p_value is not None and np.isfinite(raw):
+    short = tested is not None and tested.short is not None and bool(tested.short[place])
+    if not reason and tested is not None and tested.p_value is not None and np.isfinite(raw) and not short:
         p_value = float(tested.p_value[place])
         if replaced is None and tested.mean is not None and tested.limit is not None:
             null = Null(
@@ -160,7 +161,8 @@ def measurement(
     elif threshold is not None and value is not None:
         verdict = "ALERT" if value > threshold else "OK"
     elif rule == "noise" and p_value is None:
-        verdict, reason = "UNDEFINED", blocks.reason or "the noise rule needs draws"
+        remembers = "the series remembers for too long: fewer than three independent pieces on a side"
+        verdict, reason = "UNDEFINED", remembers if short else blocks.reason or "the noise rule needs draws"
     if not reason and replaced is not None:
         reason = "TFDV's value on TFDV's bins; the p-value is of the agreed bins"
     return Measurement(

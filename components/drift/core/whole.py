@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from components.drift.core import measures, multivariate
-from components.drift.core.distances import Tested, split, test
-from components.drift.core.null import Blocks, deals
+from components.drift.core.distances import split
+from components.drift.core.null import residuals
 from components.drift.core.pairing import Hours
 from components.drift.core.profile import CADENCE_EDGES, Floats, Profile
+from components.drift.core.sampling import ROOTS, Sampling, Tested, test
 from components.drift.findings import Measure
 
 #: What a step of each class of `CADENCE_EDGES` lasts, in nominal intervals; the open one twice its beginning.
@@ -40,57 +41,85 @@ def rate_change(first: Floats, second: Floats, rows_a: Floats, rows_b: Floats) -
 
 
 def test_whole(
-    current: Profile,
-    baseline: Profile,
-    blocks: Blocks,
-    hours: Hours,
-    *,
-    draws: int,
-    alpha: float,
-    seed: int,
-    row_rate: bool,
+    current: Profile, baseline: Profile, sampling: Sampling, hours: Hours, *, row_rate: bool
 ) -> dict[Measure, Tested]:
     """The measures of all features together, and what noise does to them. Values have the shape [1].
 
     Args:
       current: First side.
       baseline: The other side.
-      blocks: How both fall into blocks.
+      sampling: The null.
       hours: Weights of the buckets.
-      draws: Resamplings.
-      alpha: Level of the null's limit.
-      seed: Of the resampling.
       row_rate: Whether the rows per bucket belong to the cadence: not where another fleet is compared.
     """
     assert len(STEP_LENGTH) == len(CADENCE_EDGES) + 1
-    sums = {
-        name: blocks.sums(getattr(current, name), getattr(baseline, name), hours)
-        for name in ("cadence", "labelled", "rows", "complete")
-    }
-    sums["buckets"] = blocks.sums(np.ones(current.bucket.size), np.ones(baseline.bucket.size), hours)
-    same_random = current.random.shape[1] == baseline.random.shape[1] > 0
-    if same_random and current.plan.seed == baseline.plan.seed:
-        sums["random"] = blocks.sums(current.random, baseline.random, hours)
-
-    def values(dealt: Floats) -> dict[Measure, Floats]:
-        parts = {name: split(dealt, array) for name, array in sums.items()}
-        found: dict[Measure, Floats] = {"cadence": cadence(*parts["cadence"])}
-        if row_rate:
-            change = rate_change(*parts["buckets"], *parts["rows"])
-            found["cadence"] = np.fmax(found["cadence"], change)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            rates = [side[:, 1] / side[:, 0] for side in parts["labelled"]]
-            found["label_shift"] = np.abs(rates[0] - rates[1])
-        if "random" in sums:
-            found["maximum_mean_discrepancy"] = multivariate.mean_discrepancy(
-                *parts["random"], *parts["complete"]
-            )
-        return {name: value[:, None] for name, value in found.items()}
-
-    first, second = blocks.counts
-    seen = (np.arange(first + second) < first).astype(np.float64)[None, :]
-    observed = values(seen)
-    if blocks.reason or draws == 0:
+    sums = _sums(current, baseline, sampling, hours, grains=False)
+    observed = _values(sums, sampling.seen, row_rate)
+    if sampling.design is None:
         return {name: Tested(value[0]) for name, value in observed.items()}
-    drawn = values(deals(first, second, draws, seed))
-    return {name: test(observed[name][0], drawn[name], alpha) for name in observed}
+    fine = _sums(current, baseline, sampling, hours, grains=True)
+    vectors, courses = _vectors(sums, row_rate), _vectors(fine, row_rate)
+    judged = {name: sampling.noise(vectors[name], courses[name]) for name in vectors}
+    drawn = _values(sums, sampling.dealt, row_rate)
+    return {
+        name: test(
+            observed[name][0],
+            drawn[name] * np.sqrt(judged[name].dealt),
+            sampling.alpha,
+            judged[name],
+            root=name in ROOTS,
+        )
+        for name in observed
+    }
+
+
+def _sums(
+    current: Profile, baseline: Profile, sampling: Sampling, hours: Hours, *, grains: bool
+) -> dict[str, Floats]:
+    names = ["cadence", "labelled", "rows", "complete"]
+    # Random features of other frequencies are other features.
+    if current.random.shape[1] == baseline.random.shape[1] > 0 and current.plan.seed == baseline.plan.seed:
+        names.append("random")
+    blocks = sampling.blocks
+    sums = {
+        name: blocks.sums(getattr(current, name), getattr(baseline, name), hours, grains=grains)
+        for name in names
+    }
+    ones = np.ones(current.bucket.size), np.ones(baseline.bucket.size)
+    return {**sums, "buckets": blocks.sums(*ones, hours, grains=grains)}
+
+
+def _values(sums: dict[str, Floats], dealt: Floats, row_rate: bool) -> dict[Measure, Floats]:
+    parts = {name: split(dealt, array) for name, array in sums.items()}
+    found: dict[Measure, Floats] = {"cadence": cadence(*parts["cadence"])}
+    if row_rate:
+        change = rate_change(*parts["buckets"], *parts["rows"])
+        found["cadence"] = np.fmax(found["cadence"], change)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rates = [side[:, 1] / side[:, 0] for side in parts["labelled"]]
+        found["label_shift"] = np.abs(rates[0] - rates[1])
+    if "random" in sums:
+        found["maximum_mean_discrepancy"] = multivariate.mean_discrepancy(
+            *parts["random"], *parts["complete"]
+        )
+    return {name: value[:, None] for name, value in found.items()}
+
+
+def _vectors(sums: dict[str, Floats], row_rate: bool) -> dict[Measure, Floats]:
+    """Deviations whose squared length tests each measure. Each of shape [N, 1, D]."""
+
+    def deviation(array: Floats, size: Floats) -> Floats:
+        return residuals(array.reshape(array.shape[0], 1, -1), size[:, None])
+
+    steps, time = sums["cadence"], sums["cadence"] * np.array(STEP_LENGTH)
+    parts = [deviation(steps, steps.sum(axis=1)), deviation(time, time.sum(axis=1))]
+    if row_rate:
+        rate = sums["rows"].sum() / max(sums["buckets"].sum(), 1.0)
+        parts.append(deviation(sums["rows"] / max(rate, 1.0), sums["buckets"]))
+    found: dict[Measure, Floats] = {
+        "cadence": np.concatenate(parts, axis=2),
+        "label_shift": deviation(sums["labelled"][:, 1], sums["labelled"][:, 0]),
+    }
+    if "random" in sums:
+        found["maximum_mean_discrepancy"] = deviation(sums["random"], sums["complete"])
+    return found
