@@ -94,7 +94,7 @@ def _compare(current: Profile, baseline: Profile | None, rules: Rules) -> list[C
     blocks = make_blocks(current, baseline, rules.block_s or DAY_S, hours)
     sampling = make_sampling(blocks, draws=rules.draws, alpha=rules.alpha, seed=rules.seed)
     found: dict[str, Compared] = {}
-    for chunk in chunks(features.shared, sampling.dealt.shape[0]):
+    for chunk in chunks(features.shared, sampling.kept.shape[0]):
         tested = test_chunk(current, baseline, chunk, sampling, hours)
         for place, shared in enumerate(chunk):
             found[shared[0].name] = _feature(current, baseline, shared, tested, place, sampling, rules)

@@ -202,7 +202,7 @@ def test_chunk(
         ),
     }
     stretch = np.sqrt(judged[_VALUES[chunk[0][0].kind]].dealt)
-    drawn = all_measures(chunk, sums, ends, rare, sampling.dealt, stretch)
+    drawn = all_measures(chunk, sums, ends, rare, sampling.kept, stretch)
     return {
         name: test(observed[name][0], drawn[name], sampling.alpha, judged.get(name), root=name in ROOTS)
         for name in observed

@@ -39,6 +39,7 @@ class Noise:
       mean: Of the null, relative to the value seen; NaN where the value is 0.
       limit: Its quantile at 1 - alpha, likewise.
       dealt: Ratio by which squared distances of deals are too small.
+      draws: Deals behind it.
       short: Whether persistence leaves fewer than `MIN_EFFECTIVE` independent pieces on a side.
     """
 
@@ -46,6 +47,7 @@ class Noise:
     mean: Floats
     limit: Floats
     dealt: Floats
+    draws: int
     short: npt.NDArray[np.bool_]
 
 
@@ -150,6 +152,7 @@ def noise(
         drawn_statistic.mean(axis=0) * scale,
         np.quantile(drawn_statistic, 1 - alpha, axis=0) * scale,
         np.maximum(ratios.dealt, 1.0),
+        dealt.shape[0],
         short,
     )
 

@@ -11,6 +11,7 @@ short series (Marriott & Pope 1954, Biometrika 41) does not enter.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,14 +31,14 @@ class Course:
     """The fine course of both sides on one time line. T grains, the first side's first; N blocks.
 
     Attributes:
-      time: Begin of each grain, in grains. Shape [T].
+      time: Begin of each grain after the first one's, in grains. Shape [T].
       first: Grains of the first side.
       block: Number of each grain's block, the first side's first. Shape [T].
       phase: Number of the grain in its day; None where no daily course is taken out. Shape [T].
       apart: Whether the sides cover the same times, so that they are two lines and not one.
     """
 
-    time: Ints
+    time: Floats
     first: int
     block: Ints
     phase: Ints | None
@@ -68,7 +69,32 @@ class Design:
 
 
 def make_design(course: Course) -> Design:
-    """The design of a course; costs about 15 products of [T, T] matrices."""
+    """The design of a course; costs about 15 products of [T, T] matrices, once for courses of one form."""
+    return _design(_Form(course))
+
+
+class _Form:
+    """A course as a key: equal where all its arrays are."""
+
+    def __init__(self, course: Course) -> None:
+        self.course = course
+        arrays = (course.time, course.block, course.phase)
+        self._key = (
+            course.first,
+            course.apart,
+            *(None if part is None else part.tobytes() for part in arrays),
+        )
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Form) and self._key == other._key
+
+
+@functools.lru_cache(maxsize=4)
+def _design(form: _Form) -> Design:
+    course = form.course
     total, first = course.time.size, course.first
     sides = np.zeros((total, 2))
     sides[:first, 0] = sides[first:, 1] = 1

@@ -16,6 +16,8 @@ from components.drift.findings import Measure
 
 #: Measures whose square is what is tested; the others are squares themselves, but for the cadence.
 ROOTS: Final[tuple[Measure, ...]] = ("missing_rate", "label_shift", "maximum_mean_discrepancy", "cadence")
+#: Draws for a measure that is recorded and judges nothing: its p-value has steps of 0.004.
+KEPT_DRAWS: Final = 249
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Tested:
       p_value: Under the null; None without one. Shape [F].
       mean: Of the null, in the measure's unit. Shape [F].
       limit: Quantile of the null at 1 - alpha, likewise. Shape [F].
+      draws: Behind `mean` and `limit`.
       short: Whether the series remember for so long that the sides are too short. Shape [F].
     """
 
@@ -34,6 +37,7 @@ class Tested:
     p_value: Floats | None = None
     mean: Floats | None = None
     limit: Floats | None = None
+    draws: int = 0
     short: npt.NDArray[np.bool_] | None = None
 
 
@@ -54,6 +58,11 @@ class Sampling:
     dealt: Floats
     alpha: float
     design: persistence.Design | None
+
+    @property
+    def kept(self) -> Floats:
+        """The first deals, for the measures that judge nothing. Shape [at most `KEPT_DRAWS`, N]."""
+        return self.dealt[:KEPT_DRAWS]
 
     def noise(self, deviations: Floats, course: Floats) -> Noise:
         """`null.noise` with these deals. [N, F, D] and [T, F, D']."""
@@ -84,7 +93,7 @@ def test(observed: Floats, drawn: Floats, alpha: float, judged: Noise | None, *,
     p_value, mean = p_values(observed, drawn), drawn.mean(axis=0)
     limit = np.quantile(drawn, 1 - alpha, axis=0)
     if judged is None:
-        return Tested(observed, p_value, mean, limit)
+        return Tested(observed, p_value, mean, limit, drawn.shape[0])
     ratios = [np.sqrt(ratio) if root else ratio for ratio in (judged.mean, judged.limit)]
     # A value of 0 has no ratio to the null; the stretched draws say how wide that is.
     known = np.isfinite(ratios[0]) & np.isfinite(ratios[1])
@@ -93,5 +102,6 @@ def test(observed: Floats, drawn: Floats, alpha: float, judged: Noise | None, *,
         np.where(np.isnan(observed), np.nan, judged.p_value),
         np.where(known, observed * ratios[0], mean),
         np.where(known, observed * ratios[1], limit),
+        judged.draws,
         judged.short,
     )

@@ -149,7 +149,7 @@ def measurement(
             null = Null(
                 mean=float(tested.mean[place]),
                 limit=float(tested.limit[place]),
-                draws=rules.draws,
+                draws=tested.draws,
                 blocks=sum(blocks.counts),
                 block_s=blocks.block_s,
             )

@@ -60,7 +60,7 @@ def test_whole(
     fine = _sums(current, baseline, sampling, hours, grains=True)
     vectors, courses = _vectors(sums, row_rate), _vectors(fine, row_rate)
     judged = {name: sampling.noise(vectors[name], courses[name]) for name in vectors}
-    drawn = _values(sums, sampling.dealt, row_rate)
+    drawn = _values(sums, sampling.kept, row_rate)
     return {
         name: test(
             observed[name][0],
