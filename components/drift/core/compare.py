@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from components.drift.core import discovery, verdicts
+from components.drift.core import changes, discovery, verdicts
 from components.drift.core.blocks import make_blocks
 from components.drift.core.distances import chunks, knots, test_chunk
 from components.drift.core.pairing import DAY_S, Features, Hours, match_hours, pair_features
@@ -71,7 +71,8 @@ def _judge(entry: Compared, q_of: Mapping[int, float], rules: Rules) -> Compared
     for one in entry.measurements:
         q_value = q_of.get(id(one))
         if q_value is not None:
-            alert = one.verdict == "ALERT" or (one.verdict == "OK" and q_value <= rules.alpha)
+            # One with a p-value is UNDEFINED only where it is never OK: it still may alert.
+            alert = one.verdict == "ALERT" or q_value <= rules.alpha
             one = one.model_copy(
                 update={"q_value": q_value, "verdict": "ALERT" if alert else one.verdict},
             )
@@ -93,11 +94,14 @@ def _compare(current: Profile, baseline: Profile | None, rules: Rules) -> list[C
     hours = match_hours(current, baseline)
     blocks = make_blocks(current, baseline, rules.block_s or DAY_S, hours)
     sampling = make_sampling(blocks, draws=rules.draws, alpha=rules.alpha, seed=rules.seed)
+    points = changes.make_points(current)
     found: dict[str, Compared] = {}
     for chunk in chunks(features.shared, sampling.kept.shape[0]):
         tested = test_chunk(current, baseline, chunk, sampling, hours)
         for place, shared in enumerate(chunk):
-            found[shared[0].name] = _feature(current, baseline, shared, tested, place, sampling, rules)
+            found[shared[0].name] = _feature(
+                current, baseline, shared, tested, place, sampling, points, rules
+            )
     found.update(_lonely(features))
     ordered = [plan.name for plan in current.plan.features]
     ordered += [name for name in found if name not in set(ordered)]
@@ -134,6 +138,7 @@ def _feature(
     tested: Mapping[Measure, Tested],
     place: int,
     sampling: Sampling,
+    points: changes.Points,
     rules: Rules,
 ) -> Compared:
     plan = shared[0]
@@ -152,20 +157,12 @@ def _feature(
         )
         measurements.append(verdicts.structural(one, plan.kind, sides, rules))
     if sides.unknown > 0:
-        measurements.append(
-            Measurement(
-                measure="schema",
-                value=sides.unknown,
-                threshold=0.0,
-                rule="number",
-                n=sides.n,
-                n_baseline=sides.m,
-                verdict="ALERT",
-                reason="share of values in categories that the baseline's side has none of",
-            )
-        )
-    distribution = _distribution(current, baseline, shared) if sides.n and sides.m else None
-    return Compared(plan.name, tuple(measurements), distribution, None, "UNDEFINED")
+        measurements.append(verdicts.new_categories(current, shared, sides, sampling.blocks, rules))
+    distribution, line = None, None
+    if sides.n and sides.m:
+        distribution = _distribution(current, baseline, shared)
+        line = changes.time_line(current, shared[1], baseline, shared[2], points)
+    return Compared(plan.name, tuple(measurements), distribution, line, "UNDEFINED")
 
 
 def _distribution(current: Profile, baseline: Profile, shared: tuple[FeaturePlan, int, int]) -> Distribution:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from scipy import special
 
 from components.drift.core.blocks import Blocks
 from components.drift.core.profile import FeaturePlan, Profile
@@ -193,6 +194,34 @@ def structural(found: Measurement, kind: str, sides: Sides, rules: Rules) -> Mea
         reason = "one value throughout each side, and not the same"
         return found.model_copy(update={"verdict": "ALERT", "reason": reason})
     return found
+
+
+def new_categories(
+    current: Profile, shared: tuple[FeaturePlan, int, int], sides: Sides, blocks: Blocks, rules: Rules
+) -> Measurement:
+    """The share of values in categories that the baseline has none of, as a change of the schema.
+
+    Under the noise rule the p-value is exact: that all k blocks with such values lie on this side, when
+    blocks are dealt at random. Never OK: too few of them to judge are UNDEFINED.
+    """
+    threshold = rules.thresholds.get(shared[0].name, {}).get("schema")
+    others = current.counts[:, current.plan.columns(shared[1])][:, -1]
+    one, two = blocks.counts
+    holding = int((np.add.reduceat(others, blocks.starts[0]) > 0).sum())
+    p_value = None if blocks.reason else float(special.comb(one, holding) / special.comb(one + two, holding))
+    reason = f"values in categories that the baseline's side has none of, in {holding} of {one} blocks"
+    alert = threshold is not None and sides.unknown > threshold
+    return Measurement(
+        measure="schema",
+        value=sides.unknown,
+        threshold=threshold,
+        rule="noise" if threshold is None else "number",
+        n=sides.n,
+        n_baseline=sides.m,
+        p_value=p_value,
+        verdict="ALERT" if alert else "UNDEFINED",
+        reason=reason,
+    )
 
 
 def verdict_of(found: Iterable[Measurement]) -> Verdict:
