@@ -60,7 +60,7 @@ def ar1_table(days: float, memory_h: float, rng: np.random.Generator, shift: flo
       shift: Added to `x0` over the last half, in its standard deviations.
 
     Returns:
-      Columns of `_AR1`; one reading in a hundred is missing, in gaps of three hours.
+      Columns of `_AR1`; four hours in a hundred lack their readings.
     """
     steps = int(days * 86_400 / _INTERVAL_S)
     keep = np.exp(-_INTERVAL_S / 3_600 / memory_h)
@@ -75,7 +75,7 @@ def ar1_table(days: float, memory_h: float, rng: np.random.Generator, shift: flo
         column = values[:, place]
         if place == 0 and shift:
             column[steps // 2 :] += shift * column[: steps // 2].std()
-        gone = np.repeat(rng.random(-(-steps // 12)) < 0.01, 12)[:steps]
+        gone = np.repeat(rng.random(-(-steps // 4)) < 0.04, 4)[:steps]
         columns[f"x{place}"] = pa.array(column.astype(np.float32), mask=gone)
     columns["on"] = pa.array((values[:, _NUMERIC] > 0.5).astype(np.int64))
     mode = np.searchsorted([-1.5, 0.0, 1.5], values[:, _NUMERIC + 1])
@@ -157,7 +157,7 @@ class Rates:
 
 def _ar1(comparisons: int) -> Iterator[tuple[str, Rates]]:
     for days, share in ((12, 1 / 2), (28, 1 / 2), (28, 1 / 4), (70, 1 / 5)):
-        for memory_h in (1.0, 4.0, 8.0, 12.0, 24.0):
+        for memory_h in (1.0, 4.0, 12.0, 24.0):
             rates = Rates()
             for number in range(comparisons):
                 rng = np.random.default_rng([number, int(days), int(memory_h)])

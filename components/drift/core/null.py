@@ -3,9 +3,10 @@
 All series and features of a block stay together, since they share the weather. What is dealt is studentised:
 a squared distance over its own variance as the blocks within each side show it (Chung & Romano 2013, Ann.
 Statist. 41(2)), so a real difference does not widen its own null, and sides of unequal variance do no harm.
-Persistence beyond a block widens it by the ratio that `persistence` finds. Beyond the last few draws the tail
-is Fisher's F with the draws' degrees of freedom (Box 1954, Ann. Math. Statist. 25(2)), so that a family of
-hundreds of tests does not need a hundred thousand draws.
+Persistence beyond a block widens it by the ratio that `persistence` finds, and leaves fewer independent
+pieces than blocks: a p-value is read as the quantile of Fisher's F with the blocks' degrees of freedom (Box
+1954, Ann. Math. Statist. 25(2)), and told for the F with those of the pieces. The same F is the tail beyond
+the last few draws, so that a family of hundreds of tests does not need a hundred thousand of them.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from components.drift.core import persistence
 from components.drift.core.blocks import Blocks
 from components.drift.core.profile import Floats
 
-#: Blocks on the smaller side over the variance ratio: fewer independent pieces than this judge nothing.
-MIN_EFFECTIVE = 2.5
-#: The ratio is itself an estimate, the worse the more persistence and the fewer blocks; see the calibration.
-ALLOWANCE = 1.6
+#: Blocks on the smaller side over the variance ratio: with fewer independent pieces than this, no alert is
+#: no evidence of stability.
+MIN_EFFECTIVE = 1.5
+#: The ratio is itself an estimate, the worse the more persistence and the fewer blocks. Its excess over 1 is
+#: raised by itself over the smaller side's blocks: set by simulation, `benchmarks/drift_calibration.py`.
+ALLOWANCE = 1.0
 #: Draws beyond a value below which the F tail takes over.
 TAIL_DRAWS = 10
 #: Least p-value that is told: no tail is known further out.
@@ -35,7 +38,7 @@ class Noise:
     """What noise does to a squared distance. Shape [F] each.
 
     Attributes:
-      p_value: NaN where nothing can be said.
+      p_value: In (0, 1].
       mean: Of the null, relative to the value seen; NaN where the value is 0.
       limit: Its quantile at 1 - alpha, likewise.
       dealt: Ratio by which squared distances of deals are too small.
@@ -141,32 +144,74 @@ def noise(
     ratios = persistence.inflation(course, design)
     factor = np.maximum(ratios.within, 1.0)
     short = smaller / factor < MIN_EFFECTIVE
+    freedom = np.maximum((first + second) / factor - 2, 1.0)
     factor = factor * (1 + ALLOWANCE * (factor - 1) / smaller)
     tiny = 1e-12 * np.maximum(drawn_variance.mean(axis=0), np.finfo(np.float64).tiny)
     statistic = squared / np.maximum(variance * factor, tiny)
     drawn_statistic = drawn / np.maximum(drawn_variance, tiny)
-    p_value = _tail(statistic, drawn_statistic, drawn, (first + second) / factor - 2)
+    law = _Law(drawn_statistic, _freedom(drawn), first + second - 2.0, freedom)
     scale = np.divide(variance * factor, squared, out=np.full_like(squared, np.nan), where=squared > 0)
     return Noise(
-        np.where(short, np.nan, p_value),
+        law.p_value(statistic),
         drawn_statistic.mean(axis=0) * scale,
-        np.quantile(drawn_statistic, 1 - alpha, axis=0) * scale,
+        law.limit(alpha) * scale,
         np.maximum(ratios.dealt, 1.0),
         dealt.shape[0],
         short,
     )
 
 
-def _tail(statistic: Floats, drawn: Floats, squared: Floats, freedom: Floats) -> Floats:
-    """p-values from draws, and from the F tail beyond the last of them."""
-    found = p_values(statistic, drawn)
-    draws = drawn.shape[0]
-    if draws < 10 * TAIL_DRAWS:
-        return found
-    anchor = np.partition(drawn, draws - TAIL_DRAWS, axis=0)[draws - TAIL_DRAWS]
+def _freedom(squared: Floats) -> Floats:
+    """Degrees of freedom of the scaled chi-squared with the draws' mean and variance. [draws, F] to [F]."""
     spread = squared.var(axis=0)
-    numerator = np.divide(2 * squared.mean(axis=0) ** 2, spread, out=np.ones_like(spread), where=spread > 0)
-    freedom = np.maximum(freedom, 2.0)
-    beyond = stats.f.sf(statistic, numerator, freedom) / stats.f.sf(anchor, numerator, freedom)
-    tail = np.clip(TAIL_DRAWS / (1 + draws) * beyond, LEAST_P, 1.0)
-    return np.where((statistic > anchor) & (anchor > 0), tail, found)
+    return np.divide(2 * squared.mean(axis=0) ** 2, spread, out=np.ones_like(spread), where=spread > 0)
+
+
+@dataclass(frozen=True)
+class _Law:
+    """The null law of a studentised statistic: its draws, the F tail beyond them, fewer pieces than blocks.
+
+    Attributes:
+      drawn: Shape [draws, F].
+      numerator: Degrees of freedom of the numerator. Shape [F].
+      dealt: Of the denominator, of the draws.
+      pieces: Of the denominator, after persistence. Shape [F].
+    """
+
+    drawn: Floats
+    numerator: Floats
+    dealt: float
+    pieces: Floats
+
+    @property
+    def _anchor(self) -> tuple[Floats, float]:
+        """Where the F tail begins, and the p-value there; infinity where there are too few draws."""
+        draws = self.drawn.shape[0]
+        if draws < 10 * TAIL_DRAWS:
+            return np.full(self.drawn.shape[1], np.inf), 0.0
+        place = draws - TAIL_DRAWS
+        return np.partition(self.drawn, place, axis=0)[place], TAIL_DRAWS / (1 + draws)
+
+    def p_value(self, statistic: Floats) -> Floats:
+        """Of a statistic. [F] to [F]."""
+        found = p_values(statistic, self.drawn)
+        anchor, level = self._anchor
+        out = (statistic > anchor) & (anchor > 0)
+        beyond = stats.f.sf(statistic, self.numerator, self.dealt)
+        beyond = level * np.divide(
+            beyond, stats.f.sf(anchor, self.numerator, self.dealt), out=np.zeros_like(beyond), where=out
+        )
+        found = np.where(out, np.maximum(beyond, LEAST_P), found)
+        quantile = stats.f.isf(found, self.numerator, self.dealt)
+        return np.clip(stats.f.sf(quantile, self.numerator, self.pieces), LEAST_P, 1.0)
+
+    def limit(self, alpha: float) -> Floats:
+        """The statistic whose p-value is alpha. Shape [F]."""
+        quantile = stats.f.isf(alpha, self.numerator, self.pieces)
+        wanted = stats.f.sf(quantile, self.numerator, self.dealt)
+        inside = np.array([np.quantile(own, 1 - at) for own, at in zip(self.drawn.T, wanted)])
+        anchor, level = self._anchor
+        out = (wanted < level) & (anchor > 0)
+        at_anchor = stats.f.sf(np.where(out, anchor, 0.0), self.numerator, self.dealt)
+        beyond = stats.f.isf(wanted / max(level, LEAST_P) * at_anchor, self.numerator, self.dealt)
+        return np.where(out, beyond, inside)

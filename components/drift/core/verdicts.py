@@ -144,7 +144,7 @@ def measurement(
         reason = "not defined on these two sides"
     null, p_value = None, None
     short = tested is not None and tested.short is not None and bool(tested.short[place])
-    if not reason and tested is not None and tested.p_value is not None and np.isfinite(raw) and not short:
+    if not reason and tested is not None and tested.p_value is not None and np.isfinite(raw):
         p_value = float(tested.p_value[place])
         if replaced is None and tested.mean is not None and tested.limit is not None:
             null = Null(
@@ -162,8 +162,10 @@ def measurement(
     elif threshold is not None and value is not None:
         verdict = "ALERT" if value > threshold else "OK"
     elif rule == "noise" and p_value is None:
-        remembers = "the series remembers for too long: fewer than three independent pieces on a side"
-        verdict, reason = "UNDEFINED", remembers if short else blocks.reason or "the noise rule needs draws"
+        verdict, reason = "UNDEFINED", blocks.reason or "the noise rule needs draws"
+    elif rule == "noise" and short:
+        # It may still alert: only that it does not is no evidence.
+        verdict, reason = "UNDEFINED", "the series remembers for too long to tell stability from noise"
     if not reason and replaced is not None:
         reason = "TFDV's value on TFDV's bins; the p-value is of the agreed bins"
     return Measurement(
