@@ -49,11 +49,42 @@ class Blocks:
             [_reduce(array, starts, weight if hours.matched else None) for array, starts, weight in sides]
         )
 
+    def expected(
+        self,
+        arrays: tuple[npt.NDArray, npt.NDArray],
+        sizes: tuple[npt.NDArray, npt.NDArray],
+        hours: Hours,
+    ) -> Floats:
+        """Sums of each block if every bucket had the pooled mean of its hour of the day. To [blocks, ...].
+
+        Args:
+          arrays: What is averaged, of the first side and of the baseline. Shape [B, ...] each.
+          sizes: What it is divided by; as many axes as fit. Shape [B, ...] each.
+          hours: Weights and numbers of the hours.
+        """
+        phases = hours.phases
+        count = int(max(part.max() for part in phases)) + 1
+        total = np.zeros((count, *arrays[0].shape[1:]))
+        size = np.zeros((count, *sizes[0].shape[1:]))
+        for of, array, own, weight in zip(phases, arrays, sizes, (hours.current, hours.baseline)):
+            np.add.at(total, of, _weighted(array, weight))
+            np.add.at(size, of, _weighted(own, weight))
+        size = size.reshape(size.shape + (1,) * (total.ndim - size.ndim))
+        mean = np.divide(total, size, out=np.zeros_like(total), where=size > 0)
+        sides = []
+        for of, own in zip(phases, sizes):
+            own = np.asarray(own, dtype=np.float64)
+            sides.append(mean[of] * own.reshape(own.shape + (1,) * (total.ndim - own.ndim)))
+        return self.sums(sides[0], sides[1], hours)
+
+
+def _weighted(array: npt.NDArray, weights: Floats) -> Floats:
+    values = np.asarray(array, dtype=np.float64)
+    return values * weights.reshape((-1,) + (1,) * (values.ndim - 1))
+
 
 def _reduce(array: npt.NDArray, starts: Ints, weights: Floats | None) -> Floats:
-    values = np.asarray(array, dtype=np.float64)
-    if weights is not None:
-        values = values * weights.reshape((-1,) + (1,) * (values.ndim - 1))
+    values = np.asarray(array, dtype=np.float64) if weights is None else _weighted(array, weights)
     return np.add.reduceat(values, starts, axis=0)
 
 

@@ -13,9 +13,10 @@ from dataclasses import replace
 import numpy as np
 
 from components.drift.core import changes, discovery, verdicts
+from components.drift.core.block_length import choose_block_s
 from components.drift.core.blocks import make_blocks
 from components.drift.core.distances import chunks, knots, test_chunk
-from components.drift.core.pairing import DAY_S, Features, Hours, match_hours, pair_features
+from components.drift.core.pairing import Features, Hours, match_hours, pair_features
 from components.drift.core.profile import FeaturePlan, Profile
 from components.drift.core.rules import Compared, Rules
 from components.drift.core.sampling import Sampling, Tested, make_sampling
@@ -92,7 +93,7 @@ def _compare(current: Profile, baseline: Profile | None, rules: Rules) -> list[C
             return _nothing(current, f"no row on {name}")
     features = pair_features(current, baseline)
     hours = match_hours(current, baseline)
-    blocks = make_blocks(current, baseline, rules.block_s or DAY_S, hours)
+    blocks = make_blocks(current, baseline, rules.block_s or choose_block_s(current, baseline), hours)
     sampling = make_sampling(blocks, draws=rules.draws, alpha=rules.alpha, seed=rules.seed)
     points = changes.make_points(current)
     found: dict[str, Compared] = {}

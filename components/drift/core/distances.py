@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -79,6 +79,8 @@ class Chunk:
       missing: Shape [N, F].
       rows: Shape [N].
       positive: Values in rows with label 1. Shape [N, F, K] or None.
+      expected: Of `counts`, from the hours of the day in each block, where these differ; else None.
+      expected_missing: Of `missing`, likewise.
     """
 
     counts: Floats
@@ -86,6 +88,8 @@ class Chunk:
     missing: Floats
     rows: Floats
     positive: Floats | None
+    expected: Floats | None = None
+    expected_missing: Floats | None = None
 
 
 def block_sums(
@@ -108,6 +112,12 @@ def block_sums(
         arrays = (getattr(current, name), getattr(baseline, name))
         return sums(padded(current, arrays[0], here, width), padded(baseline, arrays[1], there, width))
 
+    expected, expected_missing = None, None
+    if hours.matched and not grains:
+        counts = padded(current, current.counts, here, width), padded(baseline, baseline.counts, there, width)
+        expected = blocks.expected(counts, (counts[0].sum(axis=-1), counts[1].sum(axis=-1)), hours)
+        missing = current.missing[:, here], baseline.missing[:, there]
+        expected_missing = blocks.expected(missing, (current.rows, baseline.rows), hours)
     labelled = current.positive.shape[0] and baseline.positive.shape[0] and not grains
     return Chunk(
         counts=bins("counts"),
@@ -115,6 +125,8 @@ def block_sums(
         missing=sums(current.missing[:, here], baseline.missing[:, there]),
         rows=sums(current.rows, baseline.rows),
         positive=bins("positive") if labelled else None,
+        expected=expected,
+        expected_missing=expected_missing,
     )
 
 
@@ -197,8 +209,14 @@ def test_chunk(
     judged = {
         _VALUES[chunk[0][0].kind]: sampling.noise(*_value_vectors(chunk[0][0].kind, sums, fine, rare)),
         "missing_rate": sampling.noise(
-            residuals(sums.missing[:, :, None], sums.rows[:, None] + np.zeros(len(chunk))),
-            residuals(fine.missing[:, :, None], fine.rows[:, None] + np.zeros(len(chunk))),
+            *(
+                residuals(
+                    part.missing[:, :, None],
+                    part.rows[:, None] + np.zeros(len(chunk)),
+                    None if part.expected_missing is None else part.expected_missing[:, :, None],
+                )
+                for part in (sums, fine)
+            )
         ),
     }
     stretch = np.sqrt(judged[_VALUES[chunk[0][0].kind]].dealt)
@@ -218,17 +236,25 @@ def _value_vectors(kind: str, sums: Chunk, fine: Chunk, rare: npt.NDArray[np.boo
     n, fine_n = sums.counts.sum(axis=-1), fine.counts.sum(axis=-1)
     if kind == "numeric":
         weight = np.sqrt(measures.anderson_darling_weight(pooled))
-        middle = np.cumsum(sums.counts, axis=-1) - sums.counts / 2
+
+        def vectors(counts: Floats) -> Floats:
+            return (np.cumsum(counts, axis=-1) - counts / 2) * weight
+
         scores = measures.anderson_darling_scores(pooled)
         # A few leading components carry the course's memory as well as all bins, in less time.
         course = np.einsum("tfk,fkj->tfj", fine.counts, scores, optimize=True)
-        return residuals(middle * weight, n), residuals(course, fine_n)
+        return _deviations(sums, n, vectors), residuals(course, fine_n)
     pooled_rare = np.where(rare, pooled, 0.0).sum(axis=-1, keepdims=True)
     size = np.concatenate([np.where(rare, 0.0, pooled), pooled_rare], axis=-1)
     scale = np.divide(1.0, np.sqrt(size), out=np.zeros_like(size), where=size > 0)
 
-    def vectors(counts: Floats) -> Floats:
+    def pooled_vectors(counts: Floats) -> Floats:
         rest = np.where(rare, counts, 0.0).sum(axis=-1, keepdims=True)
         return np.concatenate([np.where(rare, 0.0, counts), rest], axis=-1) * scale
 
-    return residuals(vectors(sums.counts), n), residuals(vectors(fine.counts), fine_n)
+    return _deviations(sums, n, pooled_vectors), residuals(pooled_vectors(fine.counts), fine_n)
+
+
+def _deviations(sums: Chunk, n: Floats, vectors: Callable[[Floats], Floats]) -> Floats:
+    expected = None if sums.expected is None else vectors(sums.expected)
+    return residuals(vectors(sums.counts), n, expected)

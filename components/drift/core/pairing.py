@@ -58,12 +58,14 @@ class Hours:
       current: Weight of each bucket of the first side. Shape [B]. All 1 where nothing had to be matched.
       baseline: Of the other side.
       matched: Whether weights differ from 1.
+      phases: Number of each bucket in its day, of both sides; empty where nothing was matched.
       reason: Why the sides cannot be matched (no hour in common); else empty.
     """
 
     current: Floats
     baseline: Floats
     matched: bool = False
+    phases: tuple[Ints, ...] = ()
     reason: str = ""
 
 
@@ -103,4 +105,4 @@ def match_hours(current: Profile, baseline: Profile) -> Hours:
         np.divide(common / common.sum(), mix, out=np.zeros_like(mix), where=mix > 0)[of]
         for mix, of in zip(mixes, phases)
     ]
-    return Hours(weights[0], weights[1], matched=True)
+    return Hours(weights[0], weights[1], matched=True, phases=tuple(phases))

@@ -22,6 +22,10 @@ from components.drift.core.profile import Floats, Ints
 
 #: Steps of the fine course; more cost time and tell little more.
 MAX_GRAINS = 1_000
+#: Price of a weight, per unit by which its process raises the ratio. Without it the noise of autocovariances,
+#: which weights can only follow upwards, raises the ratio of series without memory by a tenth; with this one
+#: the mean ratio of simulated series is that of their true memory within a few hundredths.
+PENALTY = 0.005
 #: Longest correlation time that is looked for, as a share of the shorter side.
 _LONGEST = 0.45
 
@@ -188,8 +192,14 @@ def inflation(course: npt.NDArray[np.float64], design: Design) -> Inflation:
     """The ratios of a course. [T, F, D]; 1 where nothing varies."""
     seen = autocovariance(course, design)
     ratios = np.ones((2, seen.shape[1]))
+    expected = design.autocovariance
+    # The penalty is linear in the weights, so it only shifts the right side of the normal equations.
+    root = np.linalg.cholesky(expected.T @ expected + 1e-9 * np.eye(expected.shape[1]))
+    price = design.difference / design.within
+    price = PENALTY * (price - price.min())
     for feature in np.flatnonzero(seen[0] > 0):
-        weights, _ = optimize.nnls(design.autocovariance, seen[:, feature] / seen[0, feature])
+        wanted = expected.T @ (seen[:, feature] / seen[0, feature]) - price
+        weights, _ = optimize.nnls(root.T, np.linalg.solve(root, wanted))
         true = weights @ design.difference
         for place, shown in enumerate((weights @ design.within, weights @ design.dealt)):
             if shown > 0:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from components.drift.core import measures, multivariate
 from components.drift.core.distances import split
 from components.drift.core.null import residuals
 from components.drift.core.pairing import Hours
-from components.drift.core.profile import CADENCE_EDGES, Floats, Profile
+from components.drift.core.profile import CADENCE_EDGES, Floats, Ints, Profile
 from components.drift.core.sampling import ROOTS, Sampling, Tested, test
 from components.drift.findings import Measure
 
@@ -58,7 +59,8 @@ def test_whole(
     if sampling.design is None:
         return {name: Tested(value[0]) for name, value in observed.items()}
     fine = _sums(current, baseline, sampling, hours, grains=True)
-    vectors, courses = _vectors(sums, row_rate), _vectors(fine, row_rate)
+    expected = _expected(current, baseline, sampling, hours, sums) if hours.matched else {}
+    vectors, courses = _vectors(sums, row_rate, expected), _vectors(fine, row_rate, {})
     judged = {name: sampling.noise(vectors[name], courses[name]) for name in vectors}
     drawn = _values(sums, sampling.kept, row_rate)
     return {
@@ -105,11 +107,29 @@ def _values(sums: dict[str, Floats], dealt: Floats, row_rate: bool) -> dict[Meas
     return {name: value[:, None] for name, value in found.items()}
 
 
-def _vectors(sums: dict[str, Floats], row_rate: bool) -> dict[Measure, Floats]:
+def _expected(
+    current: Profile, baseline: Profile, sampling: Sampling, hours: Hours, sums: dict[str, Floats]
+) -> dict[str, Floats]:
+    """What has a daily course, as the hours of each block let expect it."""
+
+    def expected(arrays: tuple[npt.NDArray, npt.NDArray], sizes: tuple[Ints, Ints]) -> Floats:
+        return sampling.blocks.expected(arrays, sizes, hours)
+
+    labels = expected(
+        (current.labelled[:, 1:], baseline.labelled[:, 1:]), (current.labelled[:, 0], baseline.labelled[:, 0])
+    )
+    found = {"labelled": labels}
+    if "random" in sums:
+        found["random"] = expected((current.random, baseline.random), (current.complete, baseline.complete))
+    return found
+
+
+def _vectors(sums: dict[str, Floats], row_rate: bool, expected: dict[str, Floats]) -> dict[Measure, Floats]:
     """Deviations whose squared length tests each measure. Each of shape [N, 1, D]."""
 
-    def deviation(array: Floats, size: Floats) -> Floats:
-        return residuals(array.reshape(array.shape[0], 1, -1), size[:, None])
+    def deviation(array: Floats, size: Floats, name: str = "") -> Floats:
+        wanted = expected[name][:, None, :] if name in expected else None
+        return residuals(array.reshape(array.shape[0], 1, -1), size[:, None], wanted)
 
     steps, time = sums["cadence"], sums["cadence"] * np.array(STEP_LENGTH)
     parts = [deviation(steps, steps.sum(axis=1)), deviation(time, time.sum(axis=1))]
@@ -118,8 +138,8 @@ def _vectors(sums: dict[str, Floats], row_rate: bool) -> dict[Measure, Floats]:
         parts.append(deviation(sums["rows"] / max(rate, 1.0), sums["buckets"]))
     found: dict[Measure, Floats] = {
         "cadence": np.concatenate(parts, axis=2),
-        "label_shift": deviation(sums["labelled"][:, 1], sums["labelled"][:, 0]),
+        "label_shift": deviation(sums["labelled"][:, 1], sums["labelled"][:, 0], "labelled"),
     }
     if "random" in sums:
-        found["maximum_mean_discrepancy"] = deviation(sums["random"], sums["complete"])
+        found["maximum_mean_discrepancy"] = deviation(sums["random"], sums["complete"], "random")
     return found
