@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
+from scipy import stats
 
 from components.drift.core.pairing import DAY_S, phase
 from components.drift.core.profile import Floats, Profile
 
 #: Features that are looked at; more do not change the answer.
 MAX_FEATURES = 64
-#: Share of the variance between buckets that hours of the day must explain to be a daily course.
-COURSE_SHARE = 0.1
+#: Level of the test for a daily course, over all features. Persistence makes it say yes too often, which only
+#: asks for longer blocks.
+COURSE_ALPHA = 0.001
 #: Blocks on a side that must remain for blocks of several days: `persistence` is the better answer below.
 PLENTY = 12
 
@@ -34,7 +37,7 @@ def choose_block_s(current: Profile, baseline: Profile) -> float:
     if bucket_s < DAY_S and DAY_S % bucket_s == 0 and min(extents) >= 2:
         phases = [phase(side.bucket, bucket_s) for side in (current, baseline)]
         fitted = [_course(levels, of) for levels, of in zip(sides, phases)]
-        daily = bool(np.nanmax([share.max(initial=0.0) for _, share in fitted]) > COURSE_SHARE)
+        daily = any(bool(seen.any()) for _, seen in fitted)
         if daily:
             sides = [levels - course for levels, (course, _) in zip(sides, fitted)]
     lengths = [automatic_length(column) for side in sides for column in side.T]
@@ -59,18 +62,22 @@ def _levels(profile: Profile) -> Floats:
     return np.stack(found, axis=1) if found else np.zeros((profile.bucket.size, 0))
 
 
-def _course(levels: Floats, of: np.ndarray) -> tuple[Floats, Floats]:
-    """Mean of each hour of the day, and its share of the variance, less what noise alone explains."""
+def _course(levels: Floats, of: np.ndarray) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Mean of each bucket's hour of the day, and whether hours differ by Fisher's test. [B, F], [F]."""
     count = int(of.max()) + 1
     rows = np.bincount(of, minlength=count)
     sums = np.zeros((count, levels.shape[1]))
     np.add.at(sums, of, levels)
     course = (sums / np.maximum(rows, 1)[:, None])[of]
-    total = levels.var(axis=0)
-    left = (levels - course).var(axis=0)
-    freedom = max(levels.shape[0] - int((rows > 0).sum()), 1) / max(levels.shape[0] - 1, 1)
-    unexplained = np.divide(left, total * freedom, out=np.ones_like(total), where=total > 1e-12)
-    return course, 1 - unexplained
+    between, within = int((rows > 0).sum()) - 1, levels.shape[0] - int((rows > 0).sum())
+    explained = ((course - levels.mean(axis=0)) ** 2).sum(axis=0)
+    left = ((levels - course) ** 2).sum(axis=0)
+    if between < 1 or within < 1:
+        return course, np.zeros(levels.shape[1], dtype=bool)
+    # A course without any noise about it is seen; a constant is none.
+    ratio = np.divide(explained / between, left / within, out=np.full_like(left, np.inf), where=left > 0)
+    seen = stats.f.sf(ratio, between, within) < COURSE_ALPHA / max(levels.shape[1], 1)
+    return course, seen & (explained > 1e-12)
 
 
 def automatic_length(series: Floats) -> float:

@@ -17,6 +17,8 @@ from components.drift.findings import TimeLine
 MAX_POINTS = 200
 #: Fewest values in a point; with fewer, the distance is mostly noise.
 MIN_VALUES = 10
+#: Rows that a point should have.
+GOOD_VALUES = 30
 #: Fewest points between changes.
 MIN_SEGMENT = 3
 
@@ -40,7 +42,8 @@ def make_points(profile: Profile) -> Points:
     """Points of equal length, at most `MAX_POINTS`: a part of a day, or whole days, where possible."""
     bucket, bucket_s = profile.bucket, profile.plan.bucket_s
     extent = int(bucket[-1] - bucket[0]) + 1
-    least = -(-extent // MAX_POINTS)
+    typical = max(float(profile.rows.mean()), 1e-9)
+    least = min(max(-(-extent // MAX_POINTS), int(np.ceil(GOOD_VALUES / typical))), extent)
     per_day = DAY_S // bucket_s if DAY_S % bucket_s == 0 else 0
     fitting = [size for size in range(least, per_day + 1) if per_day % size == 0]
     if per_day and not fitting:
@@ -124,9 +127,9 @@ def change_points(values: Floats) -> list[int]:
     series = np.asarray(values, dtype=np.float64)[known]
     if series.size < 2 * MIN_SEGMENT:
         return []
-    penalty = 4 * np.log(series.size) * long_run_variance(series)
-    if penalty <= 0:
-        penalty = np.finfo(np.float64).tiny
+    penalty = float(4 * np.log(series.size) * long_run_variance(series))
+    # Rounding alone must not divide a series that is constant but for a few levels.
+    penalty = max(penalty, 1e-9 * float((series * series).sum()), 1e-300)
     return [int(known[position]) for position in _pelt(series, penalty)]
 
 
