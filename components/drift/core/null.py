@@ -23,12 +23,12 @@ from components.drift.core.profile import Floats
 
 #: Blocks on the smaller side over the variance ratio: with fewer independent pieces than this, no alert is
 #: no evidence of stability.
-MIN_EFFECTIVE = 1.5
+MIN_EFFECTIVE = 2.0
 #: The ratio is itself an estimate, the worse the more persistence and the fewer blocks. Its excess over 1 is
 #: raised by itself over the smaller side's blocks: set by simulation, `benchmarks/drift_calibration.py`.
 ALLOWANCE = 1.0
 #: Draws beyond a value below which the F tail takes over: as few as can be, since the tail of counts of rare
-#: events is heavier. With ten of 499 draws the rate of false alarms at 0.01 was half too high, with three it was not.
+#: events is heavier. From ten of 499 draws on, false alarms at 0.01 were half too many; from three, not.
 TAIL_DRAWS = 3
 #: Fewest draws for a tail.
 TAIL_LEAST = 99

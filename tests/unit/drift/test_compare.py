@@ -237,6 +237,21 @@ def test_too_few_blocks_are_undefined_with_the_number_that_is_needed() -> None:
     assert (one.rule, one.threshold, one.verdict, one.unit) == ("number", 0.5, "ALERT", "K")
 
 
+def test_a_series_that_remembers_for_longer_than_the_span_is_rarely_called_stable() -> None:
+    half = 5 * PER_DAY
+    verdicts = []
+    for seed in range(8):
+        values = np.cumsum(np.random.default_rng(seed).normal(0, 0.05, (2 * half, 1)), axis=0)
+        found = compare(profile_of(values[half:], begin_day=5), profile_of(values[:half]), RULES)
+        one = measured(found, "anderson_darling")
+        verdicts.append(one.verdict)
+        if one.verdict == "UNDEFINED":
+            assert one.reason.startswith("the series remembers for too long")
+            assert one.p_value is not None and one.p_value > 0.05
+    # A random walk has no level to drift from; deals of its days alone would alert on nearly every one.
+    assert verdicts.count("ALERT") == 0 and verdicts.count("UNDEFINED") >= 4
+
+
 def test_a_number_replaces_the_noise_rule() -> None:
     pair = two_spans(14, 1, shift=1.0)
     rules = dataclasses.replace(RULES, thresholds={"x0": {"anderson_darling": 9.0}})
