@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,7 +111,7 @@ def _reference(baseline: Profile, there: int, current: Profile, points: Points) 
 def change_points(values: Floats) -> list[int]:
     """Positions at which the level of a series changes, by the pruned exact search for the best division.
 
-    The cost of a segment is its sum of squares about its mean; each change costs 4 log(points) times the
+    The cost of a segment is its sum of squares about its mean; each change costs 6 log(points) times the
     long-run variance, as in Bayes' information criterion, but with the variance of a mean of dependent points
     in place of that of one point: a series that wanders by itself would otherwise break into many levels.
 
@@ -127,7 +128,7 @@ def change_points(values: Floats) -> list[int]:
     series = np.asarray(values, dtype=np.float64)[known]
     if series.size < 2 * MIN_SEGMENT:
         return []
-    penalty = float(4 * np.log(series.size) * long_run_variance(series))
+    penalty = float(6 * np.log(series.size) * long_run_variance(series))
     # Rounding alone must not divide a series that is constant but for a few levels.
     penalty = max(penalty, 1e-9 * float((series * series).sum()), 1e-300)
     return [int(known[position]) for position in _pelt(series, penalty)]
@@ -136,24 +137,41 @@ def change_points(values: Floats) -> list[int]:
 def long_run_variance(series: Floats) -> float:
     """Variance of a point times the factor that dependence gives to a mean's, whatever the levels do.
 
-    From differences, which a change of level touches in one place only: the median absolute difference gives
-    the variance of neighbours' difference, those at larger steps how it grows with the memory of the series.
+    Of a first-order process: variance times (1 + r) / (1 - r), r the correlation of neighbours, after the
+    best division into three levels has been taken out, so that a change of level is not taken for memory.
+
+    Args:
+      series: Without NaN. Shape [points], at least 2 * `MIN_SEGMENT`.
     """
     series = np.asarray(series, dtype=np.float64)
-    steps = [step for step in (1, 2, 4, 8) if step * 8 <= series.size] or [1]
-    # For normal differences, median |d| = 0.6745 sd; the mean of |d| where more than half of them are 0.
-    spreads = []
-    for step in steps:
-        gap = np.abs(series[step:] - series[:-step])
-        spread = np.median(gap) / 0.6745
-        spreads.append(spread if spread > 0 else gap.mean() * np.sqrt(np.pi / 2))
-    half = np.array(spreads) ** 2 / 2
-    variance = half.max()
-    if variance <= 0:
+    left = series - _three_levels(series)
+    power = float((left * left).sum())
+    if power <= 1e-12 * float((series * series).sum()):
         return 0.0
-    # Correlation of neighbours from the two variograms; a first-order process with it.
-    correlation = float(np.clip(1 - half[0] / variance, 0.0, 0.95))
-    return float(variance * (1 + correlation) / (1 - correlation))
+    size = series.size
+    correlation = float((left[1:] * left[:-1]).sum()) / power
+    # Three means were fitted, each of which takes about (1 + r) / size off the correlation.
+    correlation = float(np.clip(correlation + 3 * (1 + correlation) / size, 0.0, 0.9))
+    return power / max(size - 3, 1) * (1 + correlation) / (1 - correlation)
+
+
+def _three_levels(series: Floats) -> Floats:
+    """The best division into three levels of at least `MIN_SEGMENT` points, or their mean where too few."""
+    size = series.size
+    if size < 3 * MIN_SEGMENT:
+        return np.full(size, series.mean())
+    total = np.concatenate([[0.0], np.cumsum(series)])
+    place = np.arange(size + 1)
+    length = np.maximum(place[None, :] - place[:, None], 1)
+    # What a segment from row to column explains; the squares' sum is the same for every division.
+    explained = (total[None, :] - total[:, None]) ** 2 / length
+    explained[place[None, :] - place[:, None] < MIN_SEGMENT] = -np.inf
+    whole = explained[0][:, None] + explained + explained[:, -1][None, :]
+    first, second = np.unravel_index(int(np.argmax(whole)), whole.shape)
+    bounds = [0, int(first), int(second), size]
+    return np.concatenate(
+        [np.full(end - begin, series[begin:end].mean()) for begin, end in itertools.pairwise(bounds)]
+    )
 
 
 def _pelt(series: Floats, penalty: float) -> list[int]:

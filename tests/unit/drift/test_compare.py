@@ -9,6 +9,7 @@ import pytest
 
 from components.drift.core import measures
 from components.drift.core.compare import Compared, Rules, compare, compare_splits
+from components.drift.core.merging import select
 from components.drift.core.profile import Profile
 from components.drift.findings import ALL_FEATURES, Measurement
 from components.errors import ConfigError
@@ -236,6 +237,21 @@ def test_too_few_blocks_are_undefined_with_the_number_that_is_needed() -> None:
     assert (one.rule, one.threshold, one.verdict, one.unit) == ("number", 0.5, "ALERT", "K")
 
 
+def test_a_series_that_remembers_for_longer_than_the_span_is_rarely_called_stable() -> None:
+    half = 5 * PER_DAY
+    verdicts = []
+    for seed in range(8):
+        values = np.cumsum(np.random.default_rng(seed).normal(0, 0.05, (2 * half, 1)), axis=0)
+        found = compare(profile_of(values[half:], begin_day=5), profile_of(values[:half]), RULES)
+        one = measured(found, "anderson_darling")
+        verdicts.append(one.verdict)
+        if one.verdict == "UNDEFINED":
+            assert one.reason.startswith("the series remembers for too long")
+            assert one.p_value is not None and one.p_value > 0.05
+    # A random walk has no level to drift from; deals of its days alone would alert on nearly every one.
+    assert verdicts.count("ALERT") == 0 and verdicts.count("UNDEFINED") >= 4
+
+
 def test_a_number_replaces_the_noise_rule() -> None:
     pair = two_spans(14, 1, shift=1.0)
     rules = dataclasses.replace(RULES, thresholds={"x0": {"anderson_darling": 9.0}})
@@ -273,6 +289,51 @@ def test_part_of_a_day_is_matched_hour_by_hour() -> None:
     mornings = profile_of(values[: PER_DAY // 4])
     one = measured(compare(nights, mornings, dataclasses.replace(RULES, min_count=1)), "anderson_darling")
     assert (one.verdict, one.reason) == ("UNDEFINED", "the two sides have no hour of the day in common")
+
+
+def test_hours_that_one_side_lacks_do_not_look_like_drift() -> None:
+    values = wander(20, 1, np.random.default_rng(0))
+    values[:, 0] += 3 * np.cos(2 * np.pi * np.arange(values.shape[0]) / PER_DAY)
+    baseline, whole = profile_of(values[: 10 * PER_DAY]), profile_of(values[10 * PER_DAY :], begin_day=10)
+    hour = whole.bucket % 24
+    days = select(whole, (hour >= 6) & (hour < 18))
+    found = compare(days, baseline, dataclasses.replace(RULES, row_rate=False))
+    one = measured(found, "anderson_darling")
+    distribution = entry(found).distribution
+    assert distribution is not None
+    share, share_baseline = np.array(distribution.share), np.array(distribution.share_baseline)
+    unmatched = measures.anderson_darling(share, share_baseline, (share + share_baseline) / 2)
+    assert one.verdict == "OK" and one.value is not None and one.value < 0.05 < 0.5 < unmatched
+
+
+def test_fewer_rows_an_hour_alert_unless_the_fleets_are_different() -> None:
+    current, baseline = two_spans(8, 1)
+    double = times(baseline, 2)
+    one = measured(compare(current, double, RULES), "cadence", ALL_FEATURES)
+    assert (one.verdict, one.value) == ("ALERT", 0.5)
+    rules = dataclasses.replace(RULES, row_rate=False)
+    one = measured(compare(current, double, rules), "cadence", ALL_FEATURES)
+    assert (one.verdict, one.value) == ("OK", 0.0)
+
+
+def test_a_changed_relation_shows_where_no_feature_does() -> None:
+    rng = np.random.default_rng(4)
+    count = 12 * PER_DAY
+    one, other = rng.normal(0, 1, (2, 2 * count))
+    second = np.where(np.arange(2 * count) < count, 1, -1) * 0.9 * one + np.sqrt(1 - 0.81) * other
+    values = np.stack([one, second], axis=1)
+    waves = values @ rng.normal(0, 0.7, (2, 16))
+    random = np.concatenate([np.cos(waves), np.sin(waves)], axis=1) / 4
+    sums = random.reshape(-1, 4, 32).sum(axis=1)
+    sides = []
+    for part, day in ((slice(count, None), 12), (slice(0, count), 0)):
+        profile = profile_of(values[part], begin_day=day)
+        plan = dataclasses.replace(profile.plan, random_features=32)
+        buckets = slice(part.start // 4, None if part.stop is None else part.stop // 4)
+        sides.append(dataclasses.replace(profile, plan=plan, random=sums[buckets]))
+    found = compare(sides[0], sides[1], RULES)
+    assert measured(found, "maximum_mean_discrepancy", ALL_FEATURES).verdict == "ALERT"
+    assert [entry(found, name).verdict for name in ("x0", "x1")] == ["OK", "OK"]
 
 
 def test_labels_and_what_they_depend_on() -> None:

@@ -131,18 +131,18 @@ def test_concept_shift_by_hand() -> None:
 def test_mean_discrepancy_is_that_of_the_kernel() -> None:
     rng = np.random.default_rng(0)
     one, two = rng.normal(0, 1, (300, 2)), rng.normal(0.7, 1, (200, 2))
-    frequencies = rng.normal(0, 1 / np.sqrt(2), (2, 20_000))
+    frequencies = rng.normal(0, 1 / np.sqrt(2), (2, 6_000))
 
     def random_sums(values: np.ndarray) -> np.ndarray:
         waves = values @ frequencies
-        return np.concatenate([np.cos(waves), np.sin(waves)], axis=1).sum(axis=0) / np.sqrt(20_000)
+        return np.concatenate([np.cos(waves), np.sin(waves)], axis=1).sum(axis=0) / np.sqrt(6_000)
 
     def kernel(left: np.ndarray, right: np.ndarray) -> float:
         return float(np.exp(-distance.cdist(left, right, "sqeuclidean") / 4).mean())
 
     expected = np.sqrt(kernel(one, one) + kernel(two, two) - 2 * kernel(one, two))
     value = mean_discrepancy(random_sums(one), random_sums(two), np.float64(300), np.float64(200))
-    assert value == pytest.approx(expected, rel=0.02)
+    assert value == pytest.approx(expected, rel=0.04)
 
 
 def test_equal_sides_are_zero_apart_and_padding_changes_nothing() -> None:
