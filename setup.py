@@ -11,10 +11,12 @@ setuptools.setup(
         include=["pipeline", "pipeline.*", "components", "components.*", "schemas", "schemas.*"]
     ),
     package_data={
-        "pipeline": ["templates/*", "report/templates/*", "alerts/templates/*"],
-        "components": ["release/schemas/*.json"],
-        "schemas": ["*/*.pbtxt", "*/*.schema.json"],
-        "pipeline": ["templates/*", "report/templates/*", "monitor_report/templates/*"],
+        "pipeline": [
+            "templates/*",
+            "report/templates/*",
+            "alerts/templates/*",
+            "monitor_report/templates/*",
+        ],
         "components": ["release/schemas/*.json"],
         "schemas": ["*/*.pbtxt", "*/*.json"],
     },

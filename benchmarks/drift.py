@@ -119,9 +119,8 @@ def _build(folder: Path, side: str, features: int, plan: Any) -> None:
 
 def run_ours(folder: Path, features: int, draws: int) -> dict[str, Any]:
     """Our report. Returns seconds by stage, and which features alert."""
-    from components.drift.core.compare import Rules, compare
-
     from components.drift.core.building import build_profile
+    from components.drift.core.compare import Rules, compare
     from components.drift.core.planning import plan_profile
     from components.drift.core.profile_file import read_profile
 

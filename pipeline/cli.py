@@ -17,8 +17,7 @@ from rich.console import Console
 
 from components.errors import ConfigError, IsthmusError
 from components.version import __version__
-from pipeline.commands import alert, budget, keys, kubeflow_runs, people, releases, retention, serve
-from pipeline.commands import budget, keys, kubeflow_runs, monitor, people, releases, retention, serve
+from pipeline.commands import alert, budget, keys, kubeflow_runs, monitor, people, releases, retention, serve
 from pipeline.commands.canary import canary
 from pipeline.commands.compile import compile_command
 from pipeline.commands.egress import egress

@@ -19,16 +19,27 @@ from pipeline.monitoring.collect import MONITOR_FILE, collect
 Follower = Callable[[Any, Path, MonitorRun], None]
 
 
+def _reports(deployment: Any, run_folder: Path, run: MonitorRun) -> None:
+    from pipeline.monitor_report.follow import follow
+
+    follow(deployment, run_folder, run)
+
+
 def _metrics(deployment: Any, run_folder: Path, run: MonitorRun) -> None:
-    from pipeline.metrics.write import write
-    from pipeline.report.collect import collect as collect_report
+    from pipeline.metrics.follow import follow
 
-    write(deployment, collect_report(run_folder), run)
+    follow(deployment, run_folder, run)
 
 
-#: Who hears of a finished run, in this order, by name. Reports and alerts are put here, as functions that
-#: import what they need when they are called.
-FOLLOWERS: dict[str, Follower] = {"metrics": _metrics}
+def _alerts(deployment: Any, run_folder: Path, run: MonitorRun) -> None:
+    from pipeline.alerts.follow import follow
+
+    follow(deployment, run_folder, run)
+
+
+#: Who hears of a finished run, in this order, by name. Each imports what it needs when it is called; alerts
+#: come last, because they link to the page that the reports wrote.
+FOLLOWERS: dict[str, Follower] = {"reports": _reports, "metrics": _metrics, "alerts": _alerts}
 
 
 def after_run(deployment: Any, run_folder: Path) -> MonitorRun | None:
