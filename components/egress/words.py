@@ -25,15 +25,20 @@ _OURS = ("components", "pipeline", "schemas")
 #: What runs where no row of a locale is (compiling, submitting, serving, rendering, alerting) speaks of no
 #: row either, and its names (`driver`, `org`) are others' values.
 _NOT_TEXT = (
+    "components/drift/glossary.py",
     "components/simulator",
     "components/pii/kinds.py",
     "pipeline/alerts",
     "pipeline/commands/alert.py",
     "pipeline/commands/kubeflow_",
+    "pipeline/commands/metrics.py",
     "pipeline/compiler",
     "pipeline/config/alerts",
+    "pipeline/config/metrics",
     "pipeline/deployables",
     "pipeline/kfp_api",
+    "pipeline/metrics",
+    "pipeline/monitor_report/schema.py",
     "pipeline/serving",
 )
 #: Short descriptions of TFDV's schema anomalies, which its library makes without values.
