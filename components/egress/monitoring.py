@@ -28,7 +28,7 @@ from components.drift.findings import (
 )
 from components.egress import lists
 from components.egress.config import EgressConfig
-from components.egress.words import outward, words_of
+from components.egress.words import WITHHELD, outward, words_of
 from components.errors import InternalError, ReleaseError
 
 OUTWARD_FILE = "outward.json"
@@ -41,6 +41,8 @@ _DIGITS = 4
 #: What a finding is compared with, besides names of locales.
 _AGAINST = re.compile(r"span \d{1,12}|spans \d{1,12} to \d{1,12}|synthetic|test|(no|the) [a-z ]{1,40}")
 _HOUR = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}:00:00\+00:00)?")
+#: What a sentence says in addition, where some of it was withheld.
+_WITHHELD_ASIDE = re.compile(rf" \([^()]*{WITHHELD}[^()]*\)")
 #: Units that measures have of themselves; others are those of features.
 _UNITS = ("", "bit", "nat", "s", "h", "1")
 _FIELDS: dict[type[pydantic.BaseModel], tuple[frozenset[str], frozenset[str]]] = {
@@ -73,7 +75,10 @@ def outward_report(report: MonitorReport, dataset: DatasetConfig, policy: Egress
         if found is None:
             return None
         return Cause(
-            name=found.name, words=text(found.words), begin=_to_hour(found.begin), end=_to_hour(found.end)
+            name=found.name,
+            words=_whole(outward(found.words, names))[:MAX_TEXT],
+            begin=_to_hour(found.begin),
+            end=_to_hour(found.end),
         )
 
     def finding(found: Finding) -> Finding:
@@ -171,7 +176,9 @@ def accepted_monitor(raw: bytes, dataset: DatasetConfig, locale: str, span: int,
         item.model_copy(
             update={
                 "reason": outward(item.reason, names)[:MAX_TEXT],
-                "cause": item.cause.model_copy(update={"words": outward(item.cause.words, names)[:MAX_TEXT]})
+                "cause": item.cause.model_copy(
+                    update={"words": _whole(outward(item.cause.words, names))[:MAX_TEXT]}
+                )
                 if item.cause
                 else None,
             }
@@ -240,6 +247,11 @@ def _rounded(item: Measurement, policy: EgressConfig, text: Any) -> Measurement:
             "reason": text(item.reason),
         }
     )
+
+
+def _whole(words: str) -> str:
+    """A sentence less the parentheses of which something was withheld: it holds without them."""
+    return _WITHHELD_ASIDE.sub("", words)
 
 
 def _digits(value: float | None) -> float | None:

@@ -119,7 +119,7 @@ def name_cause(
     if not beyond_noise(measurements, alpha):
         return Cause(
             name="sampling_noise",
-            words=f"{feature}: over its threshold, yet within what sampling alone gives at {alpha:g}.",
+            words=f"{feature}: over its threshold, yet within what sampling alone gives (alpha {alpha:g}).",
             evidence=_evidence(alerting),
         )
     if comparison == "generator":

@@ -98,8 +98,8 @@ def find_clock_shift(current: Profile, baseline: Profile, skip: Mask) -> Fault |
             "agree": agree,
         },
         words=(
-            f"The daily course of {int(np.sum(can_tell))} features comes {hours(abs(shift_s))} "
-            f"{'later' if shift_s > 0 else 'earlier'} by the clock."
+            f"The daily course of {int(np.sum(can_tell))} features comes "
+            f"{'later' if shift_s > 0 else 'earlier'} by the clock ({hours(abs(shift_s))})."
         ),
     )
 

@@ -27,7 +27,8 @@ class Fault:
       begin: ISO 8601 in UTC: the begin of the first bucket that it touches; empty where unknown.
       end: The end of the last bucket; empty where it had not ended with the span, or is unknown.
       evidence: Numbers that decided, by name; seconds end in `_s`. None is a value of a row.
-      words: One sentence.
+      words: One sentence. What a border may withhold (numbers, names of new columns) stands in parentheses
+        and can be left out.
     """
 
     name: FaultName

@@ -144,7 +144,7 @@ def _gap(feature: str, grid: Grid, begin: int, end: int, what: str, kept: float)
         begin=begin_time,
         end=end_time,
         evidence={"gap_s": length_s, "span_share": (end - begin) / len(grid.rows), "values_kept": kept},
-        words=f"{subject} has {what}, or far fewer than usual, for about {hours(length_s)}.",
+        words=f"{subject} has {what}, or far fewer than usual, for a while (about {hours(length_s)}).",
     )
 
 
@@ -159,5 +159,5 @@ def _schema(name: str, gained: tuple[str, ...], grid: Grid) -> Fault:
         end=end_time,
         evidence={"lost": 1.0, "gained": float(len(gained))},
         words=f"Column {name} is gone"
-        + (f"; {new} is new and may be it under another name." if new else "."),
+        + (f"; a new column may be it under another name ({new})." if new else "."),
     )

@@ -61,8 +61,8 @@ def find_stuck(current: Profile, baseline: Profile | None) -> list[Fault]:
                     end=end_time,
                     evidence={"still_s": length_s, "usual_s": own},
                     words=(
-                        f"{feature.name} repeated one value for {hours(length_s)}; "
-                        f"the longest that is usual is {hours(own)}."
+                        f"{feature.name} repeated one value for far longer than is usual "
+                        f"({hours(length_s)}; usual is {hours(own)} at most)."
                     ),
                 )
             )

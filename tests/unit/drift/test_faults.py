@@ -166,7 +166,7 @@ def test_a_new_feature_is_a_renamed_one_where_its_values_are_like_the_lost_ones(
     now = now.drop(["temp_c"]).append_column("other", values)
     found = find_faults(build_profile([now], both, plan), build_profile([before], both, plan))
     assert names(found) == [("schema_change", "temp_c")]
-    assert ("other is new" in found[0].words) == renamed
+    assert ("(other)" in found[0].words) == renamed
 
 
 def test_a_column_that_is_there_without_a_value_is_silent_and_one_that_never_had_any_is_nothing() -> None:

@@ -100,6 +100,34 @@ def test_bins_courses_evidence_and_words_stay_and_numbers_are_rounded():
     assert "temp_c" in finding["cause"]["words"]
 
 
+@pytest.mark.parametrize(
+    ("words", "leaves"),
+    [
+        (
+            "temp_c repeated one value for far longer than is usual (100.8 h; usual is 30 min at most).",
+            "temp_c repeated one value for far longer than is usual.",
+        ),
+        (
+            "temp_c of some series (about 53% of the rows) reads as if converted: psi to kPa (times 6.9, plus 0).",
+            "temp_c of some series (about 53% of the rows) reads as if converted: psi to kPa.",
+        ),
+        (
+            "Column temp_c is gone; a new column may be it under another name (Zyxwold).",
+            "Column temp_c is gone; a new column may be it under another name.",
+        ),
+    ],
+)
+def test_a_sentence_of_a_cause_holds_without_what_is_withheld(words, leaves):
+    (finding,) = whole().findings
+    cause = finding.cause.model_copy(update={"words": words})
+    report = whole().model_copy(update={"findings": (finding.model_copy(update={"cause": cause}),)})
+    found = to_json(outward_report(report, DATASET, POLICY))
+    assert found["findings"][0]["cause"]["words"] == leaves
+    assert accepted(found).findings[0].cause.words == leaves
+    said = accepted(changed("findings.0.cause.words", words)).findings[0].cause.words
+    assert said == leaves, "the centre's own look"
+
+
 def test_what_was_made_for_leaving_leaves_and_is_read_at_the_centre():
     content = crossing()
     assert json.loads(released(content)) == content
