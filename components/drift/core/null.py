@@ -43,7 +43,7 @@ class Noise:
     Attributes:
       p_value: In (0, 1].
       mean: Of the null, relative to the value seen; NaN where the value is 0.
-      limit: Its quantile at 1 - alpha, likewise.
+      limit: Its quantile at 1 - alpha, likewise; NaN too where neither side varies and none can be had.
       dealt: Ratio by which squared distances of deals are too small.
       draws: Deals behind it.
       short: Whether persistence leaves fewer than `MIN_EFFECTIVE` independent pieces on a side.
@@ -154,10 +154,13 @@ def noise(
     drawn_statistic = drawn / np.maximum(drawn_variance, tiny)
     law = _Law(drawn_statistic, _freedom(drawn), first + second - 2.0, freedom)
     scale = np.divide(variance * factor, squared, out=np.full_like(squared, np.nan), where=squared > 0)
+    # No spread within the sides and too few pieces for any limit: 0 times infinity is unknown, NaN.
+    with np.errstate(invalid="ignore"):
+        mean, limit = drawn_statistic.mean(axis=0) * scale, law.limit(alpha) * scale
     return Noise(
         law.p_value(statistic),
-        drawn_statistic.mean(axis=0) * scale,
-        law.limit(alpha) * scale,
+        mean,
+        limit,
         np.maximum(ratios.dealt, 1.0),
         dealt.shape[0],
         short,

@@ -150,6 +150,16 @@ def test_a_constant_on_both_sides_is_undefined_where_equal_and_alerts_where_not(
     assert entry(near).verdict == "ALERT"
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_constant_against_values_of_one_bin_has_a_limit_and_warns_of_nothing() -> None:
+    half = 4 * PER_DAY
+    values = np.random.default_rng(0).normal(0, 1e-3, (half, 1))
+    found = compare(profile_of(np.full((half, 1), 5.0), begin_day=4), profile_of(values), RULES)
+    one = measured(found, "anderson_darling")
+    assert one.value == pytest.approx(4.0) and one.verdict != "OK"
+    assert one.null is not None and np.isfinite(one.null.limit)
+
+
 def test_a_single_row_is_undefined_with_the_number_that_is_needed() -> None:
     values = wander(6, 1, np.random.default_rng(0))
     found = compare(profile_of(values[:1], begin_day=6), profile_of(values), RULES)

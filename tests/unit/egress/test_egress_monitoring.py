@@ -108,8 +108,8 @@ def test_bins_courses_evidence_and_words_stay_and_numbers_are_rounded():
             "temp_c repeated one value for far longer than is usual.",
         ),
         (
-            "temp_c of some series (about 53% of the rows) reads as if converted: psi to kPa (times 6.9, plus 0).",
-            "temp_c of some series (about 53% of the rows) reads as if converted: psi to kPa.",
+            "temp_c of some series (53% of rows) reads as if converted: psi to kPa (times 6.9, plus 0).",
+            "temp_c of some series (53% of rows) reads as if converted: psi to kPa.",
         ),
         (
             "Column temp_c is gone; a new column may be it under another name (Zyxwold).",
