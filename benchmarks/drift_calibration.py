@@ -1,10 +1,11 @@
 """Prints how often the noise rule cries wolf on stationary series, and how often it sees a real shift.
 
-Run: python -m benchmarks.drift_calibration [--comparisons 200] [--only ar1,fleet,quiet,power]
+Run: python -m benchmarks.drift_calibration [--comparisons 200] [--only ar1,fleet,quiet,power,stationary]
 
 Everything goes through profiles and `compare`, as in a run. Rates are of raw p-values at or below the level,
 before the false-discovery control; standard errors are over comparisons, since the features of one share
-their weather. `quiet` counts alerts after the control, over thirty spans.
+their weather. `quiet` counts alerts after the control, over thirty spans;
+`stationary` counts the spans of whole fleets for which `monitor.json` would hold an alert, whatever alerts.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ import pyarrow as pa  # noqa: E402
 import pyarrow.compute as pc  # noqa: E402
 from scipy.signal import lfilter  # noqa: E402
 
+from benchmarks import stationary_fleet  # noqa: E402
 from components.dataset import DatasetConfig, FeatureConfig  # noqa: E402
 from components.drift.core.building import build_profile  # noqa: E402
 from components.drift.core.compare import Compared, Rules, compare  # noqa: E402
 from components.drift.core.merging import merge, select  # noqa: E402
 from components.drift.core.planning import plan_profile  # noqa: E402
 from components.drift.core.profile import Profile  # noqa: E402
+from components.monitoring import MonitoringConfig  # noqa: E402
 from components.simulator.config import FleetConfig, dataset_config  # noqa: E402
 from components.simulator.core.fleet import simulate_locale  # noqa: E402
 from components.simulator.presets import Size, default_fleet  # noqa: E402
@@ -200,7 +203,32 @@ def _power(comparisons: int) -> Iterator[tuple[str, Rates]]:
         yield f"x0 shifted by 1 sd, AR(1) {memory_h:g} h, 2 x {days / 2:g} d: seen {np.mean(seen):.2f}", rates
 
 
-_CASES = {"ar1": _ar1, "fleet": _fleet, "quiet": _quiet, "power": _power}
+@dataclass
+class Watched:
+    """Spans of whole fleets, and how many of them alert at each level."""
+
+    least: list[float] = field(default_factory=list)
+
+    def lines(self, case: str) -> Iterator[str]:
+        """Rows of a Markdown table."""
+        counts = [sum(q <= level for q in self.least) for level in LEVELS]
+        cells = [f"{count} = {count / len(self.least):.3f}" for count in counts]
+        yield f"| {case} | *spans that alert* | {len(self.least)} | " + " | ".join(cells) + " |"
+
+
+def _stationary(comparisons: int) -> Iterator[tuple[str, Watched]]:
+    for events in (False, True):
+        for seed in range(1_000, 1_000 + max(comparisons // 90, 1)):
+            fleet, watched = stationary_fleet.stationary("demo", seed, events=events), Watched()
+            for locale in fleet.locales:
+                profiles = stationary_fleet.profiles_of(fleet, locale.name, 31)
+                for found in stationary_fleet.watch(fleet, locale.name, profiles, MonitoringConfig()):
+                    watched.least.append(stationary_fleet.least_q(found, MonitoringConfig().alpha))
+            with_events = "with" if events else "without"
+            yield f"fleet {seed} {with_events} anomalies, three locales, thirty spans of 14 d", watched
+
+
+_CASES = {"ar1": _ar1, "fleet": _fleet, "quiet": _quiet, "power": _power, "stationary": _stationary}
 
 
 def main() -> None:
