@@ -168,14 +168,13 @@ def test_sigterm_turns_readiness_off_finishes_what_is_in_hand_and_ends_with_0(wo
 
 
 def test_what_it_was_asked_is_recorded_and_shows_the_feature_that_is_not_as_in_training(world, tmp_path):
-    dataset = DATASET.model_copy(update={"label": None})
     training, asked = (
         make_table(seed, days=6, phase=0.4, start_day=day).drop(["label", "kind"])
         for seed, day in ((2, START_DAY), (5, START_DAY + 8))
     )
     at = asked.schema.get_field_index("temp")
     hotter = asked.set_column(at, "temp", pc.add(asked["temp"], 8.0))
-    write_profile(tmp_path / "plan", empty(plan_profile([training], dataset)))
+    write_profile(tmp_path / "plan", empty(plan_profile([training], DATASET)))
     options = ["--record", str(tmp_path / "record"), "--record-plan", str(tmp_path / "plan")]
     process, address, _ = start(world, *options, "--record-s", "1", "--drain-s", "0")
     body = tensors(hotter, parameters={"locale": "eu-west"})
@@ -195,9 +194,9 @@ def test_what_it_was_asked_is_recorded_and_shows_the_feature_that_is_not_as_in_t
     assert f'isthmus_rows_not_recorded{{reason="repeated"}} {float(asked.num_rows)}' in text
 
     served = ServedRowsConfig(folder=str(tmp_path / "record"))
-    config = SkewMonitorConfig(dataset=dataset, locales={"eu-west": "open"}, served_rows=served)
-    crossed = [Crossed("eu-west", 3, build_profile([training], dataset, plan_profile([training], dataset)))]
-    rules = rules_of(config.monitoring, dataset, {}, seed=0, row_rate=False)
+    config = SkewMonitorConfig(dataset=DATASET, locales={"eu-west": "open"}, served_rows=served)
+    crossed = [Crossed("eu-west", 3, build_profile([training], DATASET, plan_profile([training], DATASET)))]
+    rules = rules_of(config.monitoring, DATASET, {}, seed=0, row_rate=False)
     found = compare_served(config, served, crossed, {"eu-west": training}, rules)
     verdicts = {item.feature: item.verdict for item in found}
     assert verdicts.pop("temp") == "ALERT" and verdicts.pop("(all)") == "ALERT"  # the rows as a whole, too
