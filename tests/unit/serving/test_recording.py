@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from components.drift.core.building import build_profile
@@ -97,15 +98,18 @@ def test_a_full_queue_makes_nobody_wait_and_is_counted(tmp_path, plan, training)
 
 def test_what_is_dated_ahead_or_long_ago_does_not_fill_the_memory(tmp_path, plan, training, monkeypatch):
     monkeypatch.setattr(recording, "MAX_BUCKETS", 24)
+    times = training["timestamp"].to_numpy()
     one = recorder(tmp_path, plan)
     one.start()
     ahead = training.set_column(
         training.schema.get_field_index("timestamp"),
         "timestamp",
-        pa.array(training["timestamp"].to_numpy() + int((time.time() + 10 * 86_400) * 1e6)),
+        pa.array(times - times.min() + int((time.time() + 2 * 86_400) * 1e6)),
     )
     one.offer(ahead, "us-east")
-    one.offer(training, "us-east")
+    half = pa.array(times <= np.median(times))  # a request's own buckets are cut, and those of both together
+    one.offer(training.filter(half), "us-east")
+    one.offer(training.filter(pc.invert(half)), "us-east")
     one.close()
     recorded, lost = one.counts()
     assert lost["ahead"] == training.num_rows and lost["old"] > 0
