@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from components.drift import served_rows
 from components.example_gen.component import ExampleGen
 from components.example_gen.config import ExampleGenConfig
 from components.example_gen.core.spans import resolve_sources
@@ -42,6 +43,9 @@ def build(deployment: Deployment) -> Pipeline:
     releases = resolve_releases(configs.merge_gen)
     span = max((found.span for found in releases.releases), default=0)
     earlier, earlier_fingerprint = previous_monitor(Path(deployment.root), span)
+    if configs.skew_monitor.served_rows is not None:
+        recorded = served_rows.fingerprint(Path(configs.skew_monitor.served_rows.folder))
+        earlier_fingerprint = f"{earlier_fingerprint}+{recorded}"
     built = nodes(
         configs,
         releases=releases,
@@ -80,7 +84,7 @@ def nodes(
       ideal_span: Which span *Ideal* reads; a number or `NEWEST_SPAN`.
       seed: Seed of training and bootstrap.
       previous_monitor_uri: The centre's MonitorReport of earlier spans, or "" where there is none.
-      previous_monitor_fingerprint: Its digest.
+      previous_monitor_fingerprint: Its digest, and one of what the detector was asked about.
     """
     merge = MergeGen(configs.merge_gen, releases).with_id("MergeGen")
     merged = merge.outputs["examples"]

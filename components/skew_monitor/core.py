@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -17,6 +17,8 @@ from components.monitoring import MonitoringConfig
 CENTRAL = "central"
 #: What `serving` compares with: the labelled test rows, which the deployed detector is judged on.
 TEST = "test"
+#: The rows that it was asked about, where they are recorded.
+SERVED = "serving"
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,42 @@ def find_serving(
             return (one.side(feature),)
 
         found += answer(question, profile, one.profile, rules, monitoring, sides)
+    return found
+
+
+def find_served(
+    crossed: Sequence[Crossed],
+    served: Mapping[str, Profile],
+    rules: Rules,
+    monitoring: MonitoringConfig,
+    restricted: Collection[str],
+) -> list[Finding]:
+    """Compares what a detector was asked about with what it was trained on, locale by locale.
+
+    Of a restricted locale no bins and no course over time are kept: what was asked may be its real rows.
+
+    Args:
+      crossed: The rows that were trained on, on the bins of the record.
+      served: Locale to the profile of its recorded rows.
+      rules: The rules.
+      monitoring: Severities.
+      restricted: Names of the restricted locales.
+    """
+    found: list[Finding] = []
+    for one in crossed:
+        question = Question("serving", one.locale, one.span, SERVED)
+        profile = served.get(one.locale)
+        if profile is None or not len(profile.bucket):
+            found.append(question.unanswered("no row of this locale is recorded"))
+            continue
+
+        def sides(feature: str, one: Crossed = one) -> Sequence[Side]:
+            return (one.side(feature),)
+
+        answers = answer(question, profile, one.profile, rules, monitoring, sides)
+        if one.locale in restricted:
+            answers = [item.model_copy(update={"distribution": None, "time_line": None}) for item in answers]
+        found += answers
     return found
 
 

@@ -11,8 +11,10 @@ import pyarrow.compute as pc
 
 from components import executor_base, split_io
 from components.drift.core.building import build_profile
+from components.drift.core.merging import empty
 from components.drift.core.planning import plan_profile
 from components.drift.core.profile import Profile, ProfilePlan
+from components.drift.core.profile_file import write_profile
 from components.drift.core.rules import Rules
 from components.drift.findings import MonitorReport
 from components.drift.judging import report
@@ -21,6 +23,7 @@ from components.merge_gen.result import MONITORS_FOLDER
 from components.schema_gen.curated import SCHEMA_FILE, parse_schema
 from components.skew_monitor.config import SkewMonitorConfig
 from components.skew_monitor.core import CENTRAL, Crossed, find_serving, find_skew
+from components.skew_monitor.served import compare_served
 from components.statistics_gen.statistics_io import read_statistics
 from components.statistics_gen.summary import comparators, summarise
 from components.tfx_shim import BaseExecutor, artifact_utils
@@ -32,10 +35,11 @@ TEST_KEY = "test_examples"
 MERGE_KEY = "merge_report"
 MONITOR_KEY = "monitor"
 MONITOR_FILE = "monitor.json"
+PLAN_FOLDER = "serving-plan"
 
 
 class Executor(BaseExecutor):
-    """Writes `monitor.json` of the centre."""
+    """Writes `monitor.json` of the centre, and `serving-plan`, the bins of the rows that crossed."""
 
     def Do(
         self,
@@ -94,9 +98,14 @@ class Executor(BaseExecutor):
             seen = _seen(test.uri, config, plan, locales)
             rules = rules_of(settings, config.dataset, watched, seed=config.seed, row_rate=False)
             findings += find_serving(crossed, seen, rules, settings)
+        if config.served_rows is not None:
+            rules = rules_of(settings, config.dataset, watched, seed=config.seed, row_rate=False)
+            findings += compare_served(config, config.served_rows, crossed, tables, rules)
         span = max((one.span for one in crossed), default=0)
         found = report(findings, zone=CENTRAL, sharing="central", span=span, monitoring=settings)
         executor_base.write_json(Path(monitor.uri) / MONITOR_FILE, found.model_dump(mode="json"))
+        # What `isthmus serve --record-plan` takes: the bins alone, and no count.
+        write_profile(Path(monitor.uri) / PLAN_FOLDER, empty(plan))
         executor_base.copy_lineage(examples, monitor)
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from components.errors import ConfigError, DataError, ReleaseError
 from pipeline.commands.shared import ConfigArgument, JsonOption, load, print_json
+
+if TYPE_CHECKING:
+    from pipeline.serving.loading import Served
+    from pipeline.serving.recording import Recorder
 
 VersionOption = Annotated[
     Optional[int], typer.Option(min=1, help="Of the detector; the newest where none is given.")
@@ -48,6 +52,13 @@ def serve(
     waiting: Annotated[int, typer.Option(min=0, help="Requests that may wait.")] = 8,
     check_s: Annotated[float, typer.Option(min=1, help="Between two looks at the revocations.")] = 300.0,
     drain_s: Annotated[float, typer.Option(min=0, help="Not ready, and still open, at the end.")] = 5.0,
+    record: Annotated[
+        str, typer.Option(help="Folder for a profile of the rows asked about.", envvar="ISTHMUS_RECORD")
+    ] = "",
+    record_plan: Annotated[
+        str, typer.Option(help="Bins of the training rows.", envvar="ISTHMUS_RECORD_PLAN")
+    ] = "",
+    record_s: Annotated[float, typer.Option(min=1, help="Between two writings of the record.")] = 60.0,
 ) -> None:
     """Serve one version of the detector over KServe's protocols V1 and V2; verified first."""
     import asyncio
@@ -63,14 +74,34 @@ def serve(
     revocations = revocation_list(exchange, locale_key or [])
     served = load_served(model_dir, keys, content_digest)
     limits = Limits(max_mb << 20, max_rows, waiting, check_s=check_s, drain_s=drain_s)
-    predictor = Predictor(name, served, limits, revocations)
+    recorder = _recorder(served, record, record_plan, record_s)
+    predictor = Predictor(name, served, limits, revocations, recorder)
     predictor.check_revocations()
     if predictor.revoked:
         raise ReleaseError(f"{model_dir}: {predictor.revoked}. It is not served.")
+    if recorder is not None:
+        recorder.start()
     try:
         asyncio.run(app.serve(predictor, host, port))
     except OSError as error:
         raise ConfigError(f"--port {port}: {error.strerror or error}; choose another") from None
+    finally:
+        if recorder is not None:
+            recorder.close()
+
+
+def _recorder(served: Served, folder: str, plan_folder: str, every_s: float) -> Recorder | None:
+    """The recorder that is asked for, not started; None without `--record`."""
+    from pipeline.serving.recording import Recorder, Settings, read_plan
+
+    if not folder:
+        if plan_folder:
+            raise ConfigError("--record-plan: needs --record, the folder to write to")
+        return None
+    config = served.detector.config
+    plan = read_plan(plan_folder, config.dataset)
+    locales = (*config.open_locales, *config.restricted_locales)
+    return Recorder(Settings(Path(folder), every_s), plan, config.dataset, locales, served.content_digest)
 
 
 def serve_manifest(

@@ -25,6 +25,7 @@ _PATH_KEYS = (
     ("metrics", "pushgateway", "password", "file"),
     ("metrics", "pushgateway", "token", "file"),
     ("central", "registry"),
+    ("central", "served_rows", "folder"),
     ("central", "test_set", "pattern"),
     ("central", "signing_key", "file"),
     ("alerts", "state"),

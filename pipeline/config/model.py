@@ -21,6 +21,7 @@ from components.governance.config import BudgetConfig, GovernanceSection, Retent
 from components.release.options import DEFAULT_OPTIONS, StorageOptions
 from components.release.trust import TrustedKeys
 from components.secrets import SecretRef
+from components.skew_monitor.config import ServedRowsConfig
 from pipeline.config.alerts import NO_ALERTS, AlertsSection, check_names
 from pipeline.config.beam import BeamSection
 from pipeline.config.kubeflow import NO_KUBEFLOW, KubeflowSection
@@ -158,6 +159,7 @@ class CentralSection(ComponentConfig):
       registry_storage_options: How to reach it, where it is an object store.
       signing_key: The centre's own Ed25519 private key, which signs what it pushes to the registry.
       model_name: Name of the detector in the registry.
+      served_rows: Where `isthmus serve --record` keeps what the detector is asked about; None: not compared.
     """
 
     quorum: int = pydantic.Field(ge=1)
@@ -168,6 +170,7 @@ class CentralSection(ComponentConfig):
     registry_storage_options: StorageOptions = DEFAULT_OPTIONS
     signing_key: SecretRef | None = None
     model_name: str = "detector"
+    served_rows: ServedRowsConfig | None = None
 
 
 class ExchangeSection(ComponentConfig):

@@ -85,6 +85,7 @@ def central_configs(deployment: Deployment) -> CentralConfigs:
             locales={locale.name: locale.sharing for locale in deployment.locales},
             locale_column=central.test_set.locale_column,
             seed=deployment.seed,
+            served_rows=central.served_rows,
         ),
         evaluator=typed(
             ProphetEvaluatorConfig,

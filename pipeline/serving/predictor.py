@@ -16,6 +16,7 @@ from components.errors import DataError, IsthmusError
 from components.prophet_evaluator.core.storage import predict
 from pipeline.serving import protocol
 from pipeline.serving.loading import Served
+from pipeline.serving.recording import REASONS, Recorder
 from pipeline.serving.revocation import RevocationList
 from pipeline.serving.rows import to_table
 
@@ -79,6 +80,19 @@ class Metrics:
         )
         info.labels(name, str(served.version), served.content_digest).set(1)
 
+    def follow(self, recorder: Recorder) -> None:
+        """Shows what is recorded, and what is not; read when it is asked for."""
+        recorded = Gauge("isthmus_rows_recorded", "Rows in the record.", registry=self.registry)
+        recorded.set_function(lambda: recorder.counts()[0])
+        lost = Gauge(
+            "isthmus_rows_not_recorded",
+            "Rows asked about that are not in it.",
+            ("reason",),
+            registry=self.registry,
+        )
+        for reason in REASONS:
+            lost.labels(reason).set_function(lambda reason=reason: recorder.counts()[1][reason])  # type: ignore[misc]
+
 
 class Predictor:
     """State and work of the server.
@@ -93,10 +107,18 @@ class Predictor:
     """
 
     def __init__(
-        self, name: str, served: Served, limits: Limits, revocations: RevocationList | None = None
+        self,
+        name: str,
+        served: Served,
+        limits: Limits,
+        revocations: RevocationList | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self.name, self.served, self.limits = name, served, limits
         self.metrics = Metrics(name, served)
+        self._recorder = recorder
+        if recorder is not None:
+            self.metrics.follow(recorder)
         self.draining = False
         self.revoked = ""
         self._revocations = revocations
@@ -152,7 +174,11 @@ class Predictor:
     def judge(self, request: protocol.Request) -> pa.Table:
         """Scores and flags, one row per row."""
         detector = self.served.detector
-        return predict(detector, to_table(request.columns, detector.config.dataset), request.locale)
+        table = to_table(request.columns, detector.config.dataset)
+        scores = predict(detector, table, request.locale)
+        if self._recorder is not None:
+            self._recorder.offer(table, request.locale)
+        return scores
 
     def metadata(self) -> dict[str, object]:
         """V2's model metadata."""

@@ -11,7 +11,7 @@ import pytest
 
 from components.drift.findings import Cause, Finding, Measurement, MonitorReport
 from components.monitoring import MonitoringConfig
-from components.skew_monitor.config import SkewMonitorConfig
+from components.skew_monitor.config import ServedRowsConfig, SkewMonitorConfig
 from tests.support.monitoring import DATASET, examples, rows, schema, statistics
 
 pytestmark = pytest.mark.tfx
@@ -28,13 +28,18 @@ def _run(
     released: dict[str, MonitorReport] | None = None,
     locale_column: str | None = "locale",
     before: Path | None = None,
+    served: Path | None = None,
 ) -> MonitorReport:
     from components.artifacts import MergeReport
     from components.artifacts import MonitorReport as MonitorArtifact
     from components.skew_monitor.executor import Executor
 
     config = SkewMonitorConfig(
-        dataset=DATASET, monitoring=DEFAULTS, locales=LOCALES, locale_column=locale_column
+        dataset=DATASET,
+        monitoring=DEFAULTS,
+        locales=LOCALES,
+        locale_column=locale_column,
+        served_rows=ServedRowsConfig(folder=str(served)) if served else None,
     )
     merge, monitor = MergeReport(), MonitorArtifact()
     merge.uri, monitor.uri = str(root / "merge"), str(root / "monitor")
@@ -164,6 +169,71 @@ def test_a_test_set_that_names_no_locale_stands_for_each(tmp_path: Path) -> None
         tmp_path, {"eu-west": rows(1), "us-east": rows(2)}, test=rows(3, mean=30), locale_column=None
     )
     assert {_one(report, "serving", "temp", name).verdict for name in LOCALES} == {"ALERT"}
+
+
+def _record(folder: Path, plan: Path, tables: dict[str, pa.Table]) -> None:
+    """What a server keeps of rows that it is asked about, in requests of a day."""
+    from pipeline.serving.recording import Recorder, Settings, read_plan
+
+    one = Recorder(Settings(folder), read_plan(str(plan), DATASET), DATASET, tuple(LOCALES), "c" * 64)
+    one.start()
+    for locale, table in tables.items():
+        days = table.column("timestamp").to_numpy() // 86_400_000_000
+        for day in sorted(set(days.tolist())):
+            one.offer(table.filter(pa.array(days == day)).drop(["label"]), locale)
+    one.close()
+    assert one.counts()[0] == sum(table.num_rows for table in tables.values())
+
+
+def test_training_rows_against_what_the_detector_was_asked_about(tmp_path: Path) -> None:
+    """The plan of one run, the record of a server on it, the next run's training rows on other bins."""
+    _run(tmp_path / "one", {"eu-west": rows(1), "us-east": rows(2)})
+    plan = tmp_path / "one" / "monitor" / "serving-plan"
+    asked = {"eu-west": rows(3, span=1, mean=26), "us-east": rows(4, span=1), "elsewhere": rows(5, days=1)}
+    _record(tmp_path / "record", plan, asked)
+    report = _run(tmp_path / "two", {"eu-west": rows(6), "us-east": rows(7)}, served=tmp_path / "record")
+    temp = _one(report, "serving", "temp")
+    assert (temp.verdict, temp.against, temp.span) == ("ALERT", "serving", 4)
+    assert temp.cause is not None and temp.cause.name == "drift_in_time"
+    assert {item.n for item in temp.measurements} >= {rows(3).num_rows}
+    assert temp.distribution is None and temp.time_line is None  # a restricted locale's
+    others = [_one(report, "serving", name, at) for name in ("on", "mode") for at in LOCALES]
+    others.append(_one(report, "serving", "temp", "us-east"))
+    assert {item.verdict for item in others} == {"OK"}
+    assert _one(report, "serving", "temp", "us-east").distribution is not None
+    rest = _one(report, "serving", "(all)", "central")
+    assert rest.verdict == "UNDEFINED"
+    assert rest.reason == "288 recorded rows named no locale of this deployment and are not compared"
+
+
+def test_a_record_that_is_not_there_or_has_too_little_is_said_and_is_never_ok(tmp_path: Path) -> None:
+    tables = {"eu-west": rows(1), "us-east": rows(2)}
+    report = _run(tmp_path / "one", tables, served=tmp_path / "record")
+    (found,) = [item for item in report.findings if item.comparison == "serving"]
+    assert (found.verdict, found.reason) == ("UNDEFINED", "the folder of recorded rows is not there")
+    few = rows(3, span=1).slice(0, 50)
+    _record(tmp_path / "record", tmp_path / "one" / "monitor" / "serving-plan", {"eu-west": few})
+    report = _run(tmp_path / "two", tables, served=tmp_path / "record")
+    assert _one(report, "serving", "temp").verdict == "UNDEFINED"
+    assert _one(report, "serving", "(all)", "us-east").reason == "no row of this locale is recorded"
+
+
+def test_the_plan_for_a_server_has_bins_and_no_count(tmp_path: Path) -> None:
+    from components.drift.core.profile_file import read_profile
+
+    _run(tmp_path, {"eu-west": rows(1), "us-east": rows(2)})
+    profile = read_profile(tmp_path / "monitor" / "serving-plan")
+    assert len(profile.bucket) == 0 and profile.counts.size == 0
+    assert tuple(feature.name for feature in profile.plan.features) == DATASET.feature_names()
+
+
+def test_a_deployment_that_records_nothing_keeps_its_form(tmp_path: Path) -> None:
+    config = SkewMonitorConfig(dataset=DATASET, locales=LOCALES)
+    assert "served_rows" not in config.to_exec_property()
+    named = config.model_copy(update={"served_rows": ServedRowsConfig(folder="/record", days=7)})
+    assert SkewMonitorConfig.from_exec_property(named.to_exec_property()) == named
+    with pytest.raises(ValueError, match="found a URI; allowed: a folder"):
+        ServedRowsConfig(folder="s3://bucket/record")
 
 
 def test_component_construction() -> None:

@@ -142,3 +142,23 @@ def test_severity_is_the_worst_that_applies_and_the_first_owner_that_fits_is_nam
         "everyone",
     ]
     assert MonitoringConfig().owner_of("eu-west", "temp_c") is None
+
+
+def served_rows(section):
+    return lambda data: data["central"].update(served_rows=section)
+
+
+def test_what_the_detector_was_asked_is_looked_for_where_the_deployment_says(tmp_path):
+    deployment = loaded(tmp_path, served_rows({"folder": "served", "days": 7}))
+    assert central_configs(deployment).skew_monitor.served_rows.folder == str(tmp_path / "served")
+    for section, words in (
+        ({"folder": "s3://bucket/served"}, "central.served_rows.folder: found a URI; allowed: a folder"),
+        (
+            {"folder": "served", "days": 0},
+            "central.served_rows.days: found 0; allowed: greater than or equal",
+        ),
+        ({"folder": "served", "hours": 1}, "central.served_rows.hours: unknown key"),
+    ):
+        with pytest.raises(ConfigError) as error:
+            loaded(tmp_path, served_rows(section))
+        assert words in str(error.value)

@@ -14,16 +14,27 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 import requests
 
+from components.drift.core.building import build_profile
+from components.drift.core.merging import empty
+from components.drift.core.planning import plan_profile
+from components.drift.core.profile_file import write_profile
+from components.drift.rules import rules_of
 from components.release.keys import ensure_key_pair
 from components.release.revocation import new_revocation, write_revocation
 from components.release.storage import open_store
+from components.skew_monitor.config import ServedRowsConfig, SkewMonitorConfig
+from components.skew_monitor.core import Crossed
+from components.skew_monitor.served import compare_served
 from pipeline.config.load import load_deployment
 from pipeline.predicting import apply_detector
+from tests.unit.prophet_evaluator.conftest import DATASET, make_table
+from tests.unit.serving.conftest import START_DAY
 from tests.unit.serving.test_server import tensors
 
 pytestmark = pytest.mark.slow
@@ -154,6 +165,42 @@ def test_sigterm_turns_readiness_off_finishes_what_is_in_hand_and_ends_with_0(wo
     assert "Traceback" not in "".join(lines) + rest
     with pytest.raises(requests.ConnectionError):
         requests.get(f"{address}/v2/health/live", timeout=10)
+
+
+def test_what_it_was_asked_is_recorded_and_shows_the_feature_that_is_not_as_in_training(world, tmp_path):
+    training, asked = (
+        make_table(seed, days=6, phase=0.4, start_day=day).drop(["label", "kind"])
+        for seed, day in ((2, START_DAY), (5, START_DAY + 8))
+    )
+    at = asked.schema.get_field_index("temp")
+    hotter = asked.set_column(at, "temp", pc.add(asked["temp"], 8.0))
+    write_profile(tmp_path / "plan", empty(plan_profile([training], DATASET)))
+    options = ["--record", str(tmp_path / "record"), "--record-plan", str(tmp_path / "plan")]
+    process, address, _ = start(world, *options, "--record-s", "1", "--drain-s", "0")
+    body = tensors(hotter, parameters={"locale": "eu-west"})
+    for _ in range(2):  # the second time as context
+        answer = requests.post(f"{address}/v2/models/detector/infer", json=body, timeout=60)
+        assert answer.status_code == 200
+    refused = requests.post(f"{address}/v2/models/detector/infer", json={"inputs": []}, timeout=60)
+    assert refused.status_code == 400
+    for _ in range(200):  # beside the requests, so a moment later
+        text = requests.get(f"{address}/metrics", timeout=10).text
+        if f"isthmus_rows_recorded {float(asked.num_rows)}" in text:
+            break
+        time.sleep(0.05)
+    process.terminate()
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 0 and f"recorded {asked.num_rows} rows; not recorded: " in rest
+    assert f'isthmus_rows_not_recorded{{reason="repeated"}} {float(asked.num_rows)}' in text
+
+    served = ServedRowsConfig(folder=str(tmp_path / "record"))
+    config = SkewMonitorConfig(dataset=DATASET, locales={"eu-west": "open"}, served_rows=served)
+    crossed = [Crossed("eu-west", 3, build_profile([training], DATASET, plan_profile([training], DATASET)))]
+    rules = rules_of(config.monitoring, DATASET, {}, seed=0, row_rate=False)
+    found = compare_served(config, served, crossed, {"eu-west": training}, rules)
+    verdicts = {item.feature: item.verdict for item in found}
+    assert verdicts.pop("temp") == "ALERT" and verdicts.pop("(all)") == "ALERT"  # the rows as a whole, too
+    assert verdicts == {"load": "OK", "on": "OK", "mode": "OK"}
 
 
 def test_a_port_that_is_taken_is_named_in_a_line(world):
