@@ -125,22 +125,6 @@ class SeverityConfig(ComponentConfig):
         return max(found or [self.default], key=_SEVERITIES.index)
 
 
-class OwnerConfig(ComponentConfig):
-    """Who looks after what; the first owner whose patterns fit is the one that alerts name.
-
-    Attributes:
-      locale: Name of a locale, or pattern (`*`, `?`); `central` for what the centre finds of none.
-      feature: Name of a feature, or pattern.
-      name: The person or team.
-      address: Where they are reached: a mail address, a channel, a user id.
-    """
-
-    locale: str = pydantic.Field(default="*", min_length=1)
-    feature: str = pydantic.Field(default="*", min_length=1)
-    name: str = pydantic.Field(min_length=1, max_length=200)
-    address: str = pydantic.Field(default="", max_length=200)
-
-
 class MonitoringConfig(ComponentConfig):
     """What is watched, and what stops a locale.
 
@@ -165,7 +149,6 @@ class MonitoringConfig(ComponentConfig):
         the number that `drift` and `skew` set. One measure of each feature is judged by the noise in any
         case (`components.drift.core.verdicts`).
       severity: How bad an alert is.
-      owners: Who looks after what.
     """
 
     drift: ComparatorConfig = ComparatorConfig()
@@ -187,7 +170,6 @@ class MonitoringConfig(ComponentConfig):
     bucket_s: int | None = pydantic.Field(default=None, ge=1)
     measures: Thresholds = pydantic.Field(default_factory=dict)
     severity: SeverityConfig = SeverityConfig()
-    owners: tuple[OwnerConfig, ...] = ()
 
     @pydantic.field_validator("measures")
     @classmethod
@@ -211,10 +193,6 @@ class MonitoringConfig(ComponentConfig):
         }
         return MonitoringConfig(**kept)
 
-    def for_monitors(self) -> MonitoringConfig:
-        """What the findings depend on: all but who is told of them."""
-        return self.model_copy(update={"owners": ()})
-
     def threshold(self, feature: str, measure: Measure) -> Threshold | None:
         """What is configured for a measure of a feature; None where nothing is."""
         own = self.features.get(feature)
@@ -222,30 +200,16 @@ class MonitoringConfig(ComponentConfig):
             return own.measures[measure]
         return self.measures.get(measure)
 
-    def owner_of(self, locale: str, feature: str) -> OwnerConfig | None:
-        """The first owner whose patterns fit, or None."""
-        for owner in self.owners:
-            if fnmatch.fnmatchcase(locale, owner.locale) and fnmatch.fnmatchcase(feature, owner.feature):
-                return owner
-        return None
 
-
-def strangers(monitoring: MonitoringConfig, features: Iterable[str], locales: Iterable[str]) -> str:
+def strangers(monitoring: MonitoringConfig, features: Iterable[str]) -> str:
     """What the section names that the deployment does not have, in one sentence; empty where nothing.
 
     Args:
       monitoring: The section.
       features: The data set's features, and the label.
-      locales: Names of the locales.
     """
     known = (*features, ALL_FEATURES)
     for name in monitoring.severity.features:
         if not fnmatch.filter(known, name):
             return f"severity.features: found '{name}'; allowed: {', '.join(known)}, or a pattern"
-    places = (*locales, "central")
-    for i, owner in enumerate(monitoring.owners):
-        if not fnmatch.filter(places, owner.locale):
-            return f"owners[{i}].locale: found '{owner.locale}'; allowed: {', '.join(places)}, or a pattern"
-        if not fnmatch.filter(known, owner.feature):
-            return f"owners[{i}].feature: found '{owner.feature}'; allowed: {', '.join(known)}, or a pattern"
     return ""

@@ -212,7 +212,7 @@ class Deployment(ComponentConfig):
       exchange: Where releases go.
       synthesizer: SynthesizerTrainer's settings.
       generation: SyntheticGen's settings.
-      monitoring: Thresholds for drift, skew and schema anomalies, baselines, severities, owners
+      monitoring: Thresholds for drift, skew and schema anomalies, baselines, severities
         (`components.monitoring.MonitoringConfig`).
       central: The merge stage.
       metrics: Where each run's numbers go for Prometheus.

@@ -81,7 +81,7 @@ def central_configs(deployment: Deployment) -> CentralConfigs:
         skew_validator=SkewValidatorConfig(monitoring=monitoring.for_schema()),
         skew_monitor=SkewMonitorConfig(
             dataset=dataset,
-            monitoring=monitoring.for_monitors(),
+            monitoring=monitoring,
             locales={locale.name: locale.sharing for locale in deployment.locales},
             locale_column=central.test_set.locale_column,
             seed=deployment.seed,

@@ -68,7 +68,7 @@ def regional_configs(deployment: Deployment, name: str, *, small: bool = False) 
         example_validator=ExampleValidatorConfig(monitoring=monitoring.for_schema()),
         drift_monitor=DriftMonitorConfig(
             dataset=deployment.dataset,
-            monitoring=monitoring.for_monitors(),
+            monitoring=monitoring,
             egress=policy,
             seed=deployment.seed,
         ),

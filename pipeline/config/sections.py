@@ -51,19 +51,19 @@ def monitoring_of(deployment: Deployment, name: str | None = None) -> Monitoring
 
     Raises:
       SectionError: a section breaks a rule.
-      ConfigError: it names a feature or a locale that the deployment does not have.
+      ConfigError: it names a feature that the deployment does not have.
     """
     dataset = deployment.dataset
     features = [*dataset.feature_names(), *filter(None, (dataset.label,))]
     names = [locale.name for locale in deployment.locales]
     common = typed(MonitoringConfig, ("monitoring",), deployment.monitoring)
-    if stranger := strangers(common, features, names):
+    if stranger := strangers(common, features):
         raise ConfigError(f"monitoring.{stranger}")
     own = deployment.locale(name).monitoring if name is not None else {}
     if name is None or not own:
         return common
     at = ("locales", names.index(name), "monitoring")
-    if stranger := strangers(typed(MonitoringConfig, at, own), features, names):
+    if stranger := strangers(typed(MonitoringConfig, at, own), features):
         raise ConfigError(f"locales[{at[1]}].monitoring.{stranger}")
     return typed(MonitoringConfig, at, {**deployment.monitoring, **own})
 

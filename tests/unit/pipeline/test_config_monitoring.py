@@ -55,11 +55,6 @@ def monitoring(section, locale=None):
             {"severity": {"features": {"tmep_c": "critical"}}},
             "monitoring.severity.features: found 'tmep_c'; allowed: temp_c, heater_on, label, (all), or a",
         ),
-        (
-            {"owners": [{"name": "Ada", "locale": "eu"}]},
-            "monitoring.owners[0].locale: found 'eu'; allowed: eu-west, us-east, central, or a pattern",
-        ),
-        ({"owners": [{"name": "Ada", "feature": "x*"}]}, "monitoring.owners[0].feature: found 'x*'"),
     ],
 )
 def test_what_it_cannot_mean_is_one_line(tmp_path, section, words):
@@ -83,17 +78,17 @@ def test_a_locales_own_key_goes_before_the_deployments_and_the_rest_stays(tmp_pa
 def test_a_wrong_key_of_a_locale_is_named_where_it_stands(tmp_path):
     with pytest.raises(ConfigError, match=r"locales\[1\]\.monitoring\.alhpa: unknown key"):
         loaded(tmp_path, monitoring({"alhpa": 1}, locale=1))
-    with pytest.raises(ConfigError, match=r"locales\[0\]\.monitoring\.owners\[0\]\.locale: found 'nobody'"):
-        loaded(tmp_path, monitoring({"owners": [{"name": "A", "locale": "nobody"}]}, locale=0))
+    with pytest.raises(ConfigError, match=r"locales\[0\]\.monitoring\.severity\.features: found 'x'"):
+        loaded(tmp_path, monitoring({"severity": {"features": {"x": "info"}}}, locale=0))
 
 
-def test_who_is_told_and_how_drift_is_judged_repeat_nothing_of_the_schema(tmp_path):
-    """SchemaGen's outputs feed the synthesizer: a new owner must not train it anew."""
-    more = {"owners": [{"name": "Ada"}], "alpha": 0.2, "measures": {"wasserstein": 3.0}}
+def test_how_drift_is_judged_repeats_nothing_of_the_schema(tmp_path):
+    """SchemaGen's outputs feed the synthesizer: another level must not train it anew."""
+    more = {"alpha": 0.2, "measures": {"wasserstein": 3.0}}
     before, after = loaded(tmp_path, monitoring({})), loaded(tmp_path, monitoring(more))
     one, two = (regional_configs(found, "eu-west") for found in (before, after))
     assert (one.schema_gen, one.example_validator) == (two.schema_gen, two.example_validator)
-    assert one.drift_monitor != two.drift_monitor and two.drift_monitor.monitoring.owners == ()
+    assert one.drift_monitor != two.drift_monitor
     assert central_configs(before).skew_validator == central_configs(after).skew_validator
 
 
@@ -114,7 +109,7 @@ def test_a_release_with_differential_privacy_says_nothing_of_distances_of_real_r
     assert egress_config(bounded, "eu-west").monitoring == "withheld"
 
 
-def test_severity_is_the_worst_that_applies_and_the_first_owner_that_fits_is_named():
+def test_severity_is_the_worst_that_applies():
     config = MonitoringConfig.model_validate(
         {
             "severity": {
@@ -123,10 +118,6 @@ def test_severity_is_the_worst_that_applies_and_the_first_owner_that_fits_is_nam
                 "measures": {"missing_rate": "critical"},
                 "faults": "warning",
             },
-            "owners": [
-                {"locale": "eu-*", "feature": "temp*", "name": "Ada", "address": "ada@example.org"},
-                {"name": "everyone"},
-            ],
         }
     )
     severity = config.severity.of
@@ -134,14 +125,6 @@ def test_severity_is_the_worst_that_applies_and_the_first_owner_that_fits_is_nam
     assert severity("temp_c", ["wasserstein"]) == "warning"
     assert severity("temp_c", ["wasserstein", "missing_rate"]) == "critical"
     assert severity("flow", [], is_fault=True) == "warning"
-    assert [
-        config.owner_of(*at).name for at in (("eu-west", "temp_c"), ("eu-west", "x"), ("us", "temp_c"))
-    ] == [
-        "Ada",
-        "everyone",
-        "everyone",
-    ]
-    assert MonitoringConfig().owner_of("eu-west", "temp_c") is None
 
 
 def served_rows(section):
