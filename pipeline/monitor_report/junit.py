@@ -63,8 +63,8 @@ def _finding(suite: ElementTree.Element, finding: Finding) -> None:
     case = _case(suite, group, name)
     if finding.verdict != "ALERT":
         return
-    measured = words.decisive(finding)
-    message = words.cause_name(finding) + (f": {words.value_against(measured)}" if measured else "")
+    decided = words.decided_by(finding)
+    message = words.cause_name(finding) + (f": {decided}" if decided else "")
     failure = ElementTree.SubElement(case, "failure", message=_text(message), type=_text(finding.severity))
     lines = [finding.cause.words] if finding.cause is not None else []
     lines.append(f"{words.compared(finding)}; {words.since(finding)}.")

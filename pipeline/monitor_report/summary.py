@@ -26,14 +26,13 @@ def summary_markdown(run: MonitorRun, history: History) -> str:
             "| --- | --- | --- | --- | --- | --- | --- |",
         ]
     for item in items[:_MOST_ALERTS]:
-        measured = item.decisive
         cells = (
             item.finding.severity,
             item.finding.locale,
             words.feature_name(item.finding),
             words.cause_name(item.finding),
             words.since(item.finding, item.streak),
-            words.value_against(measured) if measured is not None else "",
+            words.decided_by(item.finding),
             words.compared(item.finding),
         )
         lines.append("| " + " | ".join(map(_cell, cells)) + " |")

@@ -112,6 +112,19 @@ def decisive(finding: Finding) -> Measurement | None:
     return min(finding.measurements, key=_weight, default=None)
 
 
+def decided_by(finding: Finding) -> str:
+    """What speaks for a verdict, in words; empty where nothing was measured.
+
+    A fault of the data path is an alert by itself: a short gap or a stuck hour moves no distance of a span.
+    """
+    measured = decisive(finding)
+    if measured is None:
+        return ""
+    if finding.verdict == "ALERT" and measured.verdict != "ALERT":
+        return "The fault itself was found; no distance is past its limit"
+    return value_against(measured)
+
+
 def _weight(measurement: Measurement) -> tuple[bool, bool, float]:
     found = ratio(measurement)
     return (measurement.verdict != "ALERT", found is None, -(found or 0.0))
@@ -184,11 +197,11 @@ def headline(run: MonitorRun) -> str:
     alerts = sorted((finding for finding in findings if finding.verdict == "ALERT"), key=urgency)
     if alerts:
         worst = alerts[0]
-        measured = decisive(worst)
+        decided = decided_by(worst)
         return (
             f"{counted(len(alerts), 'alert')} in {listed(finding.locale for finding in alerts)}. "
             f"The worst: {feature_name(worst)} of {worst.locale}, {cause_name(worst)}, {since(worst)}"
-            + (f"; {value_against(measured)}." if measured is not None else ".")
+            + (f"; {decided}." if decided else ".")
         )
     if not any(finding.verdict == "OK" for finding in findings):
         return "Nothing could be evaluated; that there is no alert says nothing."

@@ -92,6 +92,16 @@ def test_the_deciding_measurement_is_an_alerting_one_even_where_a_quiet_one_is_h
     assert words.decisive(finding("a", "x", 0.5, measurements=())) is None
 
 
+def test_a_fault_that_moves_no_distance_is_not_told_by_one() -> None:
+    within = Measurement(measure="cadence", value=0.111, threshold=0.119, rule="number")
+    gap = finding("(all)", "x", 2.0, measurements=(within,))
+    assert words.decided_by(gap) == "The fault itself was found; no distance is past its limit"
+    assert "noise" not in words.headline(_run(gap)) and "The fault itself" in words.headline(_run(gap))
+    past = within.model_copy(update={"value": 0.2, "verdict": "ALERT"})
+    assert words.decided_by(finding("(all)", "x", 2.0, measurements=(past,))) == (words.value_against(past))
+    assert words.decided_by(finding("(all)", "x", 2.0, measurements=())) == ""
+
+
 def test_a_threshold_of_zero_has_no_ratio_and_its_reason_is_told() -> None:
     item = Measurement(
         measure="schema",
