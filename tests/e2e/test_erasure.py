@@ -79,7 +79,7 @@ def test_a_subject_is_found_taken_back_and_what_stood_on_it_is_made_again(fleet:
     # Of the guest only the first span knew; the drift of the second was measured against it.
     guest = json.loads(isthmus("erase", fleet, *WHERE, "--series", GUEST, "--json").stdout)
     assert list(guest["sources"]) == ["span-0/data.csv"] and guest["releases"] == []
-    # Both monitors' reports, since the second repeats the first's; the profile, since it has the first's bins.
+    # Both monitors' reports, since the second repeats the first's; the profile, for it has the first's bins.
     compared = sorted(Path(uri).parent.name for uri in guest["compared"])
     assert compared == ["anomalies", "drift", "monitor", "monitor", "profile"]
 
