@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import requests
 
@@ -14,7 +13,8 @@ from components.errors import ConfigError
 from components.secrets import SecretRef
 from components.version import __version__
 from pipeline.alerts.outgoing import Outcome, retry_after_s
-from pipeline.config.alerts_parts import HttpChannel, address, is_here
+from pipeline.config.alerts_parts import HttpChannel, address
+from pipeline.hosts import is_here
 
 #: Answers that another attempt may change: RFC 9110, RFC 6585 (429), RFC 8470 (425).
 _PASSING = (408, 425, 429)
@@ -91,11 +91,6 @@ def secret_address(secret: SecretRef, what: str) -> str:
             f"{what}: {secret} holds a secret http:// address; allowed: https://, or this machine"
         )
     return text
-
-
-def host_of(url: str) -> str:
-    """The host of an address, which is not secret."""
-    return urlsplit(url).hostname or ""
 
 
 def _judge(response: requests.Response, reason: str, now: datetime) -> Outcome:

@@ -18,8 +18,9 @@ from components.errors import list_briefly, nearest_name
 from components.release.options import DEFAULT_OPTIONS, StorageOptions
 from components.secrets import SecretRef
 from pipeline.config.alerts_mail import MailChannel
-from pipeline.config.alerts_parts import MAILBOX, HttpChannel, address, is_here, one_line
+from pipeline.config.alerts_parts import MAILBOX, HttpChannel, address, one_line
 from pipeline.config.alerts_quiet import QuietHours
+from pipeline.hosts import is_here
 
 #: Folder of the state below the deployment's root, where the section names none.
 STATE_FOLDER = "alerts"

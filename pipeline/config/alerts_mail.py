@@ -8,7 +8,8 @@ from typing import Literal
 import pydantic
 
 from components.secrets import SecretRef
-from pipeline.config.alerts_parts import MAILBOX, ChannelBase, is_here, one_line
+from pipeline.config.alerts_parts import MAILBOX, ChannelBase, one_line
+from pipeline.hosts import is_here
 
 #: Usual port of each mode: submission (RFC 6409), submissions (RFC 8314), relay.
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}

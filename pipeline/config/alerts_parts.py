@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from urllib.parse import SplitResult, urlsplit
 
@@ -84,13 +83,3 @@ def address(text: str, what: str = "url") -> SplitResult:
     if parts.scheme not in ("http", "https") or not parts.hostname or not clean:
         raise ValueError(f"{what}: no address; allowed: https://HOST[:PORT]/PATH")
     return parts
-
-
-def is_here(host: str) -> bool:
-    """Whether a host is this machine, so that what is in the clear does not leave it."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from urllib.parse import urlsplit
 
 import pydantic
 
 from components.config_base import ComponentConfig
 from components.secrets import SecretRef
+from pipeline.hosts import is_near
 
 
 class PushgatewaySection(ComponentConfig):
@@ -58,7 +58,7 @@ class PushgatewaySection(ComponentConfig):
         if self.token is not None and self.password is not None:
             raise ValueError("a token and a password; allowed: one of them")
         parts = urlsplit(self.url)
-        if (self.token or self.password) and parts.scheme == "http" and not _is_near(str(parts.hostname)):
+        if (self.token or self.password) and parts.scheme == "http" and not is_near(str(parts.hostname)):
             raise ValueError("a secret over http; allowed: https, or a service of the cluster")
         return self
 
@@ -82,13 +82,3 @@ class MetricsSection(ComponentConfig):
 
 
 NO_METRICS = MetricsSection()
-
-
-def _is_near(host: str) -> bool:
-    """This machine, or a service inside the cluster: what is in the clear there does not leave it."""
-    if host == "localhost" or host.endswith((".svc", ".svc.cluster.local")):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

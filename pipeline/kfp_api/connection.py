@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import ssl
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from components.errors import ConfigError
+from pipeline.hosts import is_in_cluster, is_near
 
 ENDPOINT_VARIABLE = "ISTHMUS_KFP_ENDPOINT"
 TOKEN_FILE_VARIABLE = "ISTHMUS_KFP_TOKEN_FILE"
@@ -94,7 +94,8 @@ def connect(
         token_file = token_file or _token_file_from_environment(address)
     connection = Connection(address, namespace, token_file, token_variable or None, ca_file, insecure)
     connection.token()
-    if connection.has_token and not insecure and address.startswith("http://") and not _is_near(address):
+    host = urlsplit(address).hostname or ""
+    if connection.has_token and not insecure and address.startswith("http://") and not is_near(host):
         raise ConfigError(
             f"{address}: a token would travel in the clear; allowed: https://, an address of this machine or "
             "of the cluster (*.svc), or --insecure"
@@ -128,20 +129,7 @@ def _token_file_from_environment(address: str) -> Path | None:
         return Path(named)
     # The pod's own token goes to services of the cluster only, wherever the address came from.
     pod = Path(os.environ.get(POD_TOKEN_VARIABLE) or POD_TOKEN_FILE)
-    return pod if pod.is_file() and _is_in_cluster(urlsplit(address).hostname or "") else None
-
-
-def _is_in_cluster(host: str) -> bool:
-    return host.endswith((".svc", ".svc.cluster.local"))
-
-
-def _is_near(address: str) -> bool:
-    """Whether a request stays on this machine or within the cluster."""
-    host = urlsplit(address).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or _is_in_cluster(host)
+    return pod if pod.is_file() and is_in_cluster(urlsplit(address).hostname or "") else None
 
 
 def _check_authorities(path: Path) -> None:

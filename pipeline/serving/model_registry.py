@@ -7,7 +7,6 @@ speaks it). What the server answers is read as far as `id`, `customProperties`, 
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from requests.adapters import HTTPAdapter
 from components.errors import ConfigError, DataError
 from components.release.canonical import printable
 from components.secrets import SecretRef
+from pipeline.hosts import is_near
 
 #: Versions of the API that we can speak.
 APIS = ("v1alpha3", "v1")
@@ -79,7 +79,7 @@ class ModelRegistry:
         parts = urlsplit(endpoint)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
             raise ConfigError("--endpoint: no address; allowed: https://HOST[:PORT]")
-        if token is not None and parts.scheme == "http" and not _is_near(parts.hostname):
+        if token is not None and parts.scheme == "http" and not is_near(parts.hostname):
             raise ConfigError(
                 f"--endpoint {parts.hostname}: a token over http; allowed: https, or a service of the cluster"
             )
@@ -244,13 +244,3 @@ def _value(value: str | float) -> dict[str, Any]:
     if isinstance(value, str):
         return {"metadataType": "MetadataStringValue", "string_value": value}
     return {"metadataType": "MetadataDoubleValue", "double_value": float(value)}
-
-
-def _is_near(host: str) -> bool:
-    """This machine, or a service inside the cluster: what is in the clear there does not leave it."""
-    if host == "localhost" or host.endswith((".svc", ".svc.cluster.local")):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
