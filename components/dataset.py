@@ -72,3 +72,7 @@ class DatasetConfig(ComponentConfig):
     def feature_names(self, *kinds: FeatureKind) -> tuple[str, ...]:
         """Names of the features, all of them or those of the given kinds, in order."""
         return tuple(f.name for f in self.features if not kinds or f.kind in kinds)
+
+    def compared_names(self) -> tuple[str, ...]:
+        """What a row says beside when and of which series: the features in order, then the label if any."""
+        return (*self.feature_names(), *filter(None, (self.label,)))

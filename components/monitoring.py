@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal
 import pydantic
 
 from components.config_base import ComponentConfig
-from components.drift.findings import ALL_FEATURES, Measure, Severity
+from components.drift.findings import ALL_FEATURES, SEVERITIES, Measure, Severity
 
 #: Measures that lie in [0, 1] by their definition: a larger threshold would never alert.
 UNIT_INTERVAL: Final[frozenset[Measure]] = frozenset(
@@ -21,7 +21,6 @@ UNIT_INTERVAL: Final[frozenset[Measure]] = frozenset(
 )
 #: Fields that SchemaGen and the two validators read.
 _OF_THE_SCHEMA: Final = ("drift", "skew", "min_count", "min_presence", "fail_on", "on_drift")
-_SEVERITIES: Final[tuple[Severity, ...]] = ("info", "warning", "critical")
 
 
 class ComparatorConfig(ComponentConfig):
@@ -122,7 +121,7 @@ class SeverityConfig(ComponentConfig):
         ]
         found += [self.measures[measure] for measure in measures if measure in self.measures]
         found += [self.faults] if is_fault and self.faults else []
-        return max(found or [self.default], key=_SEVERITIES.index)
+        return max(found or [self.default], key=SEVERITIES.index)
 
 
 class MonitoringConfig(ComponentConfig):

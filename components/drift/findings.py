@@ -52,6 +52,8 @@ Severity = Literal["info", "warning", "critical"]
 
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 CAUSES: tuple[CauseName, ...] = get_args(CauseName)
+#: Least severe first.
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 #: Causes that are faults of the data path, not of the plant or the generator.
 DATA_FAULTS: tuple[CauseName, ...] = (
     "stuck_sensor",

@@ -7,10 +7,21 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from components.drift.findings import Measure
+from components.drift.findings import CauseName, Measure
 
-#: Said of every value that is computed on the agreed bins and not on rows.
-ON_BINS: Final = "Computed on the agreed bins, as many as stand beside the value, not on single rows."
+#: Causes in a heading.
+CAUSE_TITLES: Final[Mapping[CauseName, str]] = {
+    "real_regional_difference": "real regional difference",
+    "generator_error": "generator error",
+    "drift_in_time": "drift in time",
+    "sampling_noise": "sampling noise",
+    "stuck_sensor": "stuck sensor",
+    "unit_change": "unit change",
+    "clock_shift": "clock shift",
+    "silent_gap": "silent gap",
+    "schema_change": "schema change",
+    "unknown": "cause unknown",
+}
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from components.drift.core.rules import Compared, Rules
 from components.drift.findings import (
     ALL_FEATURES,
     DATA_FAULTS,
+    SEVERITIES,
     Cause,
     Comparison,
     Finding,
@@ -25,7 +26,6 @@ from components.monitoring import MonitoringConfig
 
 BaselineName = Literal["", "previous", "window", "reference"]
 _WORST_FIRST: dict[Verdict, int] = {"ALERT": 0, "UNDEFINED": 1, "OK": 2}
-_SEVERITIES = ("critical", "warning", "info")
 #: Said where measures pass, and the data path is at fault all the same.
 FAULT_FOUND = "a fault of the data path was found"
 
@@ -146,7 +146,7 @@ def report(
 
 def _order(finding: Finding) -> tuple[int, int, float, str]:
     excess = max((_excess(item.value, item.threshold) for item in finding.measurements), default=0.0)
-    severity = _SEVERITIES.index(finding.severity) if finding.verdict == "ALERT" else 0
+    severity = -SEVERITIES.index(finding.severity) if finding.verdict == "ALERT" else 0
     return _WORST_FIRST[finding.verdict], severity, -excess, finding.key
 
 

@@ -33,7 +33,7 @@ def rules_of(
       tfdv: TFDV's own values by feature and measure.
       row_rate: Whether both sides are the same fleet, so that rows per bucket can be compared.
     """
-    names = [*dataset.feature_names(), *filter(None, (dataset.label,)), ALL_FEATURES]
+    names = [*dataset.compared_names(), ALL_FEATURES]
     thresholds: dict[str, dict[Measure, float]] = {}
     for name in names:
         found: dict[Measure, float] = {}

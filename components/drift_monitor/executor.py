@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from components import executor_base
-from components.dataset import DatasetConfig
 from components.drift.core.building import build_profile
 from components.drift.core.profile_file import write_profile
 from components.drift.findings import MonitorReport
@@ -86,7 +85,7 @@ class Executor(BaseExecutor):
                 config.dataset,
                 watched,
                 seed=config.seed,
-                tfdv=tfdv_values(summaries, earlier, names_of(config.dataset)),
+                tfdv=tfdv_values(summaries, earlier, config.dataset.compared_names()),
             )
 
         opened = [open_baseline(source, plan, note) for source in baselines.sources]
@@ -110,11 +109,6 @@ def read_comparators(schema: Any) -> dict[str, Comparator]:
     """The drift comparators of a Schema artifact."""
     path = Path(schema.uri) / SCHEMA_FILE
     return comparators(parse_schema(path.read_text(), str(path)), "drift")
-
-
-def names_of(dataset: DatasetConfig) -> list[str]:
-    """Features, and the label."""
-    return [*dataset.feature_names(), *filter(None, (dataset.label,))]
 
 
 def _summaries_of(uri: str) -> dict[str, FeatureSummary]:

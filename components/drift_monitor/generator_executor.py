@@ -19,7 +19,6 @@ from components.drift_monitor.executor import (
     PROFILE_KEY,
     SCHEMA_KEY,
     STATISTICS_KEY,
-    names_of,
     read_comparators,
     write_reports,
 )
@@ -88,7 +87,7 @@ class Executor(BaseExecutor):
             tfdv=tfdv_values(
                 summarise(read_span_statistics(statistics.uri)),
                 summarise(read_span_statistics(synthetic_statistics.uri)),
-                names_of(config.dataset),
+                config.dataset.compared_names(),
             ),
             # How many synthetic devices there are, and for how long, is a setting.
             row_rate=False,

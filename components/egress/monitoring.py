@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pydantic
@@ -63,7 +63,7 @@ def outward_report(report: MonitorReport, dataset: DatasetConfig, policy: Egress
       policy: Of the locale.
     """
     names = public_names(report, dataset)
-    units, features = _known_units(dataset), {*_features(dataset), ALL_FEATURES}
+    units, features = _known_units(dataset), {*dataset.compared_names(), ALL_FEATURES}
 
     def unit(item: Measurement) -> Measurement:
         return item if item.unit in units else item.model_copy(update={"unit": ""})
@@ -191,12 +191,12 @@ def accepted_monitor(raw: bytes, dataset: DatasetConfig, locale: str, span: int,
 
 def public_names(report: MonitorReport, dataset: DatasetConfig) -> frozenset[str]:
     """Words of names that both sides of the border have: columns and the locale's own."""
-    return words_of([*_features(dataset), *dataset.series, dataset.timestamp, report.zone])
+    return words_of([*dataset.compared_names(), *dataset.series, dataset.timestamp, report.zone])
 
 
 def _why_not(report: MonitorReport, dataset: DatasetConfig) -> str:
     """What in a report does not leave; empty where all does. Values are not quoted."""
-    features = {*_features(dataset), ALL_FEATURES}
+    features = {*dataset.compared_names(), ALL_FEATURES}
     units = _known_units(dataset)
     for number, finding in enumerate(report.findings):
         place = f"findings {number}"
@@ -228,10 +228,6 @@ def _why_not(report: MonitorReport, dataset: DatasetConfig) -> str:
 
 def _known_units(dataset: DatasetConfig) -> set[str]:
     return {*_UNITS, *(feature.unit for feature in dataset.features if feature.unit)}
-
-
-def _features(dataset: DatasetConfig) -> Collection[str]:
-    return [*dataset.feature_names(), *filter(None, (dataset.label,))]
 
 
 def _rounded(item: Measurement, policy: EgressConfig, text: Any) -> Measurement:

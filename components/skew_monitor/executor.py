@@ -87,7 +87,7 @@ class Executor(BaseExecutor):
         path = Path(schema.uri) / SCHEMA_FILE
         watched = comparators(parse_schema(path.read_text(), str(path)), "skew")
         summaries = {name: summarise(read_statistics(statistics.uri, name)) for name in locales}
-        names = [*config.dataset.feature_names(), *filter(None, (config.dataset.label,))]
+        names = config.dataset.compared_names()
 
         def rules_for(one: str, other: str) -> Rules:
             own = tfdv_values(summaries[one], summaries[other], names)

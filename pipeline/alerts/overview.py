@@ -6,11 +6,11 @@ from typing import Any
 
 from rich.table import Table
 
+from components.drift.glossary import CAUSE_TITLES
 from pipeline.alerts import outbox, text
 from pipeline.alerts.outgoing import Outgoing
 from pipeline.alerts.place import open_place
 from pipeline.alerts.state import new_state
-from pipeline.alerts.words import CAUSE_TITLES
 from pipeline.config.model import Deployment
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from components.drift.glossary import CAUSE_TITLES
 from pipeline.alerts.message import Item, Measured, Message, Notice
-from pipeline.alerts.words import CAUSE_TITLES, COMPARISON_WORDS, KIND_WORDS, MEASURE_WORDS, number
+from pipeline.alerts.words import COMPARISON_WORDS, KIND_WORDS, MEASURE_WORDS, number
 
 #: Kinds that tell of an end.
 ENDS = ("resolved", "closed")

@@ -2,23 +2,8 @@
 
 from __future__ import annotations
 
-from components.drift.findings import CauseName, Comparison, Measure, Severity
+from components.drift.findings import SEVERITIES, CauseName, Comparison, Measure, Severity
 
-#: Least severe first.
-SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
-
-CAUSE_TITLES: dict[CauseName, str] = {
-    "real_regional_difference": "real regional difference",
-    "generator_error": "generator error",
-    "drift_in_time": "drift in time",
-    "sampling_noise": "sampling noise",
-    "stuck_sensor": "stuck sensor",
-    "unit_change": "unit change",
-    "clock_shift": "clock shift",
-    "silent_gap": "silent gap",
-    "schema_change": "schema change",
-    "unknown": "cause unknown",
-}
 CAUSE_WORDS: dict[CauseName, str] = {
     "real_regional_difference": "The locales differ in their real rows, and the generator follows them.",
     "generator_error": "The synthetic rows differ from the real ones that they stand for.",

@@ -54,7 +54,7 @@ def monitoring_of(deployment: Deployment, name: str | None = None) -> Monitoring
       ConfigError: it names a feature that the deployment does not have.
     """
     dataset = deployment.dataset
-    features = [*dataset.feature_names(), *filter(None, (dataset.label,))]
+    features = dataset.compared_names()
     names = [locale.name for locale in deployment.locales]
     common = typed(MonitoringConfig, ("monitoring",), deployment.monitoring)
     if stranger := strangers(common, features):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from components.drift.findings import Finding, Measure, Measurement, MonitorReport
+from components.drift.findings import SEVERITIES, Finding, Measure, Measurement, MonitorReport
 from pipeline.config.metrics import MetricsSection
 from pipeline.metrics.samples import Sample
 from pipeline.metrics.words import Words
@@ -43,7 +43,6 @@ _NAMES: dict[Family, tuple[str, str, str]] = {
     "shift": ("isthmus_drift_shift", "isthmus_drift_shift_threshold", "isthmus_drift_shift_noise_limit"),
 }
 _VERDICTS = ("ALERT", "OK", "UNDEFINED")
-_SEVERITIES = ("critical", "warning", "info")
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ def comparison_samples(report: MonitorReport, words: Words, limits: MetricsSecti
 def _badness(finding: Finding) -> tuple[int, int, float]:
     return (
         _VERDICTS.index(finding.verdict),
-        _SEVERITIES.index(finding.severity),
+        -SEVERITIES.index(finding.severity),
         -max(map(_excess, finding.measurements), default=0.0),
     )
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import jinja2
 
-from components.drift.findings import MonitorReport, MonitorRun
+from components.drift.findings import MEASURES, MonitorReport, MonitorRun
+from components.drift.glossary import GLOSSARY
 from components.errors import InternalError
 from components.executor_base import write_atomically
 from pipeline.monitor_report import anomalies, plots, views, words
-from pipeline.monitor_report.glossary import glossary, used
 from pipeline.monitor_report.junit import junit_xml
 from pipeline.monitor_report.outward_view import outward_view, own_part
 from pipeline.monitor_report.pictures import Pictures
@@ -112,6 +112,7 @@ def render_html(
     cards = views.cards_of(items)
     heat, heat_left_out = views.heat_rows(items)
     shown = pictures or Pictures()
+    shown_measures = {item.measure for found in items for item in found.finding.measurements}
     text = (
         _environment()
         .get_template("monitor.html.j2")
@@ -127,8 +128,8 @@ def render_html(
             heat_left_out=heat_left_out,
             spans=history.spans,
             anomaly_rows=[(report, row) for report in run.reports for row in anomalies.table_rows(report)],
-            glossary=glossary(),
-            terms=used(glossary(), (item.measure for found in items for item in found.finding.measurements)),
+            glossary=GLOSSARY,
+            measures=[measure for measure in MEASURES if measure in shown_measures],
             draw=shown.of,
             parts=parts,
             own=own,

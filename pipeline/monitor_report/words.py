@@ -7,48 +7,23 @@ from collections.abc import Iterable, Sequence
 from components.drift.findings import (
     ALL_FEATURES,
     DATA_FAULTS,
+    SEVERITIES,
     WHOLE_SPAN,
-    CauseName,
     Comparison,
     Finding,
     Measure,
     Measurement,
     MonitorRun,
 )
+from components.drift.glossary import CAUSE_TITLES, GLOSSARY
 from pipeline.report.words import MISSING, moment, number, plain
 
-MEASURE_NAMES: dict[Measure, str] = {
-    "infinity_norm": "L-infinity distance",
-    "jensen_shannon_divergence": "Jensen-Shannon divergence",
-    "kolmogorov_smirnov": "Kolmogorov-Smirnov distance",
-    "anderson_darling": "Anderson-Darling distance",
-    "wasserstein": "Wasserstein distance",
-    "population_stability_index": "Population stability index",
-    "chi_squared": "Chi-squared distance",
-    "missing_rate": "Change of the missing rate",
-    "cadence": "Change of cadence",
-    "maximum_mean_discrepancy": "Maximum mean discrepancy",
-    "label_shift": "Label shift",
-    "concept_shift": "Concept shift",
-    "schema": "Schema",
-}
+MEASURE_NAMES: dict[Measure, str] = {measure: term.title for measure, term in GLOSSARY.items()}
 COMPARISON_NAMES: dict[Comparison, str] = {
     "drift": "Drift in time",
     "skew": "Locale against locale",
     "generator": "Real against synthetic",
     "serving": "Training against serving",
-}
-CAUSE_NAMES: dict[CauseName, str] = {
-    "real_regional_difference": "real regional difference",
-    "generator_error": "generator error",
-    "drift_in_time": "drift in time",
-    "sampling_noise": "sampling noise",
-    "stuck_sensor": "stuck sensor",
-    "unit_change": "unit change",
-    "clock_shift": "clock shift",
-    "silent_gap": "silent gap",
-    "schema_change": "schema change",
-    "unknown": "cause unknown",
 }
 #: Of the two sides, by comparison: the one that is judged, and the other.
 SIDES: dict[Comparison, tuple[str, str]] = {
@@ -63,7 +38,7 @@ def cause_name(finding: Finding) -> str:
     """The cause of an alert; a fault of the data path is called one."""
     if finding.cause is None:
         return "cause not named"
-    name = CAUSE_NAMES[finding.cause.name]
+    name = CAUSE_TITLES[finding.cause.name]
     return f"data fault: {name}" if finding.cause.name in DATA_FAULTS else name
 
 
@@ -133,7 +108,7 @@ def _weight(measurement: Measurement) -> tuple[bool, bool, float]:
 def urgency(finding: Finding) -> tuple[int, int, float, str]:
     """Sorts findings: alerts by severity and distance past the limit, then undefined, then quiet."""
     verdict = {"ALERT": 0, "UNDEFINED": 1, "OK": 2}[finding.verdict]
-    severity = {"critical": 0, "warning": 1, "info": 2}[finding.severity] if verdict == 0 else 0
+    severity = -SEVERITIES.index(finding.severity) if verdict == 0 else 0
     found = decisive(finding)
     return (verdict, severity, -((ratio(found) if found else None) or 0.0), finding.key)
 

@@ -6,8 +6,6 @@ below its root, has the whole.
 
 from __future__ import annotations
 
-import contextlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +13,8 @@ import pydantic
 
 from components.drift.findings import SCHEMA_VERSION, MonitorReport, MonitorRun
 from components.egress.monitoring import OUTWARD_FILE
-from components.errors import DataError
 from components.version import __version__
-from pipeline.report.reading import PipelineFiles, as_mapping, as_text
+from pipeline.report.reading import PipelineFiles, as_mapping, as_text, read_run
 from pipeline.run_state import CENTRAL
 
 #: Where a zone's report is: the first of these components that ran has all of it.
@@ -41,7 +38,7 @@ def collect(run_folder: Path) -> MonitorRun:
     Raises:
       DataError: `run.json` is missing or is no JSON object.
     """
-    run = _read_run(Path(run_folder))
+    run = read_run(Path(run_folder))
     reports: list[MonitorReport] = []
     missing: dict[str, str] = {}
     for name, entry in as_mapping(run.get("locales")).items():
@@ -60,30 +57,11 @@ def collect_own(run_folder: Path, locale: str) -> MonitorRun:
     Raises:
       DataError: `run.json` is missing or is no JSON object.
     """
-    run = _read_run(Path(run_folder))
+    run = read_run(Path(run_folder))
     reports: list[MonitorReport] = []
     missing: dict[str, str] = {}
     _take(reports, missing, locale, as_mapping(run.get("locales")).get(locale), _REGION, False)
     return _made(run, Path(run_folder), reports, missing)
-
-
-def earlier_runs(run_folder: Path, *, limit: int = 29) -> list[MonitorRun]:
-    """What was collected of the runs before this one, the oldest first.
-
-    Args:
-      run_folder: `<root>/runs/<run_id>`; ids of runs begin with their time, so that they are in order.
-      limit: So many at most, the latest.
-
-    Returns:
-      Runs without a `monitor.json`, or with one of another version, are left out.
-    """
-    run_folder = Path(run_folder)
-    found: list[MonitorRun] = []
-    for file in sorted(run_folder.parent.glob(f"*/{MONITOR_FILE}"), reverse=True):
-        if file.parent.name < run_folder.name and len(found) < limit:
-            with contextlib.suppress(OSError, ValueError):
-                found.append(MonitorRun.model_validate_json(file.read_bytes()))
-    return found[::-1]
 
 
 def _made(
@@ -123,16 +101,3 @@ def _take(
         missing[zone] = f"{name} of {component} is not a {_SUBJECT} of version {SCHEMA_VERSION}."
     except OSError:
         missing[zone] = f"{name} of {component} cannot be read."
-
-
-def _read_run(run_folder: Path) -> dict[str, Any]:
-    path = run_folder / "run.json"
-    try:
-        run = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise DataError(f"{path}: not found; name a run's folder, as `isthmus status` lists them") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not JSON ({type(error).__name__}); run it again") from None
-    if not isinstance(run, dict):
-        raise DataError(f"{path}: expected a JSON object, found {type(run).__name__}; run it again")
-    return run

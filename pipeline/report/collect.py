@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import datetime
-import json
 from pathlib import Path
 from typing import Any
 
 from components.egress.words import words_of
-from components.errors import DataError
 from components.version import __version__
 from pipeline import outward
 from pipeline.report.collect_centre import collect_centre
 from pipeline.report.collect_region import collect_region
 from pipeline.report.model import CentralReport, LineageEdge, LocaleReport, RunHeader, RunReport, Verdict
-from pipeline.report.reading import as_count, as_list, as_mapping, as_sentences, as_text
+from pipeline.report.reading import as_count, as_list, as_mapping, as_sentences, as_text, read_run
 from pipeline.report.words import verdict_of
 
 
@@ -31,7 +29,7 @@ def collect(run_dir: Path) -> RunReport:
       DataError: `run.json` is missing or is no JSON object: then there is no run to report on.
     """
     run_dir = Path(run_dir)
-    run = _read_run(run_dir)
+    run = read_run(run_dir)
     names = frozenset(map(str, as_list(run.get("words"))))
     locales = tuple(
         _outward(collect_region(locale, entry), entry, names)
@@ -55,7 +53,7 @@ def collect_own(run_dir: Path, locale: str) -> RunReport:
     Raises:
       DataError: there is no such run.
     """
-    run = _read_run(Path(run_dir))
+    run = read_run(Path(run_dir))
     entry = as_mapping(as_mapping(run.get("locales")).get(locale))
     own = collect_region(locale, entry)
     central = collect_centre(None)
@@ -88,19 +86,6 @@ def _outward(part: LocaleReport, entry: Any, names: frozenset[str]) -> LocaleRep
         part = part.model_copy(update={"data_quality": counts})
     names |= words_of([part.locale])
     return LocaleReport.model_validate(outward.report_of(part.model_dump(mode="json"), names))
-
-
-def _read_run(run_dir: Path) -> dict[str, Any]:
-    path = run_dir / "run.json"
-    try:
-        run = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise DataError(f"{path}: not found; name a run's folder, as `isthmus status` lists them") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not JSON ({type(error).__name__}); run it again") from error
-    if not isinstance(run, dict):
-        raise DataError(f"{path}: expected a JSON object, found {type(run).__name__}; run it again")
-    return run
 
 
 def _header(run: dict[str, Any], run_dir: Path) -> RunHeader:

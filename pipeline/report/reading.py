@@ -12,7 +12,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from components.errors import DataError
 from pipeline.report.model import Bounds, ComponentRun, Part, PipelineRun
+
+
+def read_run(run_folder: Path) -> dict[str, Any]:
+    """A run's record, `run.json`.
+
+    Args:
+      run_folder: `<root>/runs/<run_id>`.
+
+    Raises:
+      DataError: it is missing or is no JSON object: then there is no run to report on.
+    """
+    path = run_folder / "run.json"
+    try:
+        run = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise DataError(f"{path}: not found; name a run's folder, as `isthmus status` lists them") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not JSON ({type(error).__name__}); run it again") from None
+    if not isinstance(run, dict):
+        raise DataError(f"{path}: expected a JSON object, found {type(run).__name__}; run it again")
+    return run
 
 
 def as_mapping(value: Any) -> dict[str, Any]:

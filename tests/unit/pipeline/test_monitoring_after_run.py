@@ -10,7 +10,7 @@ import pytest
 from components.drift.findings import Distribution, Finding, MonitorReport
 from components.errors import ConfigError, DataError
 from pipeline.monitoring import after_run as following
-from pipeline.monitoring.collect import collect, collect_own, earlier_runs
+from pipeline.monitoring.collect import collect, collect_own
 
 
 def report(zone: str, sharing: str, **change) -> MonitorReport:
@@ -119,17 +119,6 @@ def test_followers_hear_of_a_run_in_turn_and_a_failure_is_one_line(run, monkeypa
 def test_a_run_that_cannot_be_read_is_told_in_one_line(tmp_path, capsys):
     assert following.after_run("deployment", tmp_path) is None
     assert "warning: monitoring after the run: " in capsys.readouterr().err
-
-
-def test_earlier_runs_are_the_latest_before_this_one_oldest_first(run):
-    written = collect(run).model_dump(mode="json")
-    for name in ("r0", "r0a", "r0b", "r2"):
-        (run.parent / name).mkdir()
-        (run.parent / name / "monitor.json").write_text(json.dumps({**written, "run_id": name}))
-    (run.parent / "r0c").mkdir()
-    (run.parent / "r0c" / "monitor.json").write_text('{"version": 99}')
-    assert [found.run_id for found in earlier_runs(run)] == ["r0", "r0a", "r0b"]
-    assert [found.run_id for found in earlier_runs(run, limit=2)] == ["r0a", "r0b"]
 
 
 def test_the_metrics_of_a_run_are_written_where_the_deployment_says(run, tmp_path):
