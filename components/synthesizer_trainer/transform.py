@@ -86,12 +86,7 @@ def analyse(
         # float32 carries the source's own precision; continuous features are float32 already.
         values[:, index] = table.column(name).to_pandas().to_numpy(dtype=np.float32, na_value=np.nan)
     values[~np.isfinite(values)] = np.nan
-    texts = [
-        pa.array(
-            [None if text is None else str(text) for text in table.column(name).to_pylist()], pa.string()
-        )
-        for name in categorical
-    ]
+    texts = [table.column(name).cast(pa.string()).combine_chunks() for name in categorical]
     parts = blocks(values, kind_names == "", texts, BLOCK_WIDTH)
     if engine is None:
         found = [analyse_block(part, quantiles) for part in parts]
