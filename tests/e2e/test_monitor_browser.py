@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from pipeline.monitor_report.render import render_html, write, write_own
 from pipeline.monitor_report.spans import history_of
 from tests.support.chromium import Browser
 from tests.support.made_up_monitoring import make_history, make_run
+from tests.support.page_checks import legible_pictures, quiet_and_fitting
 from tests.support.page_tools import axe_source
 
 pytestmark = pytest.mark.browser
@@ -49,19 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_pages_are_quiet_and_fit(
     browser: Browser, folder: Path, tmp_path: Path, name: str, width: int, dark: bool
 ) -> None:
-    page = folder / name
-    browser.show(page, width, dark)
-    shots = Path(os.environ.get("ISTHMUS_SCREENSHOTS", tmp_path))
-    shot = shots / f"{name.replace('/', '-')}-{width}-{'dark' if dark else 'light'}.png"
-    browser.screenshot(shot)
-    assert shot.stat().st_size > 20_000
-    requests = browser.requests()
-    assert requests, "the network log is empty, so it shows nothing"
-    assert [url for url in requests if url != page.as_uri() and not url.startswith("data:")] == []
-    assert browser.noise() == []
-    assert browser.evaluate("document.documentElement.scrollWidth") <= width
-    background = browser.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert (background == "rgb(255, 255, 255)") is not dark
+    quiet_and_fitting(browser, folder / name, name.replace("/", "-"), width, dark, tmp_path)
 
 
 def _axe(browser: Browser) -> tuple[int, list[str]]:
@@ -100,14 +88,7 @@ def test_axe_would_find_violations(browser: Browser, tmp_path: Path) -> None:
 
 
 def test_text_in_pictures_is_legible(browser: Browser, folder: Path) -> None:
-    sizes = """[...document.querySelectorAll('figure svg')].filter(s => s.getBoundingClientRect().width > 0)
-      .flatMap(s => [...s.querySelectorAll('text')].map(t => parseFloat(getComputedStyle(t).fontSize)
-      * s.getBoundingClientRect().width / s.viewBox.baseVal.width))"""
-    for width in (390, 1280):
-        browser.show(folder / "own" / "monitor.html", width)
-        found = browser.evaluate(sizes)
-        assert len(found) > 30
-        assert min(found) >= 9, f"{min(found):.1f} px at a width of {width}"
+    legible_pictures(browser, folder / "own" / "monitor.html", 30)
 
 
 def test_no_label_in_a_picture_overlaps_another_or_is_cut(browser: Browser, folder: Path) -> None:

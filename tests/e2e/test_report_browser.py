@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
-import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from pipeline.report.collect import collect
 from pipeline.report.render import render
 from tests.support.chromium import Browser
+from tests.support.page_checks import legible_pictures, quiet_and_fitting
 
 pytestmark = pytest.mark.browser
 
@@ -32,29 +32,11 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_page_is_quiet_and_fits(browser: Browser, page: Path, tmp_path: Path, width: int, dark: bool) -> None:
-    browser.show(page, width, dark)
-    shots = Path(os.environ.get("ISTHMUS_SCREENSHOTS", tmp_path))
-    shot = shots / f"report-{width}-{'dark' if dark else 'light'}.png"
-    browser.screenshot(shot)
-    assert shot.stat().st_size > 20_000
-    requests = browser.requests()
-    assert requests, "the network log is empty, so it shows nothing"
-    assert [url for url in requests if url != page.as_uri() and not url.startswith("data:")] == []
-    assert browser.noise() == []
-    assert browser.evaluate("document.documentElement.scrollWidth") <= width
-    background = browser.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert (background == "rgb(255, 255, 255)") is not dark
+    quiet_and_fitting(browser, page, "report", width, dark, tmp_path)
 
 
 def test_text_in_pictures_is_legible_on_a_phone_and_on_a_desk(browser: Browser, page: Path) -> None:
-    sizes = """[...document.querySelectorAll('figure svg')].filter(s => s.getBoundingClientRect().width > 0)
-      .flatMap(s => [...s.querySelectorAll('text')].map(t => parseFloat(getComputedStyle(t).fontSize)
-      * s.getBoundingClientRect().width / s.viewBox.baseVal.width))"""
-    for width in (390, 1280):
-        browser.show(page, width)
-        found = browser.evaluate(sizes)
-        assert len(found) > 50
-        assert min(found) >= 9, f"{min(found):.1f} px at a width of {width}"
+    legible_pictures(browser, page, 50)
 
 
 def test_screen_readers_and_keyboards_find_their_way(browser: Browser, page: Path) -> None:

@@ -11,13 +11,11 @@ from components.drift.core.fault_model import (
     Fault,
     Grid,
     Mask,
-    best_segment,
     best_totals,
     grid_of,
     spread,
-    times,
 )
-from components.drift.core.fault_units import CONVERSIONS, LEAST_BUCKETS, Conversion, likelihood_gain
+from components.drift.core.fault_units import CONVERSIONS, Conversion, converted_stretch, likelihood_gain
 from components.drift.core.normal import Normal
 from components.drift.core.profile import Floats, Profile
 
@@ -113,11 +111,10 @@ def _try(
     shift = (conversion.slope - 1) * usual + conversion.offset  # what conversion does to the usual mean
     moves, stays = (high, low) if np.nansum(shift) > 0 else (low, high)
     gain = likelihood_gain(moves.off(), moves.off(conversion), conversion)
-    begin, end, total = best_segment(np.nan_to_num(gain, nan=0.0))
-    seen = np.flatnonzero(~np.isnan(gain[begin:end])) + begin
-    if total < LEAST_GAIN or len(seen) < LEAST_BUCKETS:
+    stretch = converted_stretch(gain, LEAST_GAIN)
+    if stretch is None:
         return None
-    inner = seen[1:-1]
+    inner = stretch.inner
     close = max(CLOSE, CLOSE_PART * float(np.median(moves.off()[inner])))
     if np.median(moves.off(conversion)[inner]) > close or np.median(stays.off()[inner]) > close:
         return None
@@ -127,18 +124,5 @@ def _try(
     quarter, middle, three = np.quantile(share, (0.25, 0.5, 0.75))
     if not SHARES[0] < middle < SHARES[1] or three - quarter > SHARE_SLACK:
         return None
-    begin_time, end_time = times(grid, begin, end)
-    return Fault(
-        name="unit_change",
-        feature=name,
-        begin=begin_time,
-        end=end_time,
-        evidence={
-            "slope": conversion.slope,
-            "offset": conversion.offset,
-            "gain": total,
-            "row_share": float(middle),
-        },
-        words=f"{name} of some series (about {middle:.0%} of the rows) reads as if converted: "
-        f"{conversion.words} (times {conversion.slope:.4g}, plus {conversion.offset:.4g}).",
-    )
+    who = f"{name} of some series (about {middle:.0%} of the rows)"
+    return stretch.fault(grid, name, conversion, {"row_share": float(middle)}, who)

@@ -9,7 +9,7 @@ import numpy as np
 
 from components.drift.core.fault_model import Fault, Grid, Mask, best_segment, best_totals, grid_of, times
 from components.drift.core.normal import Normal, moments
-from components.drift.core.profile import Floats, Profile
+from components.drift.core.profile import Floats, Ints, Profile
 
 #: What a bucket must gain by the conversion to speak for it, as a logarithm of likelihoods.
 PRICE: Final = 1.0
@@ -110,6 +110,51 @@ def likelihood_gain(as_is: Floats, back: Floats, conversion: Conversion) -> Floa
     return np.log1p(as_is**2) - np.log1p(back**2) - price
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """Where converting back gains the most: buckets [begin, end), the gain, and those surely in one unit."""
+
+    begin: int
+    end: int
+    gain: float
+    inner: Ints
+
+    def fault(
+        self, grid: Grid, feature: str, conversion: Conversion, evidence: dict[str, float], who: str
+    ) -> Fault:
+        """The fault; `who` reads as if converted."""
+        begin, end = times(grid, self.begin, self.end)
+        return Fault(
+            name="unit_change",
+            feature=feature,
+            begin=begin,
+            end=end,
+            evidence={
+                "slope": conversion.slope,
+                "offset": conversion.offset,
+                "gain": self.gain,
+                **evidence,
+            },
+            words=f"{who} reads as if converted: {conversion.words} (times {conversion.slope:.4g}, "
+            f"plus {conversion.offset:.4g}).",
+        )
+
+
+def converted_stretch(gain: Floats, least_gain: float) -> Stretch | None:
+    """The segment of the largest total gain, or None where that or its buckets are too few.
+
+    Args:
+      gain: Of each bucket, NaN where it has no value. Shape [T].
+      least_gain: Smallest total.
+    """
+    begin, end, total = best_segment(np.nan_to_num(gain, nan=0.0))
+    seen = np.flatnonzero(~np.isnan(gain[begin:end])) + begin
+    if total < least_gain or len(seen) < LEAST_BUCKETS:
+        return None
+    # The first and the last bucket may hold values of both units.
+    return Stretch(begin, end, total, seen[1:-1])
+
+
 def _try(
     current: Profile,
     normal: Normal,
@@ -125,12 +170,10 @@ def _try(
     as_is = np.abs(mean - expected) / deviation
     back = np.abs((mean - conversion.offset) / conversion.slope - expected) / deviation
     gain = likelihood_gain(as_is, back, conversion)
-    begin, end, total = best_segment(np.nan_to_num(gain, nan=0.0))
-    seen = np.flatnonzero(~np.isnan(gain[begin:end])) + begin
-    if total < LEAST_GAIN or len(seen) < LEAST_BUCKETS:
+    stretch = converted_stretch(gain, LEAST_GAIN)
+    if stretch is None:
         return None
-    # The first and the last bucket may hold values of both units.
-    inner = seen[1:-1]
+    inner = stretch.inner
     here = moments(current, grid.first + int(inner[0]), grid.first + int(inner[-1]) + 1, index)
     if here is None:
         return None
@@ -143,19 +186,4 @@ def _try(
         return None
     if not 1 / SPREAD_SLACK < ratio < SPREAD_SLACK:
         return None
-    begin_time, end_time = times(grid, begin, end)
-    return Fault(
-        name="unit_change",
-        feature=name,
-        begin=begin_time,
-        end=end_time,
-        evidence={
-            "slope": conversion.slope,
-            "offset": conversion.offset,
-            "gain": total,
-            "misfit": misfit,
-            "spread_ratio_after": ratio,
-        },
-        words=f"{name} reads as if converted: {conversion.words} (times {conversion.slope:.4g}, "
-        f"plus {conversion.offset:.4g}).",
-    )
+    return stretch.fault(grid, name, conversion, {"misfit": misfit, "spread_ratio_after": ratio}, name)

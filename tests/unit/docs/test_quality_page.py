@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import yaml
 
 from components.data_quality.config import ALLOWED, ImputationConfig, QualityConfig
 from components.fairness.config import FairnessConfig
+from tests.support.doc_pages import ROOT, named_tests_exist
 
-ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "quality.md").read_text()
 
 
 def test_every_test_that_is_named_exists() -> None:
-    file, found = "", 0
-    for path, test in re.findall(r"`((?:unit/[\w/]+\.py)?)::(test_\w+)`", PAGE):
-        file = path or file
-        assert f"def {test}(" in (ROOT / "tests" / file).read_text(), test
-        found += 1
-    assert found == PAGE.count("::test_") >= 6
+    named_tests_exist(PAGE)
 
 
 def test_the_examples_are_valid() -> None:
