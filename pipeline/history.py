@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,8 @@ class EarlierSpan:
 
     Attributes:
       span: Its number.
-      statistics: URI of its ExampleStatistics.
-      profile: URI of its SpanProfile; empty where an earlier version made none.
+      statistics: Where its ExampleStatistics are: a URI, or a reference of a pod's state.
+      profile: Where its SpanProfile is, the same way; empty where an earlier version made none.
     """
 
     span: int
@@ -82,7 +83,18 @@ def baselines(root: Path, locale: str, span: int, wanted: BaselinesConfig) -> tu
       span: The span that is judged.
       wanted: Which baselines it is compared with.
     """
-    earlier = earlier_spans(root, locale, span)
+    found = chosen(earlier_spans(root, locale, span), span, wanted)
+    return found, _digest_of(found)
+
+
+def chosen(earlier: Sequence[EarlierSpan], span: int, wanted: BaselinesConfig) -> Baselines:
+    """The baselines of a span, missing ones with the reason; the same for runs here and in pods.
+
+    Args:
+      earlier: The spans before it that were not refused, latest first.
+      span: The span that is judged.
+      wanted: Which baselines it is compared with.
+    """
     profiled = [found for found in earlier if found.profile]
     none = "there is no earlier span" if not earlier else "no earlier span has a profile"
     sources = []
@@ -100,8 +112,7 @@ def baselines(root: Path, locale: str, span: int, wanted: BaselinesConfig) -> tu
             why = f"the reference span {wanted.reference} is not before this one"
         sources.append(_source("reference", pinned, why))
     plan = profiled[0].profile if profiled else ""
-    found = Baselines(sources=tuple(sources), plan=plan)
-    return found, _digest_of(found)
+    return Baselines(sources=tuple(sources), plan=plan)
 
 
 def _source(kind: BaselineKind, spans: list[EarlierSpan], why: str) -> BaselineSource:

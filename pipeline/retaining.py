@@ -179,11 +179,19 @@ def _needed_artifacts(deployment: Deployment, locale: str) -> set[str]:
             uri for source in earlier.sources for uri in (*source.profiles, source.statistics, earlier.plan)
         )
         needed.add(previous_release(Path(deployment.root), locale, span)[0])
+    return needed | _needed_of_pods(deployment, locale)
+
+
+def _needed_of_pods(deployment: Deployment, locale: str) -> set[str]:
+    """Folders of the spans that the next one is compared with, where pods keep them."""
+    wanted = monitoring_of(deployment, locale).baselines
+    needed: set[str] = set()
     for kind in (STATISTICS, PROFILE, RELEASE):
-        newest = max(
-            Path(deployment.root, locale).glob(f"history/span-*/{kind}.json"), key=_span, default=None
-        )
-        needed.add(str(newest.parent) if newest else "")
+        records = Path(deployment.root, locale).glob(f"history/span-*/{kind}.json")
+        latest_first = sorted(records, key=_span, reverse=True)
+        count = 1 if kind == RELEASE else max(1, wanted.window)
+        pinned = [] if kind == RELEASE else [one for one in latest_first if _span(one) == wanted.reference]
+        needed.update(str(record.parent) for record in (*latest_first[:count], *pinned))
     return needed
 
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from components.drift_monitor.baselines import Baselines, BaselineSource
+from components.drift_monitor.baselines import Baselines
 from components.merge_gen.resolution import Resolution
-from components.monitoring import BaselinesConfig
 from components.tfx_shim import BaseComponent, BeamExecutorSpec
 from pipeline import central, regional
 from pipeline.compiler.placeholders import KEY, mark
@@ -28,8 +27,6 @@ _TEXTS = {
         "fingerprint",
         "statistics_baseline",
         "statistics_baseline_digest",
-        "profile_baseline",
-        "profile_baseline_digest",
         "release_baseline",
         "release_baseline_digest",
         "releases",
@@ -38,6 +35,8 @@ _TEXTS = {
     )
 }
 _KEY = "isthmus-parameter-key-id-"
+#: What drift is measured against; each region's state knows it when it runs.
+_BASELINES = Baselines(plan="isthmus-parameter-baselines")
 #: What `MergeGen` is given for a resolution that exists only at run time; its digest goes with it.
 RELEASES_FINGERPRINT = "releases_fingerprint"
 PIPELINE_PARAMETERS = ("span", "seed", "exchange", "image")
@@ -93,27 +92,14 @@ def region_graph(deployment: Deployment, locale: str) -> list[GraphNode]:
         seed=_NUMBERS["seed"],
         previous_statistics_uri=_TEXTS["statistics_baseline"],
         previous_statistics_fingerprint=_TEXTS["statistics_baseline_digest"],
-        earlier=_earlier(configs.drift_monitor.monitoring.baselines),
-        earlier_fingerprint=_TEXTS["profile_baseline_digest"],
+        earlier=_BASELINES,
         previous_synthetic_uri=_TEXTS["release_baseline"],
         previous_synthetic_fingerprint=_TEXTS["release_baseline_digest"],
         ledger=ledger_access(probe, locale),
     )
-    return [_described(node, {f"{_KEY}{i}": key_parameter(i) for i in range(len(keyed))}) for node in nodes]
-
-
-def _earlier(wanted: BaselinesConfig) -> Baselines:
-    """The baselines of a span in pods, whose state finds the previous one; others are stated as missing."""
-    why = "pods keep the previous span alone; a window and a reference span need `isthmus run`"
-    sources = []
-    if wanted.previous:
-        profile, statistics = _TEXTS["profile_baseline"], _TEXTS["statistics_baseline"]
-        sources.append(BaselineSource(kind="previous", profiles=(profile,), statistics=statistics))
-    if wanted.window:
-        sources.append(BaselineSource(kind="window", absent=why))
-    if wanted.reference is not None:
-        sources.append(BaselineSource(kind="reference", absent=why))
-    return Baselines(sources=tuple(sources), plan=_TEXTS["profile_baseline"])
+    sentinels: dict[Any, str] = {f"{_KEY}{i}": key_parameter(i) for i in range(len(keyed))}
+    sentinels[_BASELINES.to_exec_property()] = "baselines"
+    return [_described(node, sentinels) for node in nodes]
 
 
 def key_parameter(index: int) -> str:

@@ -27,8 +27,7 @@ _REGION_FACTS = (
     "fingerprint",
     "statistics_baseline",
     "statistics_baseline_digest",
-    "profile_baseline",
-    "profile_baseline_digest",
+    "baselines",
     "release_baseline",
     "release_baseline_digest",
 )
@@ -80,13 +79,15 @@ def region(deployment: Deployment, locale: str) -> Zone:
     check_places(f"locale {locale}", graph, section.placement, deployment.exchange.uri)
     args = beam_args(portable, locale)
     check_meeting(f"locale {locale}", args, section.placement)
-    source = regional_configs(portable, locale).example_gen
+    configs = regional_configs(portable, locale)
+    source = configs.example_gen
     keyed = [rule for rule in source.pii if rule.key is not None]
     question = {
         "zone": "region",
         "patterns": [found.pattern for found in source.sources],
         "span": section.span,
         "pii": [rule.model_dump(mode="json") for rule in keyed],
+        "baselines": configs.drift_monitor.monitoring.baselines.model_dump(mode="json"),
         "asked_span": {"$": "span"},
         **_budget(portable, locale),
     }

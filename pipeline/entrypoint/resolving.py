@@ -16,7 +16,9 @@ from components.example_gen.core.pii import key_id
 from components.example_gen.core.spans import resolve_sources
 from components.merge_gen.config import MergeGenConfig
 from components.merge_gen.resolution import resolve_releases
-from pipeline.entrypoint.state import PROFILE, RELEASE, STATISTICS, State
+from components.monitoring import BaselinesConfig
+from pipeline.entrypoint.state import RELEASE, STATISTICS, State
+from pipeline.history import chosen
 
 #: The pipeline parameter `span` where nobody chose one.
 AS_CONFIGURED = -1
@@ -44,7 +46,8 @@ def _region(question: Mapping[str, Any], state: State) -> dict[str, Any]:
     )
     statistics, statistics_digest = state.before(STATISTICS, span)
     release, release_digest = state.before(RELEASE, span)
-    profile, profile_digest = state.before(PROFILE, span)
+    wanted = BaselinesConfig.model_validate(question["baselines"])
+    earlier = state.earlier(span, max(1, wanted.window), wanted.reference)
     rules = [PiiRule.model_validate(rule) for rule in question["pii"]]
     if question.get("budget"):
         _open_budget(question["budget"])
@@ -54,8 +57,8 @@ def _region(question: Mapping[str, Any], state: State) -> dict[str, Any]:
         "fingerprint": fingerprint,
         "statistics_baseline": statistics,
         "statistics_baseline_digest": statistics_digest,
-        "profile_baseline": profile,
-        "profile_baseline_digest": profile_digest,
+        # With a digest for each profile: what a span was compared with is in the cache key.
+        "baselines": chosen(earlier, span, wanted).to_exec_property(),
         "release_baseline": release,
         "release_baseline_digest": release_digest,
         **keys,

@@ -7,9 +7,9 @@
     <state>/<zone>/history/span-<n>/release.json
     <state>/<zone>/history/span-<n>/release-<digest>/Split-train/…
 
-Statistics and profile of the span before are drift's baseline, and the rows that it released are what the
-gate looks for links to. A local run finds all of them in its runs' folders (`pipeline.history`); this is the
-same for pods.
+Statistics and profiles of earlier spans are drift's baselines (the one before, a window, a pinned one), and
+the rows that the span before released are what the gate looks for links to. A local run finds all of them in
+its runs' folders (`pipeline.history`); this is the same for pods.
 
 A folder's name says what is in it, so two attempts at one span never mix their files, and a step gets
 exactly what its first step found, or an error: its cache key has the digest, whatever came since.
@@ -24,13 +24,16 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from components.drift_monitor.baselines import Baselines
 from components.errors import DataError
 from components.release.options import DEFAULT_OPTIONS, StorageOptions
 from components.release.storage import Store, child_names, open_store, read_bounded, storage_errors
 from pipeline.entrypoint.storing import put
+from pipeline.history import EarlierSpan
 
 STATISTICS, PROFILE, RELEASE = "statistics", "profile", "release"
 _SPAN = re.compile(r"span-(\d+)")
+_REFERENCE = re.compile(r"(?P<place>span-\d+)/(?P<kind>statistics|profile)-(?P<digest>[0-9a-f]{64})")
 _MAX_RECORD_BYTES = 1 << 16
 #: What of an artifact is kept; a release's other splits are not compared.
 _PARTS = {STATISTICS: "*/FeatureStats.pb", PROFILE: "*", RELEASE: "Split-train/*"}
@@ -85,12 +88,54 @@ class State:
         """
         if self._store is None:
             return "", ""
-        spans = [int(m.group(1)) for name in child_names(self._store, "") if (m := _SPAN.fullmatch(name))]
-        for found in sorted((x for x in spans if x < span), reverse=True):
+        for found in self._spans_before(span):
             record = self._record(kind, f"span-{found}")
             if record is not None:
                 return self._store.address(f"span-{found}"), str(record["digest"])
         return "", ""
+
+    def earlier(self, span: int, profiles: int, also: int | None = None) -> list[EarlierSpan]:
+        """What is kept of spans before this one, latest first, as references with digests (`fetch_named`).
+
+        Args:
+          span: The span that is judged.
+          profiles: How many spans with a profile are wanted; older ones are not looked at.
+          also: A span that is wanted whatever its age.
+
+        Raises:
+          DataError: the state cannot be read.
+        """
+        found: list[EarlierSpan] = []
+        spans = self._spans_before(span)
+        for number in spans:
+            if number != also and sum(bool(one.profile) for one in found) >= profiles:
+                continue
+            statistics, profile = (self._named(kind, number) for kind in (STATISTICS, PROFILE))
+            if statistics:
+                found.append(EarlierSpan(number, statistics, profile))
+        return found
+
+    def _spans_before(self, span: int) -> list[int]:
+        """Numbers of the spans of which something is kept, latest first."""
+        if self._store is None:
+            return []
+        spans = [int(m.group(1)) for name in child_names(self._store, "") if (m := _SPAN.fullmatch(name))]
+        return sorted((found for found in spans if found < span), reverse=True)
+
+    def _named(self, kind: str, span: int) -> str:
+        record = self._record(kind, f"span-{span}")
+        return f"span-{span}/{kind}-{record['digest']}" if record else ""
+
+    def fetch_named(self, reference: str) -> str:
+        """A local folder with what a reference of `earlier` names.
+
+        Raises:
+          DataError: it is gone, replaced or altered since, or cannot be read; or it is no reference.
+        """
+        named = _REFERENCE.fullmatch(reference)
+        if named is None:
+            raise DataError(f"{reference[:80]}: names nothing that a state keeps; start a new run")
+        return self.fetch(named["kind"], named["place"], named["digest"])
 
     def fetch(self, kind: str, place: str, digest: str) -> str:
         """A local folder with what `before` named; "" for "".
@@ -158,3 +203,29 @@ def _digest(files: list[Path], kind: str) -> str:
         digest.update((file.parent.name if kind == STATISTICS else file.name).encode())
         digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+def fetched(named: str, state: State) -> str:
+    """Baselines whose references (`State.earlier`) became local folders; each is fetched once.
+
+    Args:
+      named: `components.drift_monitor.baselines.Baselines` as an exec property.
+      state: That gave the references.
+
+    Raises:
+      DataError: as `State.fetch_named`.
+    """
+    found = Baselines.from_exec_property(named)
+    wanted = {place for source in found.sources for place in (*source.profiles, source.statistics)}
+    folders = {place: state.fetch_named(place) for place in sorted(filter(None, {*wanted, found.plan}))}
+    folders[""] = ""
+    sources = tuple(
+        source.model_copy(
+            update={
+                "profiles": tuple(folders[place] for place in source.profiles),
+                "statistics": folders[source.statistics],
+            }
+        )
+        for source in found.sources
+    )
+    return Baselines(sources=sources, plan=folders[found.plan]).to_exec_property()

@@ -16,7 +16,7 @@ from pipeline.compiler.placeholders import fill, fill_own
 from pipeline.config.placement import RegionStore
 from pipeline.entrypoint import notices
 from pipeline.entrypoint.launcher import Invocation
-from pipeline.entrypoint.state import PROFILE, RELEASE, STATISTICS, State
+from pipeline.entrypoint.state import PROFILE, RELEASE, STATISTICS, State, fetched
 
 if TYPE_CHECKING:
     from pipeline.entrypoint.arguments import Arguments
@@ -24,11 +24,7 @@ if TYPE_CHECKING:
 
 DIGEST = "digest"
 _WHOLE = ("seed", "span", "ideal_span")
-_BASELINES = {
-    "statistics_baseline": STATISTICS,
-    "profile_baseline": PROFILE,
-    "release_baseline": RELEASE,
-}
+_BASELINES = {"statistics_baseline": STATISTICS, "release_baseline": RELEASE}
 
 
 def run(arguments: Arguments, invocation: Invocation, listener: Listener) -> None:
@@ -56,6 +52,8 @@ def run(arguments: Arguments, invocation: Invocation, listener: Listener) -> Non
         for name, kind in _BASELINES.items():
             if parameters.get(name):
                 parameters[name] = state.fetch(kind, parameters[name], parameters[f"{name}_digest"])
+        if "baselines" in parameters:
+            parameters["baselines"] = fetched(parameters["baselines"], state)
         if arguments.state and "://" not in arguments.state:
             zone = Path(arguments.state) / invocation.text("zone")
             os.environ["ISTHMUS_WORK_DIR"] = str(zone / "work")  # what a refusal leaves for the locale

@@ -310,6 +310,7 @@ def test_a_first_step_imports_nothing_heavy(tmp_path: Path) -> None:
             "patterns": [f"{tmp_path}/data.csv"],
             "span": "latest",
             "pii": [],
+            "baselines": {},
             "asked_span": {"$": "span"},
         }
     }

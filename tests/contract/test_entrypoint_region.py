@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -16,15 +17,18 @@ import yaml
 pytest.importorskip("tfx")
 
 from components.config_base import canonical_json
+from components.drift_monitor.baselines import Baselines
+from components.executor_base import write_json
 from components.governance.config import WAITING
 from components.release.keys import ensure_key_pair
 from components.release.options import DEFAULT_OPTIONS
-from pipeline import governance
+from pipeline import governance, regional
 from pipeline.compiler import zones
 from pipeline.compiler.lower import DIGEST
 from pipeline.compiler.steps import RESOLVE, Step
 from pipeline.config.load import load_deployment
 from pipeline.config.model import Deployment
+from pipeline.dag_runner import NodeResult, ObservedDagRunner
 from pipeline.entrypoint import notices, step
 from pipeline.entrypoint.arguments import Arguments
 from pipeline.entrypoint.launcher import Invocation
@@ -250,6 +254,15 @@ def test_the_ledger_is_opened_in_the_pods_state(tmp_path: Path, monkeypatch) -> 
     assert len(ledger.read_text().splitlines()) == 1
 
 
+def _against(region: Region) -> dict[str, list[int]]:
+    """The spans of each baseline that the first step found."""
+    found = Baselines.from_exec_property(region.parameters["baselines"])
+    return {
+        source.kind: [int(place.split("/")[0].removeprefix("span-")) for place in source.profiles]
+        for source in found.sources
+    }
+
+
 def test_pods_compare_a_span_with_the_one_before(tmp_path: Path, monkeypatch) -> None:
     config = write(tmp_path / "fleet", monkeypatch, lambda locale: None)
     region = Region(config, tmp_path / "root")
@@ -261,7 +274,7 @@ def test_pods_compare_a_span_with_the_one_before(tmp_path: Path, monkeypatch) ->
 
     region.run_id, region.parameters["span"] = "run-2", -1.0
     region.here(RESOLVE)
-    assert region.parameters["span"] == 1 and region.parameters["profile_baseline"].endswith("/span-0")
+    assert region.parameters["span"] == 1 and _against(region) == {"previous": [0]}
     region.here("onboard")
     onboard = tmp_path / "root" / "run-2" / "onboard"
     monitor = json.loads((onboard / "driftmonitor-monitor" / "monitor.json").read_text())
@@ -277,3 +290,61 @@ def test_pods_compare_a_span_with_the_one_before(tmp_path: Path, monkeypatch) ->
         if item["reason"]
     }
     assert "TFDV'" in measures
+
+
+def onboard_here(deployment: Deployment, number: int) -> dict[str, dict[str, str]]:
+    """What `isthmus run --stage onboard` does with the locale, in this process; each component's outputs."""
+    done: list[dict[str, Any]] = []
+
+    def listen(event: str, node: str, result: NodeResult | None) -> None:
+        done.extend([dataclasses.asdict(result)] if result else [])
+
+    ObservedDagRunner(listen).run(regional.build(deployment, LOCALE, stage="onboard"))
+    record = {"locales": {LOCALE: {"components": done}}, "central": {}}
+    write_json(Path(deployment.root) / "runs" / f"run-{number}" / "run.json", record)
+    return {item["id"]: item["outputs"] for item in done}
+
+
+def test_a_window_and_a_reference_give_what_a_local_run_gives(tmp_path: Path, monkeypatch) -> None:
+    """Three spans: the reports of the third are the same bytes, in pods and by `isthmus run`."""
+    config = write(tmp_path / "fleet", monkeypatch, lambda locale: None)
+    data = yaml.safe_load(config.read_text())
+    data["root"] = str(tmp_path / "local")
+    data["monitoring"] = {**data.get("monitoring", {}), "draws": 50}
+    data["monitoring"]["baselines"] = {"previous": True, "window": 2, "reference": 0}
+    config.write_text(yaml.safe_dump(data, sort_keys=False))
+    region = Region(config, tmp_path / "root")
+    (source,) = region.zone.question["patterns"]
+    folder = Path(source.replace("{SPAN}", "0")).parent
+    (first,) = folder.glob("*.csv")
+    rows = first.read_text().splitlines(keepends=True)
+    for span in range(3):
+        if span:
+            there = folder.with_name(f"span-{span}")
+            there.mkdir()
+            (there / first.name).write_text("".join([rows[0], *rows[1 + span * 40 :]]))
+        local = onboard_here(region.deployment, span)
+        region.run_id, region.parameters["span"] = f"run-{span}", -1.0
+        region.here(RESOLVE)
+        region.here("onboard")
+    assert _against(region) == {"previous": [1], "window": [0, 1], "reference": [0]}
+    mine = tmp_path / "root" / "run-2" / "onboard" / "driftmonitor-monitor"
+    theirs = Path(local["DriftMonitor"]["monitor"])
+    for name in ("monitor.json", "outward.json"):
+        assert (mine / name).read_bytes() == (theirs / name).read_bytes()
+    report = json.loads((mine / "monitor.json").read_text())
+    assert {(item["baseline"], item["against"]) for item in report["findings"]} == {
+        ("previous", "span 1"),
+        ("window", "spans 0 to 1"),
+        ("reference", "span 0"),
+    }
+
+    # Another span 0 is another parameter of the step, and so another key of KFP's cache.
+    before = region.parameters["baselines"]
+    first.write_text("".join([rows[0], *rows[201:]]))
+    region.run_id, region.parameters["span"] = "run-again", 0.0
+    region.here(RESOLVE)
+    region.here("onboard")
+    region.parameters["span"] = -1.0
+    region.here(RESOLVE)
+    assert region.parameters["span"] == 2 and region.parameters["baselines"] != before

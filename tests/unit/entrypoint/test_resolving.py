@@ -10,6 +10,7 @@ import pytest
 
 from components.config_base import canonical_json
 from components.dataset import DatasetConfig, FeatureConfig
+from components.drift_monitor.baselines import Baselines
 from components.errors import ConfigError, DataError
 from components.governance.config import BudgetConfig, GovernanceConfig, LedgerAccess
 from components.governance.core.entries import ChainError
@@ -22,7 +23,7 @@ from components.release.options import DEFAULT_OPTIONS
 from components.release.storage import open_store
 from components.secrets import SecretRef
 from pipeline.entrypoint.resolving import answer
-from pipeline.entrypoint.state import STATISTICS, State
+from pipeline.entrypoint.state import PROFILE, STATISTICS, State
 from tests.support.releases import FILES, fields, publish_release
 
 NO_STATE = State("", "eu-west")
@@ -42,6 +43,7 @@ def question(data: Path, **change: Any) -> dict[str, Any]:
         "patterns": [f"{data}/span-{{SPAN}}/data.csv"],
         "span": "latest",
         "pii": [],
+        "baselines": {},
         "asked_span": -1,
     }
     return {**base, **change}
@@ -79,6 +81,37 @@ def test_the_baseline_is_the_nearest_earlier_spans(data: Path, tmp_path: Path) -
     assert state.fetch(STATISTICS, found["statistics_baseline"], found["statistics_baseline_digest"])
     assert (found["release_baseline"], found["release_baseline_digest"]) == ("", "")
     assert answer(question(data, asked_span=1), state)["statistics_baseline"] == ""
+
+
+@pytest.mark.parametrize(
+    ("wanted", "spans"),
+    [
+        ({}, {"previous": [2]}),
+        ({"previous": False, "window": 2}, {"window": [1, 2]}),
+        ({"window": 3, "reference": 1}, {"previous": [2], "window": [0, 1, 2], "reference": [1]}),
+        ({"reference": 0}, {"previous": [2], "reference": [0]}),
+        ({"reference": 9}, {"previous": [2], "reference": []}),
+    ],
+)
+def test_drifts_baselines_are_those_that_the_deployment_wants(
+    data: Path, tmp_path: Path, wanted: dict[str, Any], spans: dict[str, list[int]]
+) -> None:
+    state = State(str(tmp_path / "state"), "eu-west")
+    for span in (0, 1, 2):
+        folder = tmp_path / "made" / str(span)
+        (folder / "Split-train").mkdir(parents=True)
+        (folder / "Split-train" / "FeatureStats.pb").write_text(f"{span}")
+        (folder / "span.json").write_text(f"{span}")
+        for kind in (STATISTICS, PROFILE):
+            state.remember(kind, span, folder)
+    found = Baselines.from_exec_property(answer(question(data, baselines=wanted), state)["baselines"])
+    named = {
+        source.kind: [int(place.split("/")[0].removeprefix("span-")) for place in source.profiles]
+        for source in found.sources
+    }
+    assert named == spans
+    # A pinned span and a window of one have the statistics that TFDV's own numbers are of.
+    assert all(bool(source.statistics) == (len(source.profiles) == 1) for source in found.sources)
 
 
 def test_another_pseudonym_key_is_another_parameter_and_no_key_is_told(data: Path, monkeypatch) -> None:

@@ -10,7 +10,7 @@ import yaml
 
 from pipeline import retaining, starter
 from pipeline.config.load import load_deployment
-from pipeline.entrypoint.state import RELEASE, STATISTICS, State
+from pipeline.entrypoint.state import PROFILE, RELEASE, STATISTICS, State
 
 DAY_S = 86_400
 
@@ -60,6 +60,27 @@ def test_old_spans_go_and_what_the_next_is_compared_with_stays(tmp_path: Path) -
     assert state.before(STATISTICS, 2) == ("", "") and not log.exists()
     kept = [path.name for path in (tmp_path / "state" / "eu-west" / "history").iterdir()]
     assert sorted(kept) == ["span-10", "span-2", "span-9"]
+
+
+def test_a_window_and_a_reference_span_stay(tmp_path: Path) -> None:
+    config = starter.write(tmp_path, size="small")
+    data = yaml.safe_load(config.read_text())
+    data["root"] = str(tmp_path / "state")
+    data["monitoring"] = {"baselines": {"window": 2, "reference": 1}}
+    for locale in data["locales"]:
+        locale["retention"] = {"examples_days": 30}
+    config.write_text(yaml.safe_dump(data, sort_keys=False))
+    state = State(str(tmp_path / "state"), "eu-west")
+    for span in (0, 1, 2, 3, 4):
+        folder = made(tmp_path / f"p{span}" / "x", f"p{span}").parent
+        (folder / "profile.json").write_text(f"{span}")
+        state.remember(PROFILE, span, folder)
+    old = time.time() - 60 * DAY_S
+    for path in (tmp_path / "state" / "eu-west").rglob("*"):
+        os.utime(path, (old, old))
+    overdue = retaining.overdue(load_deployment(config), "eu-west", time.time())
+    kept = {Path(item.uri).name: bool(item.needed_by) for item in overdue}
+    assert kept == {"span-0": False, "span-1": True, "span-2": False, "span-3": True, "span-4": True}
 
 
 def test_what_a_killed_removal_left_is_swept(tmp_path: Path) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from components.drift_monitor.baselines import Baselines, BaselineSource
 from components.errors import DataError
 from components.executor_base import write_json
 from pipeline import history
-from pipeline.entrypoint.state import PROFILE, RELEASE, STATISTICS, State
+from pipeline.entrypoint.state import PROFILE, RELEASE, STATISTICS, State, fetched
 
 
 def statistics(folder: Path, text: str = "one") -> Path:
@@ -265,3 +266,63 @@ def test_digests_are_those_of_a_local_run(tmp_path) -> None:
     local = history.previous_statistics(tmp_path, "eu", 2), history.previous_release(tmp_path, "eu", 2)
     assert local[0][1] and local[1][1]
     assert (state.before(STATISTICS, 2)[1], state.before(RELEASE, 2)[1]) == (local[0][1], local[1][1])
+
+
+def several(place: str, tmp_path: Path, spans: tuple[int, ...], bare: tuple[int, ...] = ()) -> State:
+    """A state that keeps statistics of these spans, and profiles of all but the bare ones."""
+    state = State(place, "eu")
+    for span in spans:
+        state.remember(STATISTICS, span, statistics(tmp_path / f"s{span}", f"s{span}"))
+        if span not in bare:
+            state.remember(PROFILE, span, profile(tmp_path / f"p{span}", f"p{span}"))
+    return state
+
+
+def test_as_many_earlier_spans_are_named_as_are_asked_for_and_one_more(place, tmp_path) -> None:
+    state = several(place, tmp_path, (0, 1, 2, 3, 5), bare=(2,))
+    found = {
+        (profiles, also): [one.span for one in state.earlier(5, profiles, also)]
+        for profiles, also in ((1, None), (2, None), (2, 0), (1, 9), (99, None))
+    }
+    assert found == {
+        (1, None): [3],
+        (2, None): [3, 2, 1],
+        (2, 0): [3, 2, 1, 0],
+        (1, 9): [3],
+        (99, None): [3, 2, 1, 0],
+    }
+    third, second = state.earlier(4, 2)[:2]
+    assert third.profile.startswith("span-3/profile-") and third.statistics.startswith("span-3/statistics-")
+    assert second.profile == ""
+    assert State("", "eu").earlier(5, 2) == []
+
+
+def test_baselines_become_folders_and_nothing_else_is_taken(place, tmp_path) -> None:
+    state = several(place, tmp_path, (0, 1))
+    one, zero = state.earlier(2, 2)
+    window = BaselineSource(kind="window", profiles=(zero.profile, one.profile))
+    previous = BaselineSource(kind="previous", profiles=(one.profile,), statistics=one.statistics)
+    missing = BaselineSource(kind="reference", absent="there is no profile of the reference span 7")
+    named = Baselines(sources=(previous, window, missing), plan=one.profile)
+    found = Baselines.from_exec_property(fetched(named.to_exec_property(), state))
+    texts = [
+        [(Path(folder) / "profile.npz").read_text().split()[0] for folder in source.profiles]
+        for source in found.sources
+    ]
+    assert texts == [["p1"], ["p0", "p1"], []]
+    assert found.plan == found.sources[0].profiles[0] == found.sources[1].profiles[1]
+    assert (Path(found.sources[0].statistics) / "span" / "FeatureStats.pb").read_text() == "s1"
+    assert found.sources[2] == missing
+
+    state.remember(PROFILE, 0, profile(tmp_path / "again", "other"))
+    with pytest.raises(DataError, match="replaced during this run; start a new run"):
+        fetched(named.to_exec_property(), state)
+
+
+@pytest.mark.parametrize(
+    "reference", ["/etc", "span-1", "../span-1/profile-" + "a" * 64, "span-1/release-" + "a" * 64]
+)
+def test_what_is_no_reference_is_refused(tmp_path, reference: str) -> None:
+    state = several(str(tmp_path / "state"), tmp_path, (1,))
+    with pytest.raises(DataError, match="names nothing that a state keeps"):
+        fetched(Baselines(plan=reference).to_exec_property(), state)
