@@ -34,6 +34,18 @@ class InsufficientDataError(DataError):
     """There is too little data for what was asked."""
 
 
+class ColumnError(DataError):
+    """A source's columns are not the data set's: one is gone, is there twice, or is of another type.
+
+    Attributes:
+      column: Its name, as the data set has it or as the source does; the message names it too.
+    """
+
+    def __init__(self, message: str, column: str = "") -> None:
+        super().__init__(message)
+        self.column = column
+
+
 class UndefinedMetricError(DataError):
     """A metric cannot be computed; the message is its reason. Never reported as 0 or NaN."""
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from components.errors import ConfigError, InternalError, IsthmusError, nearest_name
 from components.executor_base import read_json, write_json
-from pipeline import outward, standing
+from pipeline import outward, refusals, standing
 from pipeline.border_model import BorderError
 from pipeline.config.model import Deployment
 from pipeline.config.resolve_regional import egress_config
@@ -54,6 +54,7 @@ def run(
     small: bool = False,
     centre: bool = False,
     listener: Listener | None = None,
+    begun: Callable[[Path], None] = lambda folder: None,
 ) -> tuple[RunState, Path]:
     """Runs regions and centre up to a stage.
 
@@ -65,6 +66,7 @@ def run(
       small: The synthesizer's small preset.
       centre: Whether the centre runs after a merge stage though not all locales were asked for.
       listener: Hears of everything that happens.
+      begun: Called with the run's folder once there is one: a run that raises has one too.
 
     Returns:
       The run's state and its folder, `<root>/runs/<run_id>`.
@@ -73,10 +75,12 @@ def run(
       ConfigError: an unknown locale; the root cannot be written.
       BusyError: another run holds the root.
     """
+    from pipeline import preflight
+
     chosen = _choose(deployment, tuple(locales))
     root = Path(deployment.root)
     with hold_root(root):
-        _prepare_keys(deployment)
+        preflight.prepare_keys(deployment)
         run_id = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
         folder = root / "runs" / run_id
         state = RunState(
@@ -105,6 +109,7 @@ def run(
             words=tuple(sorted(outward.public_words(deployment))),
         )
         state.save(folder)
+        begun(folder)
         # Pointed to from the start: `status` then shows a run that goes on, or was killed, as what it is.
         write_json(root / "runs" / "latest.json", {"run_id": run_id})
         os.environ.update(environment())
@@ -118,6 +123,7 @@ def run(
                 fail(state.central, str(error), type(error).__name__)
             raise
         finally:
+            refusals.fill(deployment, state)
             state.finished_at = now()
             state.exit_status = 3 if state.exit_status is None else state.exit_status
             state.save(folder)
@@ -216,6 +222,7 @@ def _preflight(
             continue
         section = state.locales[name]
         section.exit_status = error.exit_status
+        section.refusal = refusals.refusal_of(deployment, name, error)
         if section.sharing == "restricted":
             error = _outward(error, outward.public_words(deployment), section.log)
         fail(section, str(error), type(error).__name__)
@@ -274,14 +281,6 @@ def _run_all(jobs: list[Job], state: RunState, folder: Path, parallel: int, tell
             tell(job.name, event, payload)
             if event != "progress":
                 state.save(folder)
-
-
-def _prepare_keys(deployment: Deployment) -> None:
-    from components.release import keys
-
-    for locale in deployment.locales:
-        if locale.create_key and locale.signing_key.file:
-            keys.ensure_key_pair(locale.signing_key.file)
 
 
 def _policy(deployment: Deployment, name: str) -> dict[str, Any]:

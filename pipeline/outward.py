@@ -88,6 +88,7 @@ def run_record(record: Mapping[str, Any]) -> dict[str, Any]:
         for item in section.get("components", ()):
             _known(item, lists.COMPONENT_FIELDS, "a component of run.json")
         _governance(section.get("governance") or {})
+        _known(section.get("refusal") or {}, lists.REFUSAL_FIELDS, "run.json (refusal)")
     return dict(record)
 
 

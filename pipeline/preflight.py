@@ -22,6 +22,13 @@ from pipeline.config.resolve import central_configs
 from pipeline.config.resolve_regional import regional_configs
 
 
+def prepare_keys(deployment: Deployment) -> None:
+    """Makes the key pairs that locales ask for (`create_key`) and do not have yet."""
+    for locale in deployment.locales:
+        if locale.create_key and locale.signing_key.file:
+            keys.ensure_key_pair(locale.signing_key.file)
+
+
 def examine_locale(deployment: Deployment, name: str) -> IsthmusError | None:
     """What is wrong with a locale's source or keys, or None. It fails that locale, not the run."""
     locale = deployment.locale(name)

@@ -38,6 +38,7 @@ class PipelineState:
     error: str | None = None
     exit_status: int = 0
     error_kind: str = ""
+    refusal: dict[str, Any] = dataclasses.field(default_factory=dict)
     log: str = ""
     egress: dict[str, Any] = dataclasses.field(default_factory=dict)
     governance: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -82,6 +83,7 @@ def take(section: PipelineState, event: str, payload: dict[str, Any]) -> None:
         section.status, section.seconds = "succeeded", payload["seconds"]
     elif event == "failed":
         section.seconds, section.exit_status = payload["seconds"], payload["exit_status"]
+        section.refusal = payload.get("refusal", {})
         fail(section, payload["error"], payload.get("error_kind", ""))
 
 

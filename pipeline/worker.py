@@ -20,7 +20,7 @@ from collections.abc import Callable
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from components.errors import IsthmusError
 from pipeline.own_error import own_error
@@ -101,6 +101,7 @@ def work(job: Job, pipe: Connection) -> None:
                     "error": _outward_error(job, cause) if cause else f"{type(error).__name__} (see the log)",
                     "exit_status": cause.exit_status if cause else 3,
                     "error_kind": type(cause or error).__name__,
+                    "refusal": _refusal(job, cause),
                 },
             )
         )
@@ -173,6 +174,19 @@ def _outward_error(job: Job, error: IsthmusError) -> str:
     if job.name not in restricted:
         return str(error)
     return outward.error_text(error, outward.public_words(deployment), job.log)
+
+
+def _refusal(job: Job, error: IsthmusError | None) -> dict[str, Any]:
+    """What alerts may tell of a locale that came to no monitor; of the centre nothing."""
+    from pipeline import central, refusals
+    from pipeline.config.load import load_deployment
+
+    if job.name == central.NAME:
+        return {}
+    try:
+        return refusals.refusal_of(load_deployment(job.deployment), job.name, error)
+    except IsthmusError:  # a fault of the file itself: the runner knows the deployment
+        return {}
 
 
 def examine_border(deployment_file: str, names: list[str], stage: str, small: bool, pipe: Connection) -> None:

@@ -18,8 +18,9 @@ ALL_FEATURES = "(all)"
 WHOLE_SPAN = "(span)"
 
 #: What is compared: a span with earlier ones, a locale with another, the real rows of a locale with its
-#: synthetic ones (inside the region), the training rows with what the deployed detector sees.
-Comparison = Literal["drift", "skew", "generator", "serving"]
+#: synthetic ones (inside the region), the training rows with what the deployed detector sees. `intake` is no
+#: comparison of rows: the span did not come to its monitor.
+Comparison = Literal["drift", "skew", "generator", "serving", "intake"]
 Measure = Literal[
     "infinity_norm",
     "jensen_shannon_divergence",
@@ -45,6 +46,8 @@ CauseName = Literal[
     "clock_shift",
     "silent_gap",
     "schema_change",
+    "span_refused",
+    "run_failed",
     "unknown",
 ]
 Verdict = Literal["OK", "ALERT", "UNDEFINED"]
@@ -61,7 +64,12 @@ DATA_FAULTS: tuple[CauseName, ...] = (
     "clock_shift",
     "silent_gap",
     "schema_change",
+    "span_refused",
 )
+#: Causes of an `intake` finding, which `pipeline.refusals` names.
+INTAKE_CAUSES: tuple[CauseName, ...] = ("schema_change", "span_refused", "run_failed")
+#: What such a finding is held against.
+EXPECTED: Final = "what the deployment expects"
 
 
 class FindingModel(pydantic.BaseModel):
@@ -181,7 +189,8 @@ class Finding(FindingModel):
     Attributes:
       comparison: What kind.
       locale: The locale that is judged.
-      against: In words what with: `span 3`, `spans 0 to 3`, another locale's name, `synthetic`, `test`.
+      against: In words what with: `span 3`, `spans 0 to 3`, another locale's name, `synthetic`, `test`, or
+        `EXPECTED`.
       baseline: Of a drift: `previous`, `window` or `reference`; else empty.
       feature: Name, or `(all)`.
       split: Name, or `(span)`.

@@ -20,6 +20,8 @@ CAUSE_TITLES: Final[Mapping[CauseName, str]] = {
     "clock_shift": "clock shift",
     "silent_gap": "silent gap",
     "schema_change": "schema change",
+    "span_refused": "span refused",
+    "run_failed": "run failed",
     "unknown": "cause unknown",
 }
 

@@ -117,6 +117,7 @@ SECTION_FIELDS: Final = frozenset(
         "sharing",
         "error",
         "error_kind",
+        "refusal",
         "exit_status",
         "log",
         "seconds",
@@ -126,6 +127,8 @@ SECTION_FIELDS: Final = frozenset(
         "governance",
     }
 )
+#: What a section's `refusal` says of a run that came to no monitor (`pipeline.refusals`).
+REFUSAL_FIELDS: Final = frozenset({"cause", "feature", "span", "severity", "alpha", "correction"})
 #: What a section's `governance` says: of the ledger its numbers, of the audit log who decided what and when.
 GOVERNANCE_FIELDS: Final = frozenset({"budget", "approval"})
 BUDGET_FIELDS: Final = frozenset(

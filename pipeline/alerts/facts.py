@@ -9,18 +9,21 @@ locale, so that no setting can loosen it for a restricted one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 from components.dataset import TIMESTAMP
 from components.drift.findings import (
     ALL_FEATURES,
+    EXPECTED,
+    INTAKE_CAUSES,
     WHOLE_SPAN,
     CauseName,
     Comparison,
     Finding,
     Measurement,
+    MonitorReport,
     MonitorRun,
     Severity,
     Verdict,
@@ -76,7 +79,8 @@ def facts_of(deployment: Deployment, run: MonitorRun) -> list[Fact]:
 
     Findings that differ only in names that the deployment does not have become one; the worst verdict counts.
     Where every drift of a feature is OK, so is what a span without a baseline had shown by itself: no later
-    span is looked at that way again.
+    span is looked at that way again. A locale that came to its monitor was taken in: whatever kept an earlier
+    run of it from that has ended.
     """
     names = _names_of(deployment)
     found: dict[str, Fact] = {}
@@ -86,7 +90,22 @@ def facts_of(deployment: Deployment, run: MonitorRun) -> list[Fact]:
             other = found.get(fact.key)
             if other is None or _order(fact) < _order(other):
                 found[fact.key] = fact
+        for fact in _taken_in(report, names):
+            found[fact.key] = fact
     return [*found.values(), *_ended_by_itself(found)]
+
+
+def _taken_in(report: MonitorReport, names: _Known) -> Iterator[Fact]:
+    """That a locale was taken in, for every cause and column by which it could have been refused before."""
+    if report.sharing == "central" or any(finding.comparison == "intake" for finding in report.findings):
+        return
+    for cause in INTAKE_CAUSES:
+        for feature in (*names.units, OTHER_FEATURE):
+            locale = report.zone if report.zone in names.locales else OTHER_LOCALE
+            key = _key("intake", locale, cause, feature, WHOLE_SPAN)
+            yield Fact(
+                key, "intake", locale, feature, WHOLE_SPAN, EXPECTED, report.span, "OK", "info", cause, "", ()
+            )
 
 
 def _ended_by_itself(found: dict[str, Fact]) -> list[Fact]:
@@ -143,10 +162,12 @@ def _fact(finding: Finding, alpha: float, names: _Known) -> Fact:
     locale = finding.locale if finding.locale in names.locales else OTHER_LOCALE
     feature = finding.feature if finding.feature in names.units else OTHER_FEATURE
     split = finding.split if finding.split in names.splits else OTHER_SPLIT
-    other = finding.against if finding.against in names.locales | _SIDES | {_ITSELF} else ""
+    other = finding.against if finding.against in names.locales | _SIDES | {_ITSELF, EXPECTED} else ""
     side = finding.baseline or other or "baseline"
     against = other or _drift_words(finding)
     cause = finding.cause
+    if finding.comparison == "intake" and cause is not None:
+        side = cause.name  # a span that is refused for another reason than the last one begins anew
     return Fact(
         key=_key(finding.comparison, locale, side, feature, split),
         comparison=finding.comparison,

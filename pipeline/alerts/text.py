@@ -50,6 +50,8 @@ def measured(item: Measured) -> str:
 
 def measures_of(item: Item) -> list[str]:
     """A line for each measure; one that says so where a fault was found without any."""
+    if item.comparison == "intake":
+        return ["not taken in, so that nothing was compared; the report says why"]
     return [measured(found) for found in item.measures] or [
         "found in the rows themselves; no distance passed"
     ]

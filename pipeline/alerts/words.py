@@ -14,6 +14,8 @@ CAUSE_WORDS: dict[CauseName, str] = {
     "clock_shift": "A fault of the data: timestamps are shifted.",
     "silent_gap": "A fault of the data: rows are missing without a word.",
     "schema_change": "A fault of the data: columns or their types changed.",
+    "span_refused": "A fault of the data: the span was refused before it could be compared with anything.",
+    "run_failed": "The run of the locale failed before its monitor; nothing is known of the span.",
     "unknown": "No cause could be told from the distances.",
 }
 COMPARISON_WORDS: dict[Comparison, str] = {
@@ -21,6 +23,7 @@ COMPARISON_WORDS: dict[Comparison, str] = {
     "skew": "locale against locale",
     "generator": "real against synthetic",
     "serving": "training against serving",
+    "intake": "taking the span in",
 }
 BASELINE_WORDS = {
     "previous": "the span before",

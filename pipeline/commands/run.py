@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from components.errors import IsthmusError
 from pipeline.commands.shared import load, simulation_warning
 
 if TYPE_CHECKING:
@@ -41,16 +42,23 @@ def run_once(
     from pipeline.monitoring.after_run import after_run
     from pipeline.progress_view import RunView
 
-    with RunView(_pipelines(deployment, locales, stage, centre)) as view:
-        state, folder = local_runner.run(
-            deployment,
-            config.resolve(),
-            locales=locales,
-            stage=stage,
-            small=small,
-            centre=centre,
-            listener=view.listen,
-        )
+    begun: list[Path] = []
+    try:
+        with RunView(_pipelines(deployment, locales, stage, centre)) as view:
+            state, folder = local_runner.run(
+                deployment,
+                config.resolve(),
+                locales=locales,
+                stage=stage,
+                small=small,
+                centre=centre,
+                listener=view.listen,
+                begun=begun.append,
+            )
+    except IsthmusError:
+        for folder in begun:  # no locale was fit to start: this above all is to be told
+            after_run(deployment, folder)
+        raise
     page = write_report(folder)
     after_run(deployment, folder)
     return state, folder, page

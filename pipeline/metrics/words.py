@@ -15,6 +15,8 @@ ALL_LOCALES = "(all)"
 CENTRAL = "central"
 #: A span that is looked at without a baseline, for a stuck sensor or a gap; and what its finding says then.
 ITSELF, _ALONE = "itself", "the span by itself"
+#: A locale that came to no monitor, and what its finding says then.
+EXPECTED = "expected"
 _SCENARIOS = ("no_sharing", "naive_synthetic", "isthmus", "ideal")
 _DETECTORS = ("interval", "classifier")
 _SPLITS = ("train", "eval", "holdout", "test", WHOLE_SPAN)
@@ -59,6 +61,8 @@ class Words:
         """The other side of a comparison: no number of a span is in it, or each span would add series."""
         if finding.comparison == "drift":
             return finding.baseline or (ITSELF if finding.against == _ALONE else OTHER)
+        if finding.comparison == "intake":
+            return EXPECTED
         return finding.against if finding.against in (*self.locales, *_AGAINST) else OTHER
 
     def finding(self, finding: Finding) -> tuple[str, str, str, str, str]:

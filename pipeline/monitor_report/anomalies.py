@@ -155,6 +155,7 @@ def _between(finding: Finding) -> str:
         "skew": f"{finding.locale} and {finding.against}",
         "generator": "real and synthetic",
         "serving": "training and serving",
+        "intake": "the span and what is expected",
     }[finding.comparison]
 
 

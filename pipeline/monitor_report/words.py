@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from components.drift.findings import (
     ALL_FEATURES,
     DATA_FAULTS,
+    EXPECTED,
     SEVERITIES,
     WHOLE_SPAN,
     Comparison,
@@ -24,6 +25,7 @@ COMPARISON_NAMES: dict[Comparison, str] = {
     "skew": "Locale against locale",
     "generator": "Real against synthetic",
     "serving": "Training against serving",
+    "intake": "Taking the span in",
 }
 #: Of the two sides, by comparison: the one that is judged, and the other.
 SIDES: dict[Comparison, tuple[str, str]] = {
@@ -31,6 +33,7 @@ SIDES: dict[Comparison, tuple[str, str]] = {
     "skew": ("this locale", "other locale"),
     "generator": ("real rows", "synthetic rows"),
     "serving": ("training rows", "rows that the detector sees"),
+    "intake": ("this span", EXPECTED),
 }
 
 
@@ -50,7 +53,7 @@ def feature_name(finding: Finding) -> str:
 def compared(finding: Finding) -> str:
     """What was compared with what: `Drift in time, against span 3 (previous), split eval`."""
     name = COMPARISON_NAMES[finding.comparison]
-    if finding.comparison in ("drift", "skew"):
+    if finding.comparison in ("drift", "skew", "intake"):
         name += f", against {finding.against or 'nothing'}"
     if finding.baseline:
         name += f" ({finding.baseline})"

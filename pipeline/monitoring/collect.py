@@ -14,6 +14,7 @@ import pydantic
 from components.drift.findings import SCHEMA_VERSION, MonitorReport, MonitorRun
 from components.egress.monitoring import OUTWARD_FILE
 from components.version import __version__
+from pipeline.monitoring.intake import intake_report
 from pipeline.report.reading import PipelineFiles, as_mapping, as_text, read_run
 from pipeline.run_state import CENTRAL
 
@@ -33,7 +34,8 @@ def collect(run_folder: Path) -> MonitorRun:
       run_folder: `<root>/runs/<run_id>`.
 
     Returns:
-      The reports that there are, locales first; `missing` says of each other zone why it has none.
+      The reports that there are, locales first; that of a locale whose run failed before its monitor holds
+      one alert, which says so. `missing` says of each other zone why it has none.
 
     Raises:
       DataError: `run.json` is missing or is no JSON object.
@@ -43,6 +45,7 @@ def collect(run_folder: Path) -> MonitorRun:
     missing: dict[str, str] = {}
     for name, entry in as_mapping(run.get("locales")).items():
         _take(reports, missing, name, entry, _REGION, as_mapping(entry).get("sharing") != "open")
+        _take_refusal(reports, missing, name, entry, Path(run_folder))
     _take(reports, missing, CENTRAL, run.get("central"), _CENTRE, False)
     return _made(run, Path(run_folder), reports, missing)
 
@@ -60,7 +63,9 @@ def collect_own(run_folder: Path, locale: str) -> MonitorRun:
     run = read_run(Path(run_folder))
     reports: list[MonitorReport] = []
     missing: dict[str, str] = {}
-    _take(reports, missing, locale, as_mapping(run.get("locales")).get(locale), _REGION, False)
+    entry = as_mapping(run.get("locales")).get(locale)
+    _take(reports, missing, locale, entry, _REGION, False)
+    _take_refusal(reports, missing, locale, entry, Path(run_folder))
     return _made(run, Path(run_folder), reports, missing)
 
 
@@ -101,3 +106,24 @@ def _take(
         missing[zone] = f"{name} of {component} is not a {_SUBJECT} of version {SCHEMA_VERSION}."
     except OSError:
         missing[zone] = f"{name} of {component} cannot be read."
+
+
+def _take_refusal(
+    reports: list[MonitorReport], missing: dict[str, str], zone: str, entry: Any, run_folder: Path
+) -> None:
+    """Makes a report of a locale that failed before its monitor, in place of the reason for having none."""
+    section = as_mapping(entry)
+    refusal = as_mapping(section.get("refusal"))
+    if zone not in missing or not refusal or section.get("status") != "failed":
+        return
+
+    def last_span() -> int:
+        from pipeline.monitor_report.follow import read_history
+
+        earlier = [report for run in read_history(run_folder) for report in run.reports]
+        return max((report.span for report in earlier if report.zone == zone), default=0)
+
+    found = intake_report(zone, as_text(section.get("sharing")), refusal, missing[zone], last_span)
+    if found is not None:
+        reports.append(found)
+        del missing[zone]

@@ -10,7 +10,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from components.dataset import DatasetConfig
-from components.errors import DataError, list_briefly, nearest_name
+from components.errors import ColumnError, list_briefly, nearest_name
 from components.example_gen.config import ExampleGenConfig, SourceConfig
 from components.example_gen.core.spans import SourceFile
 
@@ -51,13 +51,13 @@ def check_columns(names: list[str], source: SourceConfig, file: SourceFile, conf
     """Refuses a source that lacks a column of the data set.
 
     Raises:
-      DataError: names the columns that are missing, and those that are there.
+      ColumnError: names the columns that are missing, and those that are there.
     """
     needed = needed_columns(config)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise DataError(
-            f"{file.name}: column '{twice[0]}' appears {names.count(twice[0])} times. Rename one."
+        raise ColumnError(
+            f"{file.name}: column '{twice[0]}' appears {names.count(twice[0])} times. Rename one.", twice[0]
         )
     missing = [name for name in needed if name not in names and name not in source.may_lack]
     if not missing:
@@ -67,7 +67,8 @@ def check_columns(names: list[str], source: SourceConfig, file: SourceFile, conf
     if name == config.dataset.label:
         what = "label column"
     more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-    raise DataError(
+    raise ColumnError(
         f"{file.name}: no {what} '{name}'{nearest_name(name, names)}{more}. "
-        f"Columns there: {list_briefly(names)}. Mend the data set's names, or 'rename' the source's."
+        f"Columns there: {list_briefly(names)}. Mend the data set's names, or 'rename' the source's.",
+        name,
     )

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from components import split_io
 from components.data_quality.core.plan import FillPlan
 from components.dataset import TIMESTAMP
-from components.errors import DataError
+from components.errors import ColumnError
 from components.example_gen.config import ExampleGenConfig, SourceConfig, TimestampFormat
 from components.example_gen.core import convert, pii
 from components.example_gen.core.blocks import RawBlock, needed_columns
@@ -284,7 +284,8 @@ def _refuse_text(file: str, name: str, kind: str, converted: convert.Converted, 
         + sum(int(mask.sum()) for reason, mask in converted.bad.items() if reason != convert.NOT_A_NUMBER)
     )
     if others == 0:
-        raise DataError(
+        raise ColumnError(
             f"{file}: column '{name}' is text throughout ({int(wrong.sum())} rows), its kind is {kind}. "
-            "Set kind: categorical, or mend the source."
+            "Set kind: categorical, or mend the source.",
+            name,
         )
