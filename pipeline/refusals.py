@@ -13,7 +13,7 @@ from components.errors import ColumnError, DataError, IsthmusError
 from components.example_gen.core.spans import resolve_sources
 from components.monitoring import MonitoringConfig
 from pipeline.config.model import Deployment
-from pipeline.config.sections import monitoring_of
+from pipeline.config.sections import SectionError, monitoring_of
 from pipeline.run_state import RunState
 
 
@@ -39,7 +39,7 @@ def refusal_of(deployment: Deployment, locale: str, error: BaseException | None 
     feature = _column(deployment, error)
     try:
         monitoring = monitoring_of(deployment, locale)
-    except IsthmusError:  # the section may be what is wrong
+    except (IsthmusError, SectionError):  # the section may be what is wrong
         monitoring = MonitoringConfig()
     measures: list[Measure] = ["schema"] if cause == "schema_change" else []
     return {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from components.drift.findings import Cause
+from components.drift.findings import EXPECTED, Cause
+from pipeline.alerts import text
 from tests.support.alerting import finding, run_of
 
 ALERT, DONE = [("alert", "hook")], [("resolved", "hook")]
@@ -287,3 +288,51 @@ def test_columns_that_the_deployment_does_not_name_are_one_and_the_worst_counts(
     world.kinds()
     world.dispatch(run_of(*(x.model_copy(update={"span": 4, "verdict": "OK"}) for x in found), run_id="b"))
     assert world.kinds() == DONE
+
+
+def refused(span, feature="load", cause="schema_change"):
+    """A locale that came to no monitor."""
+    return alerting(
+        span,
+        comparison="intake",
+        against=EXPECTED,
+        baseline="",
+        feature=feature,
+        measurements=(),
+        cause=Cause(name=cause, words="not to be told"),
+    )
+
+
+def test_a_span_that_is_refused_is_told_once_and_ends_when_a_span_is_taken_in(world):
+    world.dispatch(refused(3))
+    assert world.kinds() == ALERT
+    world.dispatch(refused(4))
+    assert world.kinds() == []
+    world.dispatch(refused(5, "label"))  # another column is lost: it joins the incident
+    ((_, message),) = world.sent
+    assert (message.notices[0].items[0].feature, message.notices[0].open) == ("label", 2)
+    assert world.kinds() == ALERT
+    # Whatever the monitor says then, also that there was nothing to compare with.
+    world.dispatch(quiet(6, "UNDEFINED"))
+    ((_, message),) = world.sent
+    assert {item.feature for item in message.notices[0].items} == {"load", "label"}
+    assert world.kinds() == DONE
+    world.dispatch(quiet(7))
+    assert world.kinds() == []
+
+
+def test_a_span_that_is_refused_ends_no_drift_and_another_cause_is_another_incident(world):
+    world.dispatch(alerting(3))
+    world.kinds()
+    world.dispatch(refused(4, "(all)", "span_refused"))
+    ((_, message),) = world.sent
+    assert (message.notices[0].cause, message.notices[0].incident) == ("span_refused", 2)
+    assert world.kinds() == ALERT
+    world.dispatch(refused(5, "(all)", "run_failed"))
+    ((_, message),) = world.sent
+    assert (message.notices[0].cause, message.notices[0].incident) == ("run_failed", 3)
+    lines = text.measures_of(message.notices[0].items[0])
+    assert lines == ["not taken in, so that nothing was compared; the report says why"]
+    assert world.kinds() == ALERT
+    world.dispatch(alerting(6))
+    assert world.kinds() == [("resolved", "hook")] * 2
