@@ -1,6 +1,6 @@
 """Trains SDV's CTGAN and samples from it, in its own environment; knows nothing of Isthmus.
 
-Run by `benchmarks.synthesizer`: python ctgan_peer.py FOLDER, where FOLDER holds `train.parquet` (only
+Run by `benchmarks.synthesizer.ctgan`: python ctgan_peer.py FOLDER, where FOLDER holds `train.parquet` (only
 the columns to learn) and `ctgan.json` (`epochs`, `seed`, `rows`, `rate_rows`, `sdtypes` by column).
 Writes `ctgan.parquet` (`rows` rows) and `ctgan_result.json`.
 """

@@ -1,7 +1,9 @@
 """Trains Isthmus's synthesizer and samples from it, without TFX around it.
 
 Run by `benchmarks.synthesizer`: python -m benchmarks.peers.ours_peer FOLDER, where FOLDER holds
-`ours.parquet` (the training rows) and `ours.json` (`dataset`, `schema`, `seed`, `rate_rows`). Writes
+`ours.parquet` (the training rows) and `ours.json` (`dataset`, `schema` or null, `seed`, `rate_rows`, and
+as `config` what differs from the default configuration). Rows are sampled at the times and series of
+`ours_times.parquet` where that is there, else at those of the training rows. Writes
 `ours_synthetic.parquet` and `ours_result.json`.
 """
 
@@ -41,7 +43,7 @@ def main(folder: Path) -> None:
     plan = json.loads((folder / "ours.json").read_text())
     dataset, seed = DatasetConfig.model_validate(plan["dataset"]), plan["seed"]
     # No wall-clock limit: on a busy machine it would change what is measured.
-    config = SynthesizerTrainerConfig(dataset=dataset, max_minutes=600)
+    config = SynthesizerTrainerConfig(dataset=dataset, max_minutes=600, **plan.get("config", {}))
     table = pq.read_table(folder / "ours.parquet")
     imports_mb = _peak_mb()
 
@@ -57,14 +59,15 @@ def main(folder: Path) -> None:
         analysis.ranges,
         seed,
         PLACE,
-        bounds=feature_bounds(Path(plan["schema"])),
+        bounds=feature_bounds(Path(plan["schema"])) if plan["schema"] else None,
     )
     trained.save(str(folder / "model"))
     train_s, train_cpu_s = time.perf_counter() - began, time.process_time() - began_cpu
 
     began_cpu = time.process_time()
     synthesizer = Synthesizer.load(str(folder / "model"))
-    grid = grid_from_rows(table, dataset, PLACE)
+    times = folder / "ours_times.parquet"
+    grid = grid_from_rows(pq.read_table(times) if times.exists() else table, dataset, PLACE)
     sampled = _sample(synthesizer, dataset, grid, seed)
     first_cpu_s = time.process_time() - began_cpu
     began_cpu = time.process_time()

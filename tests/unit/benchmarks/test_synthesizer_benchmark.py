@@ -14,8 +14,8 @@ import pytest
 # The benchmarks are no installed package.
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from benchmarks import synthesizer
 from benchmarks.peers import environment
+from benchmarks.synthesizer import ctgan as synthesizer
 from components.dataset import TIMESTAMP, DatasetConfig, FeatureConfig
 
 DATASET = DatasetConfig(

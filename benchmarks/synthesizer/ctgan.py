@@ -15,7 +15,8 @@ Sampling is timed three times: as many rows as were trained on (the first sample
 is measured; ours loads the model in it), 100,000 rows, and 100,000 again. The first two include whatever
 is compiled for them, the third compiles nothing.
 
-Run: python -m benchmarks.synthesizer [--data sim|smap|all] [--rows N] [--epochs 300] [--seeds 1] [--json OUT]
+Run: python -m benchmarks.synthesizer.ctgan [--data sim|smap|all] [--rows N] [--epochs 300]
+     [--seeds 1] [--json OUT]
 
 Exit status 1 where ours is behind in a column of the design's goal. The first sample's rate and peak
 memory are no goals: printed, not judged.
@@ -211,7 +212,7 @@ def measure(fleet: Fleet, epochs: int, seed: int, python: Path) -> dict[str, dic
         pq.write_table(learned, folder / "train.parquet")
         plan = {"epochs": epochs, "rows": fleet.train.num_rows, "sdtypes": sdtypes, **common}
         (folder / "ctgan.json").write_text(json.dumps(plan))
-        script = Path(__file__).parent / "peers" / "ctgan_peer.py"
+        script = ROOT / "benchmarks" / "peers" / "ctgan_peer.py"
         ctgan = run_side([str(python), str(script)], folder, "ctgan_result.json")
         sampled = lay_out(pq.read_table(folder / "ctgan.parquet"), fleet.train, dataset)
         ctgan |= fidelity_summary(fleet.holdout, sampled, dataset)

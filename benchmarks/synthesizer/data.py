@@ -1,0 +1,208 @@
+"""The data sets of the table, each divided alike: period, train, interleaved holdout, later test rows.
+
+The last 30 % of every series' time is `test`: what a forecaster is tried on. Of the time before it, the
+`period`, every fifth hour (by seed) is `holdout`: no generator sees it, and it is the control of the
+membership attack. The rest is `train`. Fidelity is measured against the whole period.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import yaml
+
+from benchmarks.peers.environment import ROOT
+from benchmarks.synthesizer import dense
+from components.dataset import TIMESTAMP, DatasetConfig, FeatureConfig
+from components.simulator.config import dataset_config
+from components.simulator.core.fleet import simulate_locale
+from components.simulator.presets import default_fleet
+from components.split_io import arrow_schema
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+TEST_SHARE = 0.3
+#: Rows of a block that is held out whole, and one block in so many is.
+BLOCK_ROWS = 60
+HOLDOUT_EVERY = 5
+#: Rows of the dense stand-in: 9,072 of them before the test rows.
+DENSE_ROWS = 12_960
+SMAP = ROOT.parent / "shared" / "data" / "smap"
+SMAP_CHANNELS = {"A-2": "smap_freeze", "E-10": "smap_stuck"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One data set, divided; tables are sorted by series, then time.
+
+    Attributes:
+      name: For the table.
+      dataset: The columns.
+      period: All rows before the test rows.
+      train: Of the period, what generators see.
+      holdout: Of the period, what they do not.
+      test: Later rows.
+      alone: A feature that is judged by itself as well, or None.
+    """
+
+    name: str
+    dataset: DatasetConfig
+    period: pa.Table
+    train: pa.Table
+    holdout: pa.Table
+    test: pa.Table
+    alone: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """Normal rows as numbers.
+
+    Attributes:
+      values: Categories by their place in the sorted vocabulary of the period; NaN is null. Shape [N, F].
+      segment: Runs of neighbouring rows. Shape [N].
+      hour: Parity of the row's hour of data. Shape [N].
+    """
+
+    values: Floats
+    segment: Ints
+    hour: Ints
+
+
+def flatten(table: pa.Table, dataset: DatasetConfig) -> pa.Table:
+    """A source table with Isthmus's columns and types, sorted by series, then time."""
+    stamps = table.column(dataset.timestamp)
+    if pa.types.is_string(stamps.type):
+        stamps = pc.strptime(pc.replace_substring(stamps, " ", "T"), format="%Y-%m-%dT%H:%M:%SZ", unit="us")
+    stamps = stamps.cast(pa.timestamp("us")).cast(pa.int64())
+    names = [field.name for field in arrow_schema(dataset)][1:]
+    flat = pa.table({TIMESTAMP: stamps, **{n: table.column(n) for n in names}}).cast(arrow_schema(dataset))
+    return flat.sort_by([(n, "ascending") for n in (*dataset.series, TIMESTAMP)]).combine_chunks()
+
+
+def divide(
+    name: str, table: pa.Table, dataset: DatasetConfig, seed: int = 0, alone: str | None = None
+) -> Case:
+    """Divides a data set.
+
+    Args:
+      name: For the table.
+      table: The source's rows.
+      dataset: The columns.
+      seed: Chooses the hours that are held out.
+      alone: A feature that is judged by itself as well.
+    """
+    flat = flatten(table, dataset)
+    series = series_of(flat, dataset)
+    stamps = flat[TIMESTAMP].to_numpy()
+    rng = np.random.default_rng([seed, 77])
+    later, held = np.zeros(len(stamps), bool), np.zeros(len(stamps), bool)
+    for one in np.unique(series):
+        rows = np.flatnonzero(series == one)
+        first, last = stamps[rows[0]], stamps[rows[-1]]
+        later[rows] = stamps[rows] > first + (1 - TEST_SHARE) * (last - first)
+        block = ((stamps[rows] - first) / (dataset.interval_s * 1e6 * BLOCK_ROWS)).astype(np.int64)
+        # One of every five hours in turn: the holdout is spread evenly over the period.
+        fives = block // HOLDOUT_EVERY
+        pick = rng.integers(0, HOLDOUT_EVERY, int(fives.max()) + 1)
+        held[rows] = block % HOLDOUT_EVERY == pick[fives]
+    take = {
+        "period": ~later,
+        "train": ~later & ~held,
+        "holdout": ~later & held,
+        "test": later,
+    }
+    parts = {key: flat.filter(pa.array(mask)) for key, mask in take.items()}
+    return Case(name, dataset, alone=alone, **parts)
+
+
+def series_of(table: pa.Table, dataset: DatasetConfig) -> Ints:
+    """Number of each row's series. Shape [N]."""
+    if not dataset.series:
+        return np.zeros(table.num_rows, np.int64)
+    keys = table.select(list(dataset.series)).to_pandas().fillna("")
+    out: Ints = keys.groupby(list(dataset.series), sort=True).ngroup().to_numpy().astype(np.int64)
+    return out
+
+
+def rows_of(table: pa.Table, case: Case) -> Rows:
+    """A table's normal rows as numbers; a labelled row ends its segment."""
+    dataset = case.dataset
+    stamps = table[TIMESTAMP].to_numpy().astype(np.int64)
+    series = series_of(table, dataset)
+    columns = []
+    for feature in dataset.features:
+        column = table[feature.name]
+        if feature.kind == "categorical":
+            vocabulary = sorted(set(case.period[feature.name].drop_null().to_pylist()))
+            place = {value: float(index) for index, value in enumerate(vocabulary)}
+            columns.append(np.array([place.get(v, np.nan) for v in column.to_pylist()], float))
+        else:
+            columns.append(column.cast(pa.float64()).to_numpy())
+    values = np.stack(columns, 1).astype(np.float64)
+    calm = np.ones(len(stamps), bool)
+    if dataset.label:
+        calm = table[dataset.label].fill_null(0).to_numpy() == 0
+    values, stamps, series = values[calm], stamps[calm], series[calm]
+    gap = np.diff(stamps) > dataset.interval_s * 1.5e6
+    segment = np.cumsum(np.r_[True, gap | (series[1:] != series[:-1])]) - 1
+    hour = stamps // round(dataset.interval_s * 1e6 * BLOCK_ROWS) % 2
+    return Rows(values, segment.astype(np.int64), hour.astype(np.int64))
+
+
+def named(path: Path, interval_s: float, timestamp: str) -> Case:
+    """A CSV of the user's: one series, a time column, every other column a number.
+
+    Args:
+      path: The file.
+      interval_s: Its cadence.
+      timestamp: Its time column.
+    """
+    table = pyarrow.csv.read_csv(path)
+    names = [name for name in table.column_names if name != timestamp]
+    return divide(path.stem, table, _numbers(names, interval_s, timestamp))
+
+
+def _numbers(names: list[str], interval_s: float, timestamp: str) -> DatasetConfig:
+    return DatasetConfig(
+        timestamp=timestamp,
+        features=tuple(FeatureConfig(name=name) for name in names),
+        targets=(names[0],),
+        interval_s=interval_s,
+    )
+
+
+def shipped(names: tuple[str, ...], seed: int, smap_root: Path = SMAP) -> Iterator[Case]:
+    """The data sets by name (`dense`, `fleet`, `smap`); says which SMAP channels are not there.
+
+    Args:
+      names: Which ones.
+      seed: Of simulated rows and of the split.
+      smap_root: Folder of the SMAP fleets.
+    """
+    if "dense" in names:
+        table = dense.simulate(DENSE_ROWS, seed)
+        columns = [name for name in table.column_names if name != "timestamp"]
+        dataset = _numbers(columns, dense.INTERVAL_S, "timestamp")
+        yield divide("dense (simulated server)", table, dataset, seed)
+    if "fleet" in names:
+        fleet = default_fleet("demo")
+        dataset = dataset_config(fleet).model_copy(update={"schema_name": "simulated_fleet"})
+        yield divide("simulated eu-west", simulate_locale(fleet, "eu-west", 0), dataset, seed)
+    for channel, folder in SMAP_CHANNELS.items() if "smap" in names else ():
+        path = smap_root / folder / "train" / f"{channel}.csv"
+        if not path.exists():
+            print(f"skipped SMAP {channel}: {path.name} is not under {folder}/train of the named folder")
+            continue
+        example = yaml.safe_load((ROOT / "examples" / f"{folder}.yaml").read_text())
+        dataset = DatasetConfig.model_validate(example["dataset"])
+        table = pyarrow.csv.read_csv(path)
+        yield divide(f"SMAP {channel}", table, dataset, seed, alone=dataset.targets[0])
