@@ -223,8 +223,10 @@ def reasons(findings: Sequence[Finding]) -> list[str]:
 
 
 def _reason(finding: Finding) -> str:
-    own = (measurement.reason for measurement in finding.measurements if measurement.reason)
-    return finding.reason or next(own, "")
+    """Of the measurements that judge and could not, before remarks on others."""
+    told = [item for item in finding.measurements if item.reason]
+    told.sort(key=lambda item: (item.verdict != "UNDEFINED", item.rule == "kept"))
+    return finding.reason or next((item.reason for item in told), "")
 
 
 def reason_of(finding: Finding) -> str:

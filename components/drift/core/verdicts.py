@@ -167,7 +167,7 @@ def measurement(
         # It may still alert: only that it does not is no evidence.
         verdict, reason = "UNDEFINED", "the series remembers for too long to tell stability from noise"
     if not reason and replaced is not None:
-        reason = "TFDV's value on TFDV's bins; the p-value is of the agreed bins"
+        reason = "the value is the one that TFDV computes; p and q are from the bins that all spans share"
     return Measurement(
         measure=name,
         value=value,

@@ -148,3 +148,21 @@ def test_names_are_listed_up_to_a_number() -> None:
         "a and b",
         "a, b and 1 more",
     ]
+
+
+def test_the_reason_is_that_of_the_measure_that_could_not_judge() -> None:
+    remark = Measurement(measure="infinity_norm", value=0.1, rule="number", threshold=0.2, reason="a remark")
+    kept = Measurement(measure="concept_shift", verdict="UNDEFINED", reason="no labels")
+    judging = Measurement(measure="chi_squared", rule="noise", verdict="UNDEFINED", reason="too few blocks")
+    found = Finding(
+        comparison="drift",
+        locale="us-east",
+        against="span 0",
+        feature="mode",
+        span=1,
+        verdict="UNDEFINED",
+        measurements=(remark, kept, judging),
+    )
+    assert words.reason_of(found) == "too few blocks"
+    assert words.reason_of(found.model_copy(update={"reason": "its own"})) == "its own"
+    assert words.reason_of(found.model_copy(update={"measurements": (remark, kept)})) == "no labels"
