@@ -138,8 +138,10 @@ class Cause(FindingModel):
       name: One of `CAUSES`.
       words: One sentence, without a value of a row.
       evidence: Distances and shares that decided, by name.
-      begin: ISO 8601 in UTC: when it began, to the bucket of the time line; empty where unknown.
-      end: When it ended; empty where it has not, or is unknown.
+      begin: ISO 8601 in UTC: when it began, to the bucket of the time line; empty where unknown. Of a drift
+        that was there from the beginning of the span, the span's.
+      end: When it ended; empty where it has not, or is unknown. Of a drift the end of the span, up to which
+        it was seen.
     """
 
     name: CauseName

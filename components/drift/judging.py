@@ -8,7 +8,7 @@ from typing import Literal
 
 from components.drift.core.cause import Side, name_cause
 from components.drift.core.compare import compare
-from components.drift.core.faults import Fault
+from components.drift.core.faults import Fault, extent_of
 from components.drift.core.profile import Profile
 from components.drift.core.rules import Compared, Rules
 from components.drift.findings import (
@@ -92,11 +92,13 @@ def answer(
     known = {compared.feature for compared in pairs}
     # A lost label or a new column is no feature: it is the affair of all of them.
     at_fault = {fault.feature if fault.feature in known else ALL_FEATURES for fault in faults}
+    extent = extent_of(current)
     found = []
     for compared in pairs:
         if compared.feature in at_fault and compared.verdict != "ALERT":
             compared = replace(compared, verdict="ALERT", reason=compared.reason or FAULT_FOUND)
-        found.append(_finding(question, compared, rules, monitoring, sides, before(compared.feature)))
+        earlier = before(compared.feature)
+        found.append(_finding(question, compared, rules, monitoring, sides, earlier, extent))
     return found
 
 
@@ -162,6 +164,7 @@ def _finding(
     monitoring: MonitoringConfig,
     sides: SidesOf,
     before: Sequence[Measurement] = (),
+    extent: tuple[str, str] = ("", ""),
 ) -> Finding:
     cause: Cause | None = None
     severity = monitoring.severity.default
@@ -174,6 +177,7 @@ def _finding(
             alpha=rules.alpha,
             before=before,
             time_line=compared.time_line,
+            extent=extent,
         )
         alerting = [item.measure for item in compared.measurements if item.verdict == "ALERT"]
         severity = monitoring.severity.of(compared.feature, alerting, is_fault=cause.name in DATA_FAULTS)

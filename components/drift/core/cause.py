@@ -93,6 +93,7 @@ def name_cause(
     alpha: float,
     before: Sequence[Measurement] = (),
     time_line: TimeLine | None = None,
+    extent: tuple[str, str] = ("", ""),
 ) -> Cause:
     """Names the cause of an alert by the table above.
 
@@ -103,7 +104,8 @@ def name_cause(
       sides: The locale that is judged and, for a skew, the other one.
       alpha: Level of the noise rule, where a measurement has no limit of its own.
       before: Of the same comparison in the span before, for a skew; empty where there was none.
-      time_line: Of the comparison; gives the time of a drift from its first change point.
+      time_line: Of the comparison; a drift begins at its first change point.
+      extent: Begin and end of the span. A drift without a change point was there from the beginning.
     """
     fault = _fault(feature, sides, measurements)
     if fault is not None:
@@ -125,9 +127,10 @@ def name_cause(
     if comparison == "generator":
         return _cause("generator_error", f"{feature}: synthetic rows differ from the real ones.", alerting)
     if comparison == "drift":
-        begin = time_line.begin[time_line.change_points[0]] if time_line and time_line.change_points else ""
+        changed = time_line is not None and time_line.change_points
+        begin = time_line.begin[time_line.change_points[0]] if time_line and changed else extent[0]
         words = f"{feature}: the rows differ from earlier ones, and no fault of the data path explains it."
-        return _cause("drift_in_time", words, alerting, begin)
+        return _cause("drift_in_time", words, alerting, begin, extent[1])
     return _related(comparison, feature, measurements, alerting, sides, alpha, before)
 
 
@@ -253,5 +256,7 @@ def _evidence(measurements: Sequence[Measurement]) -> dict[str, float]:
     return {each.measure: each.value for each in measurements if each.value is not None}
 
 
-def _cause(name: CauseName, words: str, alerting: Sequence[Measurement], begin: str = "") -> Cause:
-    return Cause(name=name, words=words, evidence=_evidence(alerting), begin=begin)
+def _cause(
+    name: CauseName, words: str, alerting: Sequence[Measurement], begin: str = "", end: str = ""
+) -> Cause:
+    return Cause(name=name, words=words, evidence=_evidence(alerting), begin=begin, end=end)

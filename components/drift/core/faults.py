@@ -8,7 +8,7 @@ import numpy as np
 
 from components.drift.core.fault_clock import find_clock_shift
 from components.drift.core.fault_mixed_units import find_mixed_units
-from components.drift.core.fault_model import Fault, SchemaChange, bucket_of, grid_of
+from components.drift.core.fault_model import Fault, SchemaChange, bucket_of, grid_of, iso
 from components.drift.core.fault_rows import find_gaps, find_lost_columns
 from components.drift.core.fault_stuck import find_stuck
 from components.drift.core.fault_units import find_unit_changes
@@ -68,6 +68,18 @@ def find_faults(
             if gap.evidence["gap_s"] > 1.5 * abs(clock.evidence["shift_s"]) + 2 * grid.bucket_s
         ]
     return _ordered(lost + stuck + gaps + units + ([clock] if clock else []))
+
+
+def extent_of(profile: Profile) -> tuple[str, str]:
+    """A span's begin and end to the bucket, ISO 8601 in UTC; rows far off in time are left out.
+
+    Returns:
+      Empty texts for a span without rows.
+    """
+    if len(profile.bucket) == 0:
+        return "", ""
+    bucket, bucket_s = _body(profile).bucket, profile.plan.bucket_s
+    return iso(float(bucket[0]), bucket_s), iso(float(bucket[-1] + 1), bucket_s)
 
 
 def _body(profile: Profile) -> Profile:

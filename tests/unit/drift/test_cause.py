@@ -105,8 +105,17 @@ def test_a_drift_begins_at_its_first_change_point() -> None:
     line = TimeLine(
         begin=times, bucket_s=3600.0, measure="wasserstein", value=(0.0, 1.0, 1.0), change_points=(1,)
     )
-    cause = name_cause("drift", "temp_c", measured(0.3), [Side("aa")], alpha=ALPHA, time_line=line)
-    assert cause.begin == times[1]
+
+    def drift(line):
+        extent = times[0], "2024-03-07T03:00:00Z"
+        return name_cause(
+            "drift", "temp_c", measured(0.3), [Side("aa")], alpha=ALPHA, time_line=line, extent=extent
+        )
+
+    assert (drift(line).begin, drift(line).end) == (times[1], "2024-03-07T03:00:00Z")
+    # One that was there from the beginning begins with the span.
+    whole = line.model_copy(update={"change_points": ()})
+    assert drift(whole).begin == drift(None).begin == times[0]
 
 
 @pytest.mark.parametrize(

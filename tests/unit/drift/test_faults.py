@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import functools
 
@@ -13,12 +14,15 @@ import pytest
 from components.dataset import DatasetConfig, FeatureConfig
 from components.drift.core.building import build_profile
 from components.drift.core.fault_model import best_segment, best_totals, bucket_of, iso, runs
-from components.drift.core.faults import Fault, SchemaChange, find_faults
+from components.drift.core.faults import Fault, SchemaChange, extent_of, find_faults
 from components.drift.core.merging import empty, select
 from components.drift.core.planning import plan_profile
 from components.drift.core.profile import Profile, ProfilePlan
+from components.drift.core.rules import Rules
 from components.drift.findings import ALL_FEATURES
+from components.drift.judging import Question, answer
 from components.errors import InternalError
+from components.monitoring import MonitoringConfig
 from components.simulator.config import ChangeConfig, FaultConfig, FleetConfig, dataset_config
 from components.simulator.core.fleet import simulate_locale
 from components.simulator.presets import default_fleet
@@ -317,3 +321,30 @@ def test_runs_and_times() -> None:
     assert runs(np.array([True, True, False, True])) == [(0, 2), (3, 4)]
     assert iso(12, 3600) == "1970-01-01T12:00:00Z"
     assert bucket_of(iso(482_000, 3600), 3600) == 482_000
+
+
+def test_a_span_extends_from_its_first_bucket_to_the_end_of_its_last() -> None:
+    profile = planned("us-east")[1]
+    begin, end = extent_of(profile)
+    assert datetime.datetime.fromisoformat(begin[:-1]).date() == FLEET.start_date
+    assert parsed(end) - parsed(begin) == datetime.timedelta(seconds=SPAN_S)
+    # One row with the clock of 1970 is not when the span began.
+    stray = dataclasses.replace(profile, bucket=np.r_[0, profile.bucket[1:]])
+    assert extent_of(stray)[0] == iso(float(profile.bucket[1]), profile.plan.bucket_s)
+    assert extent_of(empty(profile.plan)) == ("", "")
+
+
+def test_a_drift_that_is_there_from_the_beginning_has_the_times_of_its_span() -> None:
+    worn = ChangeConfig(locale="us-east", span=1, parameter="pump.static_kpa", factor=1.25)
+    current = span_one("us-east", changes=(worn,))
+    question = Question("drift", "us-east", 1, "span 0", "previous")
+    found = answer(
+        question, current, planned("us-east")[1], Rules(draws=99), MonitoringConfig(), lambda name: ()
+    )
+    causes = {item.feature: item.cause for item in found if item.verdict == "ALERT"}
+    drift = causes["flow_lpm"]
+    assert (drift.name, drift.begin, drift.end) == ("drift_in_time", *extent_of(current))
+
+
+def parsed(time: str) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(time.replace("Z", ""))
