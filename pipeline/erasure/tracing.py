@@ -20,6 +20,7 @@ from components.release.storage import open_store
 from pipeline.config.model import Deployment
 from pipeline.erasure.evidence import SpanSearch
 from pipeline.erasure.forms import KEYED, rows_per_split, rows_set_aside, stored_forms
+from pipeline.erasure.pages import pages_with_bins
 from pipeline.erasure.searching import search
 from pipeline.erasure.steps import STORE_FILE, Step, made_from, measured_against, steps_of
 from pipeline.retaining import artifact_folders
@@ -117,16 +118,21 @@ def _rows(
 
 
 def _beside(root: Path, locale: str, steps: Iterable[Step], found: set[str]) -> list[str]:
-    """Files that no artifact holds: the locale's own reports, and what a refused validation left."""
+    """Files that no artifact holds: reports and pages, and what a refused validation left."""
     files: list[Path] = []
+    runs: set[str] = set()
+    spans: set[int] = set()
     for step in steps:
         # A validation that refused its data has no outputs; what it was made from and against says it.
         touched = step.writes & found or (step.reads | step.compares) & found
+        if step.component == "ExampleGen" and step.writes & found and step.span is not None:
+            spans.add(step.span)
         if step.run_id and touched:
+            runs.add(step.run_id)
             files += (root / locale / "reports").glob(f"{step.run_id}.*")
         if step.component == "ExampleValidator" and touched and step.span is not None:
             files += (root / locale / "work" / "ExampleValidator" / f"span-{step.span}").glob("*.json")
-    return [str(file) for file in files]
+    return [str(file) for file in [*files, *pages_with_bins(root, locale, runs, spans)]]
 
 
 def _pushes(uris: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -363,6 +364,59 @@ def test_own_reports_and_what_a_refused_validation_left_are_influenced(locale, i
         file.write_text("{}")
     assert isthmus("erase", *SUBJECT, "--apply")[0] == 0
     assert [name for name, file in files.items() if file.exists()] == ["reports/20260103.html"]
+
+
+def monitored(run: Path, *reports: dict) -> list[str]:
+    """Writes a run's pages of monitoring with these reports; returns their names below `runs`."""
+    zones = [report["zone"] for report in reports]
+    names = ["monitor.json", "monitor.html", "summary.md", *(f"monitor/{zone}.html" for zone in zones)]
+    (run / "monitor").mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (run / name).write_text(json.dumps({"reports": reports}))
+    return [f"{run.name}/{name}" for name in names]
+
+
+def shown(zone: str, locale: str, span: int, *, bins: bool, against: str = "span 0") -> dict:
+    distribution = {"share": [1.0], "share_baseline": [1.0]} if bins else None
+    finding = {"locale": locale, "against": against, "span": span, "distribution": distribution}
+    return {"zone": zone, "findings": [finding]}
+
+
+def test_pages_outside_the_locale_go_where_they_hold_bins_of_it(locale, isthmus):
+    locale.source("bob", span=1)
+    locale.source("bob", span=2)
+    hers = locale.run("zoe", span=1)
+    locale.run("bob", rows=21, span=2, before=hers)
+    locale.run("bob", rows=22, span=2)
+    runs = locale.root / "runs"
+    other = shown("us-east", "us-east", 1, bins=True)
+    # Read her rows; was measured against them; neither, but what the centre shows of span 1 stands on them.
+    first = monitored(runs / "20260101", shown("eu-west", "eu-west", 1, bins=True), other)
+    second = monitored(runs / "20260102", shown("eu-west", "eu-west", 2, bins=False), other)
+    third = monitored(
+        runs / "20260103",
+        shown("eu-west", "eu-west", 2, bins=True),
+        shown("central", "us-east", 1, bins=True, against="eu-west"),
+    )
+    listed = drilled(isthmus)["artifacts"]
+    assert isthmus("erase", *SUBJECT, "--apply")[0] == 0
+    gone = {name for name in (*first, *second, *third) if not (runs / name).exists()}
+    pages = ("monitor.json", "monitor.html")
+    assert gone == {
+        *(f"20260101/{name}" for name in (*pages, "monitor/eu-west.html")),
+        *(f"20260103/{name}" for name in (*pages, "monitor/central.html")),
+    }
+    assert gone <= {str(Path(name).relative_to(runs)) for name in listed if str(runs) in name}
+
+
+def test_pages_of_which_cannot_be_told_what_they_show_go_too(locale, isthmus):
+    locale.source("bob")
+    locale.run("zoe")
+    names = monitored(locale.root / "runs" / "20260101", shown("us-east", "us-east", 1, bins=True))
+    (locale.root / "runs" / "20260101" / "monitor.json").write_text("{")
+    assert isthmus("erase", *SUBJECT, "--apply")[0] == 0
+    left = [name for name in names if (locale.root / "runs" / name).exists()]
+    assert left == ["20260101/summary.md"]
 
 
 def test_rows_that_were_set_aside_are_found(locale, isthmus):
