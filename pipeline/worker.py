@@ -113,6 +113,7 @@ def work(job: Job, pipe: Connection) -> None:
 
 def _run(job: Job, pipe: Connection) -> None:
     from components import progress
+    from components.beam.leftovers import remove_leftovers
     from pipeline import central, governance, outward, regional
     from pipeline.border_view import prove
     from pipeline.config.load import load_deployment
@@ -138,6 +139,8 @@ def _run(job: Job, pipe: Connection) -> None:
     prove(deployment, {job.name: built})
     if job.name != central.NAME:
         governance.open_budget(deployment, job.name)  # building a graph writes no ledger
+    # Nobody else runs below this root: shards that a killed trainer left are nobody's.
+    remove_leftovers(Path(root).glob("artifacts/*/*/*"))
     pipe.send(("built", {"nodes": len(built.components)}))
     os.environ["ISTHMUS_WORK_DIR"] = str(Path(deployment.root) / job.name / "work")
     ObservedDagRunner(on_node, _judges(deployment)).run(built)

@@ -3,19 +3,20 @@
 Without `temp_location` it lies in the output artifact, which workers on this machine see, or in memory where
 the workers are threads of the executor's process. With one it is a folder of its own below it, reached
 through fsspec: `s3://` and `gs://` with the credentials of whoever reads (environment, instance role), so
-that none travel with the pipeline. It is deleted at the end in each case.
+that none travel with the pipeline. It is deleted at the end in each case; what
+a killed process left beside the output artifact goes when the next one starts (`components.beam.leftovers`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from components import beam_engine
+from components.beam.leftovers import own_folder, remove_leftovers
 from components.errors import ConfigError
 from components.executor_base import write_atomically
 from components.release.storage import Store, open_store, storage_errors
@@ -50,9 +51,10 @@ def shared_folder(
                 "missing; allowed: a folder or bucket that both see, such as s3://bucket/tmp"
             )
         output.mkdir(parents=True, exist_ok=True)
-        # Where one worker failed, another may still write while the folder is deleted.
-        with tempfile.TemporaryDirectory(dir=output, prefix=".shards-", ignore_cleanup_errors=True) as folder:
-            yield open_store(folder, "beam.temp_location")
+        # TFX gives every execution a folder of its own, beside those of earlier ones.
+        remove_leftovers([output, *output.parent.iterdir()])
+        with own_folder(output) as folder:
+            yield open_store(str(folder), "beam.temp_location")
         return
     store = open_store(f"{location.rstrip('/')}/isthmus-{uuid.uuid4().hex}", "beam.temp_location")
     if store.is_local:  # a bucket has no folders, and one that is not there is not to be made here
