@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from components import executor_base
-from components.drift.core.building import build_profile
+from components.drift.core.merged_reading import merged_profile, tables_of
 from components.drift.core.profile_file import write_profile
 from components.drift.findings import MonitorReport
 from components.drift.judging import report
@@ -19,8 +19,8 @@ from components.drift_monitor.spans import (
     OpenedBaseline,
     open_baseline,
     plan_for,
-    read_rows,
     record_of,
+    sources_of,
 )
 from components.egress.monitoring import OUTWARD_FILE, outward_report, to_json
 from components.schema_gen.curated import SCHEMA_FILE, parse_schema
@@ -67,9 +67,10 @@ class Executor(BaseExecutor):
         profile_artifact = executor_base.single_artifact(output_dict, PROFILE_KEY)
         monitor = executor_base.single_artifact(output_dict, MONITOR_KEY)
 
-        tables = read_rows(examples.uri, config.dataset)
-        plan, note = plan_for(tables, config.dataset, config.monitoring, baselines, config.seed)
-        profile = build_profile(tables, config.dataset, plan)
+        sources = sources_of(examples.uri, config.dataset)
+        rows = tables_of(sources)
+        plan, note = plan_for(rows, config.dataset, config.monitoring, baselines, config.seed)
+        profile = merged_profile(sources, config.dataset, plan)
         record = record_of(span, config.dataset, quarantine)
         folder = Path(profile_artifact.uri)
         write_profile(folder, profile)

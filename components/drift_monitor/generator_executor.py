@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from components import executor_base
-from components.drift.core.building import build_profile
+from components.drift.core.merged_reading import merged_profile
 from components.drift.core.profile_file import read_profile
 from components.drift.findings import MonitorReport
 from components.drift.judging import report
@@ -22,7 +22,7 @@ from components.drift_monitor.executor import (
     read_comparators,
     write_reports,
 )
-from components.drift_monitor.spans import read_rows
+from components.drift_monitor.spans import sources_of
 from components.statistics_gen.statistics_io import read_span_statistics
 from components.statistics_gen.summary import summarise
 from components.tfx_shim import BaseExecutor
@@ -78,7 +78,7 @@ class Executor(BaseExecutor):
         monitor = executor_base.single_artifact(output_dict, MONITOR_KEY)
         locale, span = str(exec_properties["locale"]), int(exec_properties["span"])
         real = read_profile(Path(folder.uri))
-        made = build_profile(read_rows(synthetic.uri, config.dataset), config.dataset, real.plan)
+        made = merged_profile(sources_of(synthetic.uri, config.dataset), config.dataset, real.plan)
         rules = rules_of(
             config.monitoring,
             config.dataset,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pyarrow as pa
 from components import split_io
 from components.config_base import ComponentConfig
 from components.dataset import DatasetConfig
+from components.drift.core.merged_reading import Source
 from components.drift.core.merging import merge, plan_difference
 from components.drift.core.planning import plan_profile
 from components.drift.core.profile import Profile, ProfilePlan
@@ -22,6 +24,8 @@ from components.monitoring import MonitoringConfig
 
 #: Beside the profile's own files.
 SPAN_FILE = "span.json"
+#: Values and rows of a batch: of each split one or two are in memory at a time, decoded and not.
+_BATCH_VALUES, _BATCH_ROWS, _LEAST_ROWS = 400_000, 20_000, 500
 
 
 class SpanRecord(ComponentConfig):
@@ -59,12 +63,19 @@ class OpenedBaseline:
     absent: str = ""
 
 
-def read_rows(uri: str, dataset: DatasetConfig) -> list[pa.Table]:
-    """The rows of all splits, one table each.
+def sources_of(uri: str, dataset: DatasetConfig) -> list[Source]:
+    """All splits, each to be read in small batches as often as needed: a span may be larger than memory.
 
     Splits are blocks of time of the same series, so that only together they have the source's cadence.
     """
-    return [split_io.read_table(uri, split, dataset=dataset) for split in split_io.list_splits(uri)]
+    rows = min(_BATCH_ROWS, max(_LEAST_ROWS, _BATCH_VALUES // len(dataset.features)))
+
+    def source(split: str) -> Source:
+        return lambda columns: split_io.read_batches(
+            uri, split, columns=columns, dataset=dataset, batch_rows=rows
+        )
+
+    return [source(split) for split in split_io.list_splits(uri)]
 
 
 def record_of(span: int, dataset: DatasetConfig, quarantine: Any | None) -> SpanRecord:
@@ -93,13 +104,15 @@ def read_record(folder: str | Path) -> SpanRecord:
 
 
 def plan_for(
-    tables: list[pa.Table],
+    tables: Iterable[pa.Table],
     dataset: DatasetConfig,
     monitoring: MonitoringConfig,
     baselines: Baselines,
     seed: int,
 ) -> tuple[ProfilePlan, str]:
     """The bins of a span, and why they are new where there were spans before; else an empty text.
+
+    `tables` are read only where the bins are new.
 
     Bins stay for as long as the `dataset` section does: only then can spans be added and compared.
     """

@@ -195,6 +195,11 @@ class SeriesCodes:
     def __len__(self) -> int:
         return len(self._known)
 
+    @property
+    def keys(self) -> list[tuple[object, ...]]:
+        """What names each series, by its number: values of the last column first."""
+        return list(self._known)
+
     def of(self, table: pa.Table) -> npt.NDArray[np.int64]:
         """The number of each row's series. Shape [rows]."""
         combined = np.zeros(table.num_rows, np.int64)

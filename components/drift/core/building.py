@@ -46,7 +46,7 @@ def build_profile(
       DataError: a column is not of its feature's kind, rows have no time or lack a series column, or the
         tables of an iterator go back in time.
     """
-    if isinstance(tables, Sequence) and _goes_back(tables, dataset):
+    if isinstance(tables, Sequence) and goes_back(tables, dataset):
         joined = arrow_columns.join(tables)
         times, series = arrow_columns.times_us(joined, dataset), arrow_columns.SeriesCodes(dataset.series)
         tables = [joined.take(pa.array(np.lexsort((times, series.of(joined)))))]
@@ -58,7 +58,7 @@ def build_profile(
     return builder.accumulator.profile()
 
 
-def _goes_back(tables: Sequence[pa.Table | pa.RecordBatch], dataset: DatasetConfig) -> bool:
+def goes_back(tables: Iterable[pa.Table | pa.RecordBatch], dataset: DatasetConfig) -> bool:
     """Whether a series has a row in a later group that is older than one in an earlier group."""
     codes, last_us = arrow_columns.SeriesCodes(dataset.series), np.zeros(0)
     keys = (arrow_columns.key_columns(table, dataset) for table in tables)
