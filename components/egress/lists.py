@@ -101,7 +101,7 @@ FINDING_FIELDS: Final = frozenset(
     {"comparison", "locale", "against", "baseline", "feature", "split", "span"}
     | {"measurements", "verdict", "severity", "cause", "reason"}
 )
-FINDING_STAYS: Final = frozenset({"distribution", "time_line"})
+FINDING_STAYS: Final = frozenset({"distribution", "time_line", "basis"})
 MEASUREMENT_FIELDS: Final = frozenset(
     {"measure", "value", "unit", "threshold", "rule", "n", "n_baseline", "bins", "p_value", "q_value"}
     | {"null", "verdict", "reason"}
@@ -114,7 +114,18 @@ CAUSE_STAYS: Final = frozenset({"evidence"})
 
 #: Fields of `components.drift.core.outward_form` that may leave; no extreme, sum or cadence is among them.
 SKETCH_FIELDS: Final = frozenset(
-    {"format", "version", "plan_sha256", "minimum", "mechanism", "noise_std", "epsilon", "delta", "unit_rows"}
+    {
+        "format",
+        "version",
+        "plan_sha256",
+        "minimum",
+        "top_categories",
+        "mechanism",
+        "noise_std",
+        "epsilon",
+        "delta",
+        "unit_rows",
+    }
     | {"period_s", "periods", "begin_s", "features", "bins", "missing", "labels"}
 )
 

@@ -71,10 +71,11 @@ def released_sketch(raw: bytes, dataset: DatasetConfig, policy: SketchConfig) ->
     noise = rules.noise
     wanted = (
         rules.minimum,
+        rules.top_categories,
         *((noise.epsilon, noise.delta, noise.unit_rows) if noise else (None, None, None)),
     )
     why = _why_not(sketch, raw, plan)
-    if (sketch.minimum, sketch.epsilon, sketch.delta, sketch.unit_rows) != wanted:
+    if (sketch.minimum, sketch.top_categories, sketch.epsilon, sketch.delta, sketch.unit_rows) != wanted:
         why = "was made by other rules than the locale's policy has"
     elif rules.period_s is not None and sketch.period_s != rules.period_s:
         why = "has periods of another length than the locale's policy has"
@@ -84,8 +85,6 @@ def released_sketch(raw: bytes, dataset: DatasetConfig, policy: SketchConfig) ->
         if rules.begin_s is not None and rules.end_s is not None
     ):
         why = "has a period outside the declared days"
-    elif _most_told(sketch, plan) > rules.top_categories:
-        why = f"tells more than {rules.top_categories} categories of a feature"
     if why:
         raise InternalError(f"{place} {why}; nothing was released")
     return raw
@@ -120,6 +119,8 @@ def _why_not(sketch: OutwardSketch, raw: bytes, plan: ProfilePlan) -> str:
     if to_bytes(sketch) != raw:
         # A key twice, say: two readers would see two sketches.
         return "is not in the one form that a sketch has"
+    if _most_told(sketch, plan) > sketch.top_categories:
+        return f"tells more than {sketch.top_categories} bins of a categorical feature"
     if sketch.epsilon is None or sketch.delta is None or sketch.noise_std is None:
         return ""
     rows = sketch.unit_rows or 1

@@ -20,7 +20,17 @@ DAY_S: Final = 86_400
 VERSION: Final = 1
 #: All that leaves, by name.
 FIELDS = (
-    *("format", "version", "plan_sha256", "minimum", "mechanism", "noise_std", "epsilon", "delta"),
+    *(
+        "format",
+        "version",
+        "plan_sha256",
+        "minimum",
+        "top_categories",
+        "mechanism",
+        "noise_std",
+        "epsilon",
+        "delta",
+    ),
     *("unit_rows", "period_s", "periods", "begin_s", "features", "bins", "missing", "labels"),
 )
 MAX_BYTES = 1 << 26
@@ -105,7 +115,7 @@ class OutwardSketch(ComponentConfig):
 
     Attributes:
       plan_sha256: Of the public plan, which the reader has too.
-      minimum: As the rules said.
+      minimum, top_categories: As the rules said.
       mechanism: `suppression`, or `gaussian` with the four fields that follow.
       noise_std: Of each count, in rows.
       epsilon, delta, unit_rows: As the rules said.
@@ -117,6 +127,7 @@ class OutwardSketch(ComponentConfig):
     version: Literal[1] = VERSION
     plan_sha256: str
     minimum: int = pydantic.Field(ge=5)
+    top_categories: int = pydantic.Field(ge=1)
     mechanism: Literal["suppression", "gaussian"]
     noise_std: float | None = pydantic.Field(default=None, gt=0)
     epsilon: float | None = pydantic.Field(default=None, gt=0)
