@@ -7,6 +7,7 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
+from components.drift import public
 from components.drift.core import outward
 from components.drift.core.building import build_profile
 from components.drift.core.outward import OutwardRules, OutwardSketch
@@ -31,8 +32,6 @@ DAY_S = 86_400
 @pytest.fixture
 def curated(monkeypatch: pytest.MonkeyPatch) -> None:
     """The made-up schema is the program's own."""
-    from components.drift import public
-
     monkeypatch.setattr(public, "curated_schema", lambda name: SCHEMA)
 
 
