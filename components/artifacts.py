@@ -34,6 +34,12 @@ class MonitorReport(Artifact):
     TYPE_NAME = "components.artifacts.MonitorReport"
 
 
+class SpanSketch(Artifact):
+    """`sketch.json`: what a restricted locale tells of its real rows; with noise also `privacy_cost.json`."""
+
+    TYPE_NAME = "components.artifacts.SpanSketch"
+
+
 class SkewReport(Artifact):
     """`skew.json`: locale against locale, per feature."""
 

@@ -8,6 +8,7 @@ from pipeline.border_model import (
     EXAMPLE_GEN,
     GENERATOR_MONITOR,
     PUSHER,
+    SKETCH_GEN,
     STATISTICS_GEN,
     SYNTHETIC_GEN,
     BorderError,
@@ -88,6 +89,15 @@ def check_pushers(zone: Zone) -> None:
             or origin(monitor, "synthetic")[0] != rows
         ):
             raise refuse("monitor", "what is said of drift is not of the rows that are pushed", found=source)
+        source, sketcher = origin(node, "sketch")
+        if node.inputs.get("sketch") and not (
+            sketcher is not None
+            and source is not None
+            and source.key == "sketch"
+            and sketcher.kind == SKETCH_GEN
+            and getattr(origin(sketcher, "examples")[1], "kind", "") == EXAMPLE_GEN
+        ):
+            raise refuse("sketch", "what is told of the real rows was not made by SketchGen", found=source)
         config = parsed(node.properties.get("config"))
         if config.get("kind") != "synthetic" or not config.get("dataset"):
             raise refuse("config", "the Pusher is not set up for a restricted locale's egress policy")

@@ -15,6 +15,7 @@ EXAMPLE_GEN = "components.example_gen.component.ExampleGen"
 SYNTHETIC_GEN = "components.synthetic_gen.component.SyntheticGen"
 EVALUATOR = "components.release_evaluator.component.ReleaseEvaluator"
 STATISTICS_GEN = "components.statistics_gen.component.StatisticsGen"
+SKETCH_GEN = "components.sketch_gen.component.SketchGen"
 DRIFT_MONITOR = "components.drift_monitor.component.DriftMonitor"
 GENERATOR_MONITOR = "components.drift_monitor.generator_component.GeneratorMonitor"
 #: Components whose executors were read for what they write. Another one in a restricted zone is refused:
@@ -27,6 +28,7 @@ KNOWN = frozenset(
         EVALUATOR,
         STATISTICS_GEN,
         "components.schema_gen.component.SchemaGen",
+        SKETCH_GEN,
         DRIFT_MONITOR,
         GENERATOR_MONITOR,
         "components.example_validator.component.ExampleValidator",

@@ -21,6 +21,7 @@ from components.governance.config import LedgerAccess
 from components.pusher.component import Pusher
 from components.release_evaluator.component import ReleaseEvaluator
 from components.schema_gen.component import SchemaGen
+from components.sketch_gen.component import SketchGen
 from components.statistics_gen.component import StatisticsGen
 from components.synthesizer_trainer.component import SynthesizerTrainer
 from components.synthetic_gen.component import SyntheticGen
@@ -204,6 +205,14 @@ def nodes(
     evaluator = ReleaseEvaluator(
         evaluation, examples=examples, synthetic=synthetic, schema=schema, locale=locale, span=span
     ).with_id("ReleaseEvaluator")
+    told = []
+    if configs.sketch is not None:
+        sketch = SketchGen(
+            configs.sketch, examples=examples, locale=locale, span=span, ledger=ledger
+        ).with_id("SketchGen")
+        # What its noise costs is set aside where there is something to release it with.
+        sketch.add_upstream_node(evaluator)
+        told.append(sketch)
     pusher = Pusher(
         configs.pusher,
         examples=synthetic,
@@ -215,9 +224,10 @@ def nodes(
         blessing=evaluator.outputs["blessing"],
         model=trainer.outputs["model"] if ledger is not None else None,
         monitor=generated.outputs["monitor"],
+        sketch=told[0].outputs["sketch"] if told else None,
         fingerprint=push_fingerprint,
     ).with_id("Pusher")
-    return [*onboarded, trainer, generator, synthetic_statistics, generated, evaluator, pusher]
+    return [*onboarded, trainer, generator, synthetic_statistics, generated, evaluator, *told, pusher]
 
 
 def local_pipeline(deployment: Deployment, name: str, components: list[BaseComponent]) -> Pipeline:

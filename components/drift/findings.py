@@ -204,6 +204,8 @@ class Finding(FindingModel):
       distribution: For the report inside the region, or of what crossed; else None.
       time_line: Where times are known.
       reason: Why nothing could be compared; else empty.
+      basis: Of a skew, what it stands on: `releases` (what crossed: a restricted locale's synthetic rows, an
+        open one's own), or `sketches` (counts of real rows that a restricted locale released). Else empty.
     """
 
     comparison: Comparison
@@ -220,6 +222,7 @@ class Finding(FindingModel):
     distribution: Distribution | None = None
     time_line: TimeLine | None = None
     reason: str = ""
+    basis: Literal["", "releases", "sketches"] = ""
 
     @property
     def key(self) -> str:

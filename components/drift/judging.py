@@ -89,6 +89,25 @@ def answer(
       before: Measurements of the same comparison in earlier spans, by feature; for a skew.
     """
     pairs = compare(current, baseline, rules)
+    return findings_of(question, pairs, rules, monitoring, sides, before, faults)
+
+
+def findings_of(
+    question: Question,
+    pairs: Sequence[Compared],
+    rules: Rules,
+    monitoring: MonitoringConfig,
+    sides: SidesOf,
+    before: Callable[[str], Sequence[Measurement]] = lambda feature: (),
+    faults: Sequence[Fault] = (),
+) -> list[Finding]:
+    """What was compared as findings; arguments as `answer`.
+
+    Args:
+      question: What was asked.
+      pairs: Each feature, compared.
+      rules, monitoring, sides, before, faults: As `answer`.
+    """
     known = {compared.feature for compared in pairs}
     # A lost label or a new column is no feature: it is the affair of all of them.
     at_fault = {fault.feature if fault.feature in known else ALL_FEATURES for fault in faults}

@@ -17,6 +17,8 @@ RELEASE_FILES: Final = {
     "statistics/FeatureStats.pb": "statistics of the released rows, checked against those rows",
     "monitor.json": "distances between the locale's rows and earlier or synthetic ones, thresholds, "
     "verdicts, causes to the hour, rounded counts; no bin, no course over time",
+    "sketch.json": "counts of real rows on public bins, small ones hidden and the others rounded or with "
+    "noise, where the locale's policy asks for it (egress.sketch)",
     "evaluation.json": "the listed numbers of the evaluation and the verdicts of the gate",
     "manifest.json": "what the release is, digests, versions, privacy statement, verdicts, signature",
 }
@@ -99,7 +101,7 @@ FINDING_FIELDS: Final = frozenset(
     {"comparison", "locale", "against", "baseline", "feature", "split", "span"}
     | {"measurements", "verdict", "severity", "cause", "reason"}
 )
-FINDING_STAYS: Final = frozenset({"distribution", "time_line"})
+FINDING_STAYS: Final = frozenset({"distribution", "time_line", "basis"})
 MEASUREMENT_FIELDS: Final = frozenset(
     {"measure", "value", "unit", "threshold", "rule", "n", "n_baseline", "bins", "p_value", "q_value"}
     | {"null", "verdict", "reason"}
@@ -107,6 +109,25 @@ MEASUREMENT_FIELDS: Final = frozenset(
 NULL_FIELDS: Final = frozenset({"mean", "limit", "draws", "blocks", "block_s"})
 CAUSE_FIELDS: Final = frozenset({"name", "words", "begin", "end"})
 CAUSE_STAYS: Final = frozenset({"evidence"})
+
+# --- sketch.json ----------------------------------------------------------------------------------------
+
+#: Fields of `components.drift.core.outward_form` that may leave; no extreme, sum or cadence is among them.
+SKETCH_FIELDS: Final = frozenset(
+    {
+        "format",
+        "version",
+        "plan_sha256",
+        "minimum",
+        "top_categories",
+        "mechanism",
+        "noise_std",
+        "epsilon",
+        "delta",
+        "unit_rows",
+    }
+    | {"period_s", "periods", "begin_s", "features", "bins", "missing", "labels"}
+)
 
 # --- what the runner's own records hold of a restricted locale ----------------------------------------
 
@@ -214,7 +235,7 @@ RECORDS: Final = {
 #: What never leaves, in words.
 STAYS: Final = (
     "real rows, quarantined rows, holdout rows",
-    "statistics, vocabularies, histograms, quantiles, minima and maxima of real rows",
+    "statistics, vocabularies, histograms, quantiles, minima and maxima of real rows, but for a sketch",
     "schema domains that were inferred from rows, drift and skew comparators",
     "the synthesizer (SavedModel, checkpoints, vocabulary files) and its training data",
     "plots and curves of the evaluation, reasons of metrics and checks",

@@ -33,10 +33,10 @@ from components.governance.core.audit_state import (
 )
 from components.governance.core.policy import Policy, load_policy
 from components.governance.core.spending import (
-    model_digest,
+    commit,
+    give_back,
     open_audit_log,
     open_ledger,
-    read_cost,
     trusted_keys,
 )
 from components.release.exchange import (
@@ -77,6 +77,7 @@ class ClearanceDesk:
         key: PrivateKey | None,
         store: Store | None,
         model: Path | None = None,
+        sketch: Path | None = None,
     ) -> None:
         """Reads nothing yet.
 
@@ -85,9 +86,10 @@ class ClearanceDesk:
           key: The locale's signing key.
           store: The exchange, for the comparison with the last release.
           model: The Model artifact that the release was drawn from.
+          sketch: The SpanSketch artifact that goes with it, where it has noise.
         """
         self._config, self._key, self._store = config, key, store
-        self._model = model
+        self._model, self._sketch = model, sketch
         self._answer: Answer | None = None
 
     @contextlib.contextmanager
@@ -208,20 +210,14 @@ class ClearanceDesk:
         if ledger is None or self._key is None:
             return
         place = f"locale={config.locale} span={manifest.span}"
-        cost = read_cost(self._model, place)
-        assert self._model is not None  # `read_cost` refused otherwise
-        ledger.commit(
-            self._key, cost.work_id, manifest.span, cost, model_digest(self._model), manifest.content_digest
-        )
+        commit(ledger, self._key, (self._model, *filter(None, (self._sketch,))), manifest, place)
 
     def _give_back(self, reason: str) -> None:
         ledger = open_ledger(self._config) if self._config else None
-        if ledger is None or self._key is None or self._model is None:
+        if ledger is None or self._key is None:
             return
-        cost = read_cost(self._model, f"locale={ledger.locale}")
-        found = ledger.state().of_work(cost.work_id)
-        if found is not None:
-            ledger.release(self._key, found.identifier, f"not published: {reason[:200]}")
+        parts = tuple(filter(None, (self._model, self._sketch)))
+        give_back(ledger, self._key, parts, f"not published: {reason[:200]}")
 
     def _last_release(
         self, config: GovernanceConfig, manifest: Manifest

@@ -14,10 +14,14 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from components.drift.core.outward_form import OutwardSketch
 from components.drift.findings import MonitorReport
 from components.egress.monitoring import MAX_BYTES, RELEASE_FILE, accepted_monitor, to_json
+from components.egress.sketch import RELEASE_FILE as SKETCH_FILE
+from components.egress.sketch import accepted_sketch
+from components.egress.sketch import to_bytes as sketch_bytes
 from components.errors import DataError, ReleaseError
-from components.executor_base import write_json
+from components.executor_base import write_atomically, write_json
 from components.merge_gen.config import MergeGenConfig, MergeLocale
 from components.merge_gen.resolution import Resolution, ResolvedRelease, open_memory
 from components.merge_gen.result import Accepted, MergeResult
@@ -44,7 +48,11 @@ _FREE_BYTES = 1 << 20
 
 
 def merge_releases(
-    config: MergeGenConfig, resolution: Resolution, output: Path, monitors: Path | None = None
+    config: MergeGenConfig,
+    resolution: Resolution,
+    output: Path,
+    monitors: Path | None = None,
+    sketches: Path | None = None,
 ) -> MergeResult:
     """Verifies and copies the resolved releases below `output`.
 
@@ -53,6 +61,7 @@ def merge_releases(
       resolution: Which releases to take.
       output: Folder of the Examples artifact; `Split-<locale>` folders appear in it.
       monitors: Folder for what the regions' monitoring released, `<locale>.json`; None keeps none of it.
+      sketches: Likewise for the sketches of their real rows.
 
     Returns:
       The result; nothing is raised when the quorum is not met, see `MergeResult.require_quorum`.
@@ -61,14 +70,18 @@ def merge_releases(
       DataError: the exchange cannot be read, or `output` cannot be written.
     """
     try:
-        return _merge(config, resolution, output, monitors)
+        return _merge(config, resolution, output, monitors, sketches)
     except OSError as error:  # of this machine's disk: the exchange's own have a message already
         why = (error.strerror or str(error)).lower()
         raise DataError(f"merge: {why}. Free space or mend the disk, then run again.") from error
 
 
 def _merge(
-    config: MergeGenConfig, resolution: Resolution, output: Path, monitors: Path | None
+    config: MergeGenConfig,
+    resolution: Resolution,
+    output: Path,
+    monitors: Path | None,
+    sketches: Path | None,
 ) -> MergeResult:
     store = open_store(config.exchange_uri, options=config.storage)
     memory_store = open_memory(config)
@@ -89,7 +102,7 @@ def _merge(
             keys, problems = loaded[found.locale]
             if not keys:
                 raise ReleaseError(f"{found.uri}: cannot be verified: {problems[0]}")
-            release, monitor = _take(config, locales[found.locale], found, store, trusted, staging)
+            release, monitor, sketch = _take(config, locales[found.locale], found, store, trusted, staging)
         except DataError as error:  # a release that cannot be read is left out like one that is altered
             refused.append({"locale": found.locale, "uri": found.uri, "reason": str(error)})
             if isinstance(error, RevokedReleaseError):
@@ -98,6 +111,8 @@ def _merge(
         split_path(staging, found.locale).replace(split_path(output, found.locale))
         if monitors is not None and monitor is not None:
             write_json(monitors / f"{found.locale}.json", to_json(monitor))
+        if sketches is not None and sketch is not None:
+            write_atomically(sketches / f"{found.locale}.json", sketch_bytes(sketch))
         accepted.append(_accepted(locales[found.locale], found, release))
         warnings += release.warnings
         memory = memory.with_release(found.location, release.manifest.created_at)
@@ -149,8 +164,8 @@ def _take(
     store: Store,
     trusted: dict[str, tuple[PublicKey, ...]],
     staging: Path,
-) -> tuple[VerifiedRelease, MonitorReport | None]:
-    """Verifies one release and copies its examples to `staging/Split-<locale>`; its monitoring, if any."""
+) -> tuple[VerifiedRelease, MonitorReport | None, OutwardSketch | None]:
+    """Verifies one release and copies its examples to `staging/Split-<locale>`; its monitoring and sketch."""
     folder = found.location.folder
     release = verify_release(store, folder, trusted, config.limits, location=found.location, contents=False)
     manifest = release.manifest
@@ -164,24 +179,29 @@ def _take(
     shards = sorted(name for name in manifest.files if name.startswith("Split-"))
     target = split_path(staging, locale.name)
     target.mkdir()
-    monitor = None
+    monitor, sketch = None, None
     for name in sorted(set(manifest.files) - set(shards)):
         chunks = checked_chunks(store, folder, name, manifest.files[name])
-        if name != RELEASE_FILE:
+        if name not in (RELEASE_FILE, SKETCH_FILE):
             for _ in chunks:
                 pass
             continue
         if manifest.files[name].size_bytes > MAX_BYTES:
             raise ReleaseError(f"{found.uri}/{name}: larger than {MAX_BYTES} bytes; refused unread.")
         content = b"".join(chunks)
-        monitor = accepted_monitor(content, config.dataset, locale.name, manifest.span, found.uri)
+        if name == RELEASE_FILE:
+            monitor = accepted_monitor(content, config.dataset, locale.name, manifest.span, found.uri)
+        elif manifest.kind != "synthetic":
+            raise ReleaseError(f"{found.uri}/{name}: a sketch beside real rows, which need none.")
+        else:
+            sketch = accepted_sketch(content, config.dataset, found.uri)
     for number, name in enumerate(shards):
         copy = target / f"data_tfrecord-{number:05d}-of-{len(shards):05d}.gz"
         _copy_shard(
             checked_chunks(store, folder, name, manifest.files[name]), copy, config.limits, found.uri, name
         )
     _check_rows(config, manifest, staging, locale.name, found.uri)
-    return release, monitor
+    return release, monitor, sketch
 
 
 def _copy_shard(chunks: Iterator[bytes], target: Path, limits: ReleaseLimits, uri: str, name: str) -> None:

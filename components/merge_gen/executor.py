@@ -10,7 +10,7 @@ from components.executor_base import read_config, single_artifact, write_json
 from components.merge_gen.config import MergeGenConfig
 from components.merge_gen.core import merge_releases
 from components.merge_gen.resolution import Resolution, resolve_releases
-from components.merge_gen.result import MONITORS_FOLDER
+from components.merge_gen.result import MONITORS_FOLDER, SKETCHES_FOLDER
 from components.tfx_shim import BaseExecutor, artifact_utils
 
 
@@ -37,7 +37,10 @@ class Executor(BaseExecutor):
             resolution = Resolution.from_exec_property(pinned)
         else:
             resolution = resolve_releases(config)
-        result = merge_releases(config, resolution, Path(examples.uri), Path(report.uri) / MONITORS_FOLDER)
+        beside = Path(report.uri)
+        result = merge_releases(
+            config, resolution, Path(examples.uri), beside / MONITORS_FOLDER, beside / SKETCHES_FOLDER
+        )
         write_json(Path(report.uri) / "merge.json", result.to_json())
         result.require_quorum()
         examples.split_names = artifact_utils.encode_split_names([item.locale for item in result.accepted])

@@ -11,6 +11,8 @@ from components.errors import QuorumError
 
 #: Beside `merge.json`: what each region's monitoring released, `<locale>.json`.
 MONITORS_FOLDER = "monitors"
+#: Likewise: sketches of real rows, `<locale>.json`.
+SKETCHES_FOLDER = "sketches"
 
 
 @dataclass(frozen=True)

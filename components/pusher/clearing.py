@@ -6,15 +6,31 @@ import math
 from pathlib import Path
 from typing import Any
 
+from components.drift.core import outward
+from components.errors import DataError
 from components.governance.clearance import ClearanceDesk
 from components.governance.core import accounting
-from components.governance.core.events import Composed, Event, Gaussian, Laplace, PoissonSampled, SelfComposed
+from components.governance.core.events import (
+    Composed,
+    Event,
+    Gaussian,
+    Laplace,
+    PoissonSampled,
+    SelfComposed,
+    together,
+)
 from components.governance.core.spending import open_ledger, read_cost
 from components.pusher.config import PusherConfig
 from components.pusher.core import RegionInputs, push_region
 from components.release.keys import load_private_key
 from components.release.privacy import PrivacyClaim
 from components.release.storage import open_store
+
+SKETCH_MECHANISM = "Gaussian mechanism on counts (sketch.json)"
+SKETCH_NOTE = (
+    "Epsilon counts both the model and sketch.json, whose counts of real rows have noise of their own. That "
+    "the release has a sketch, and its public bins and days, are not covered."
+)
 
 
 def push_governed(
@@ -35,13 +51,57 @@ def push_governed(
       PrivacyBudgetExceededError: the budget does not allow it.
       DataError, ConfigError: as `push_region`, and where a log, a policy or a cost is not in order.
     """
-    desk = open_desk(config, model)
-    report = push_region(with_privacy_loss(config, model), locale, span, inputs, desk.before_publish)
+    paid = check_sketch_cost(config, inputs.sketch, f"locale={locale} span={span}")
+    desk = open_desk(config, model, paid)
+    stated = with_sketch_loss(with_privacy_loss(config, model), model, paid)
+    report = push_region(stated, locale, span, inputs, desk.before_publish)
     return desk.close(report)
 
 
-def open_desk(config: PusherConfig, model: Path | None) -> ClearanceDesk:
+def check_sketch_cost(config: PusherConfig, sketch: Path | None, place: str) -> Path | None:
+    """The folder of a sketch whose noise is paid for with the release; None where it has none.
+
+    Raises:
+      DataError: it does not say what it cost, or something else than the locale's policy has.
+    """
+    rules = config.egress.sketch.rules()
+    if rules is None or rules.noise is None:
+        return None
+    found = read_cost(sketch, place)
+    if found.model_copy(update={"work_id": ""}) != outward.cost(rules):
+        raise DataError(
+            f"{place}: the sketch says that it cost something else than the locale's policy has; nothing was "
+            "published. Run the locale again."
+        )
+    return sketch
+
+
+def with_sketch_loss(config: PusherConfig, model: Path | None, sketch: Path | None) -> PusherConfig:
+    """The configuration whose claim counts the sketch's noise too: both go out in one release.
+
+    Raises:
+      DataError: the model does not say what it cost, or of another unit.
+    """
+    if sketch is None or config.privacy is None:
+        return config
+    claim = config.privacy
+    both = together([read_cost(part, "release") for part in (model, sketch)])
+    epsilon = accounting.epsilon_of(accounting.Tally.of(both.events), claim.delta, both.neighboring_relation)
+    counted = {
+        "epsilon": math.ceil(epsilon * 1e6) / 1e6,
+        "mechanism": f"{claim.mechanism}, and {SKETCH_MECHANISM}"[:200],
+        "notes": (*claim.notes, SKETCH_NOTE),
+    }
+    return config.model_copy(update={"privacy": claim.model_copy(update=counted)})
+
+
+def open_desk(config: PusherConfig, model: Path | None, sketch: Path | None = None) -> ClearanceDesk:
     """The desk that this Pusher asks; it clears everything where the locale has no governance.
+
+    Args:
+      config: Where to, with which key.
+      model: What the rows were drawn from.
+      sketch: What goes with them and is paid for as well.
 
     Raises:
       ConfigError: the signing key cannot be read.
@@ -49,7 +109,7 @@ def open_desk(config: PusherConfig, model: Path | None) -> ClearanceDesk:
     if config.governance is None:
         return ClearanceDesk(None, None, None)
     store = open_store(config.exchange_uri, options=config.storage)
-    return ClearanceDesk(config.governance, load_private_key(config.signing_key), store, model)
+    return ClearanceDesk(config.governance, load_private_key(config.signing_key), store, model, sketch)
 
 
 def with_privacy_loss(config: PusherConfig, model: Path | None) -> PusherConfig:

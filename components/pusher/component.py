@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from components.artifacts import MonitorReport, PushedRelease
+from components.artifacts import MonitorReport, PushedRelease, SpanSketch
 from components.pusher.config import PusherConfig
 from components.pusher.executor import Executor
 from components.tfx_shim import (
@@ -36,6 +36,7 @@ class PusherSpec(ComponentSpec):
         "blessing": ChannelParameter(type=standard_artifacts.ModelBlessing, optional=True),
         "model": ChannelParameter(type=standard_artifacts.Model, optional=True),
         "monitor": ChannelParameter(type=MonitorReport, optional=True),
+        "sketch": ChannelParameter(type=SpanSketch, optional=True),
     }
     OUTPUTS = {"pushed": ChannelParameter(type=PushedRelease)}
 
@@ -47,7 +48,8 @@ class Pusher(BaseComponent):
     `schema` (Schema), `statistics` (ExampleStatistics *of these examples*), `evaluation`
     (ModelEvaluation), `blessing` (ModelBlessing; without it synthetic rows are not pushed), `model`
     (Model that the rows were drawn from; it says what they cost where the locale has a privacy budget),
-    `monitor` (MonitorReport; its `outward.json` goes with the release where the egress policy lets it).
+    `monitor` (MonitorReport; its `outward.json` goes with the release where the egress policy lets it),
+    `sketch` (SpanSketch of the real rows, where the policy asks for one).
     Output: `pushed` (PushedRelease).
     """
 
@@ -66,6 +68,7 @@ class Pusher(BaseComponent):
         blessing: BaseChannel | None = None,
         model: BaseChannel | None = None,
         monitor: BaseChannel | None = None,
+        sketch: BaseChannel | None = None,
         fingerprint: str = "",
     ) -> None:
         """Args are the configuration and channels above; another `fingerprint` means another execution."""
@@ -83,6 +86,7 @@ class Pusher(BaseComponent):
                 blessing=blessing,
                 model=model,
                 monitor=monitor,
+                sketch=sketch,
                 pushed=Channel(type=PushedRelease),
             )
         )

@@ -48,6 +48,17 @@ class PusherConfig(ComponentConfig):
     def _check_privacy(self) -> PusherConfig:
         if self.privacy is not None and self.kind == "open":
             raise ValueError("privacy is about synthetic rows; an open locale releases its rows themselves")
+        mode = self.egress.sketch.mode
+        budgeted = self.governance is not None and self.governance.budget_unit is not None
+        if mode == "suppressed" and (self.privacy is not None or budgeted):
+            raise ValueError(
+                "egress.sketch.mode is suppressed, which has no bound; allowed with an epsilon: withheld, "
+                "noised"
+            )
+        if mode == "noised" and not budgeted:
+            raise ValueError("egress.sketch.mode is noised; allowed with a budget that pays for it")
+        if mode != "withheld" and (self.kind == "open" or self.dataset is None):
+            raise ValueError("egress.sketch is of a restricted locale, whose columns are known")
         return self
 
 

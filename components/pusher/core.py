@@ -17,6 +17,8 @@ from components.egress.categories import SUPPORT_FILE
 from components.egress.evaluation import gate_verdicts, released_evaluation
 from components.egress.monitoring import OUTWARD_FILE, RELEASE_FILE, released_monitor
 from components.egress.schema import parse_schema, public_values, released_schema
+from components.egress.sketch import RELEASE_FILE as SKETCH_FILE
+from components.egress.sketch import read_sketch
 from components.egress.statistics import check_are_of, check_listed
 from components.errors import DataError, InternalError, list_briefly
 from components.pusher.config import PusherConfig
@@ -42,6 +44,13 @@ HOLDS_ROWS = (
 )
 
 
+#: What a manifest says where a sketch without noise goes with it.
+SUPPRESSED = (
+    "sketch.json holds counts of the real rows on public bins, without differential privacy: those below "
+    "{minimum} rows are hidden, with others beside them, and the rest is rounded down to a multiple of it."
+)
+
+
 @dataclass(frozen=True)
 class RegionInputs:
     """Folders of the input artifacts; None where a channel is not connected."""
@@ -52,6 +61,7 @@ class RegionInputs:
     evaluation: Path | None = None
     blessing: Path | None = None
     monitor: Path | None = None
+    sketch: Path | None = None
 
 
 def push_region(
@@ -101,6 +111,8 @@ def push_region(
     monitor = _monitor(config, inputs.monitor, locale)
     if monitor is not None:
         files[RELEASE_FILE] = monitor
+    if config.egress.sketch.mode != "withheld" and config.dataset is not None:
+        files[SKETCH_FILE] = read_sketch(inputs.sketch, config.dataset, config.egress.sketch, place)
     draft = draft_release(
         files,
         locale=locale,
@@ -261,6 +273,8 @@ def _version(package: str) -> str:
 def privacy_statement(config: PusherConfig, locale: str, span: int) -> PrivacyStatement:
     """The statement of what the configuration claims, or else what is true without differential privacy."""
     extra = (HOLDS_ROWS.format(locale=locale),) if config.operator_holds_rows else ()
+    if config.egress.sketch.mode == "suppressed":
+        extra = (SUPPRESSED.format(minimum=config.egress.sketch.minimum), *extra)
     if config.kind == "open":
         return open_statement(locale, span, extra)
     return synthetic_statement(locale, span, config.privacy, extra)

@@ -42,4 +42,4 @@ class Executor(BaseExecutor):
         pushed.set_string_custom_property("release_id", str(report["release_id"]))
 
 
-_OPTIONAL = ("schema", "statistics", "evaluation", "blessing", "model", "monitor")
+_OPTIONAL = ("schema", "statistics", "evaluation", "blessing", "model", "monitor", "sketch")

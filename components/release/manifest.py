@@ -36,7 +36,7 @@ SCHEMA_VALIDATED = "schema-validated"
 #: The file kinds that a release may hold, and nothing else (the allow-list of the border).
 ALLOWED_FILES = re.compile(
     r"(?:Split-(?P<split>[A-Za-z0-9][A-Za-z0-9._-]{0,127})/[A-Za-z0-9][A-Za-z0-9._-]{0,200}\.gz"
-    r"|schema\.pbtxt|statistics/FeatureStats\.pb|evaluation\.json|monitor\.json)"
+    r"|schema\.pbtxt|statistics/FeatureStats\.pb|evaluation\.json|monitor\.json|sketch\.json)"
 )
 
 #: A locale is also a folder name in the exchange and a split name after the merge.

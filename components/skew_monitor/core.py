@@ -81,19 +81,20 @@ def find_skew(
         def sides(feature: str, one: Crossed = one, other: Crossed = other) -> Sequence[Side]:
             return one.side(feature), other.side(feature)
 
-        found += answer(
+        answers = answer(
             Question("skew", one.locale, one.span, other.locale),
             one.profile,
             other.profile,
             rules_for(one.locale, other.locale),
             monitoring,
             sides,
-            before=lambda feature, one=one, other=other: _stood(before, one, other, feature),  # type: ignore[misc]
+            before=lambda feature, one=one, other=other: stood(before, one, other, feature),  # type: ignore[misc]
         )
+        found += [item.model_copy(update={"basis": "releases"}) for item in answers]
     return found
 
 
-def _stood(
+def stood(
     before: MonitorReport | None, one: Crossed, other: Crossed, feature: str
 ) -> tuple[Measurement, ...]:
     """The skew of the same two locales in earlier spans."""

@@ -19,11 +19,12 @@ from components.drift.core.rules import Rules
 from components.drift.findings import MonitorReport
 from components.drift.judging import report
 from components.drift.rules import rules_of, tfdv_values
-from components.merge_gen.result import MONITORS_FOLDER
+from components.merge_gen.result import MONITORS_FOLDER, SKETCHES_FOLDER
 from components.schema_gen.curated import SCHEMA_FILE, parse_schema
 from components.skew_monitor.config import SkewMonitorConfig
 from components.skew_monitor.core import CENTRAL, Crossed, find_serving, find_skew
 from components.skew_monitor.served import compare_served
+from components.skew_monitor.sketches import find_real_skew, in_place_of, read_sketches
 from components.statistics_gen.statistics_io import read_statistics
 from components.statistics_gen.summary import comparators, summarise
 from components.tfx_shim import BaseExecutor, artifact_utils
@@ -93,7 +94,13 @@ class Executor(BaseExecutor):
             own = tfdv_values(summaries[one], summaries[other], names)
             return rules_of(settings, config.dataset, watched, seed=config.seed, tfdv=own, row_rate=False)
 
-        findings = find_skew(crossed, rules_for, settings, _before(exec_properties))
+        before = _before(exec_properties)
+        findings = find_skew(crossed, rules_for, settings, before)
+        real: dict[str, Any] = {name: tables[name] for name in locales if config.locales[name] == "open"}
+        if merge is not None:
+            real |= read_sketches(Path(merge.uri) / SKETCHES_FOLDER, config.dataset, locales)
+        sketched = find_real_skew(crossed, real, config.dataset, rules_for, settings, before)
+        findings = in_place_of(findings, sketched)
         if test is not None:
             seen = _seen(test.uri, config, plan, locales)
             rules = rules_of(settings, config.dataset, watched, seed=config.seed, row_rate=False)

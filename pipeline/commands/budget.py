@@ -69,11 +69,13 @@ def _write(deployment: Any, locale: str | None, reservation: str | None, change:
 def _standing(deployment: Any, name: str) -> dict[str, Any] | None:
     """JSON about a locale's ledger; None where it has no budget."""
     from components.governance.core.anchors import check_ledger
+    from components.governance.core.events import together
     from components.governance.core.ledger_state import LedgerState
     from components.governance.core.summary import standing
     from components.synthesizer_trainer.privacy_cost import planned_cost
     from pipeline import governance
     from pipeline.config.resolve_regional import regional_configs
+    from pipeline.config.sketching import planned_sketch
 
     ledger = governance.ledger_of(deployment, name)
     if ledger is None:
@@ -82,8 +84,11 @@ def _standing(deployment: Any, name: str) -> dict[str, Any] | None:
     state = ledger.state()
     check_ledger(governance.published(deployment, name), state, ledger.place)
     opened = state.budget is not None
-    synthesizer = regional_configs(deployment, name).synthesizer
-    planned = planned_cost(synthesizer, configured.unit) if synthesizer is not None else None
+    configs = regional_configs(deployment, name)
+    planned = None
+    if configs.synthesizer is not None:
+        model = planned_cost(configs.synthesizer, configured.unit)
+        planned = together([model, *planned_sketch(configs.sketch)])
     if not opened:
         state = LedgerState(budget=configured)
     elif configured.same_limit(state.budget):
@@ -105,6 +110,7 @@ def _reservations(ledger: Ledger, state: Any) -> list[dict[str, Any]]:
             "reservation": found.identifier,
             "at": found.at,
             "span": found.span,
+            "work": "sketch" if found.is_sketch else "model",
             "status": found.status,
             "epsilon": spent_epsilon([found.cost], limit.delta, limit.neighboring_relation),
             "content_digests": found.content_digests,
@@ -129,7 +135,7 @@ def words(name: str, standing: dict[str, Any] | None) -> list[str]:
     ]
     lines.append(f"  {forecast(standing)}")
     lines += [
-        f"  {item['reservation']}  {item['at']}  span {item['span']}  {item['status']}  "
+        f"  {item['reservation']}  {item['at']}  span {item['span']}  {item['work']}  {item['status']}  "
         f"epsilon {item['epsilon']:.4g}"
         for item in standing["reservations"]
     ]

@@ -58,6 +58,8 @@ def describe(deployment: Any, name: str) -> dict[str, Any]:
         files["evaluation.json"] = "the verdicts of the gate's checks, without numbers"
     if policy.monitoring == "withheld":
         del files["monitor.json"]
+    if policy.sketch.mode == "withheld":
+        del files["sketch.json"]
     return {
         "locale": name,
         "policy": policy.model_dump(mode="json"),
@@ -76,6 +78,7 @@ def describe(deployment: Any, name: str) -> dict[str, Any]:
             "monitor.json measurements": sorted(lists.MEASUREMENT_FIELDS)
             if policy.monitoring == "listed"
             else [],
+            "sketch.json": sorted(lists.SKETCH_FIELDS) if policy.sketch.mode != "withheld" else [],
             "run.json": sorted(lists.RUN_FIELDS | lists.SECTION_FIELDS | lists.COMPONENT_FIELDS),
         },
         "records": dict(lists.RECORDS),

@@ -24,6 +24,8 @@ _CHEAP_REGION = {
     "onboard": ("ExampleGen", "StatisticsGen", "SchemaGen", "DriftMonitor", "ExampleValidator"),
     "train": ("SynthesizerTrainer",),
     "generate": ("SyntheticGen", "SyntheticStatisticsGen", "GeneratorMonitor", "ReleaseEvaluator"),
+    # Apart: what is drawn anew when another node of its step runs anew is paid for anew.
+    "sketch": ("SketchGen",),
     PUSH: ("Pusher",),
 }
 _CHEAP_CENTRE = {

@@ -12,6 +12,7 @@ from typing import Literal
 from components.data_quality.config import OutlierConfig
 from components.errors import ConfigError
 from components.example_gen.config import ExampleGenConfig, PiiRule, SplitConfig
+from components.governance.core.events import PrivacyCost, together
 from components.merge_gen.config import MergeGenConfig, MergeLocale
 from components.prophet_evaluator.config import ProphetEvaluatorConfig
 from components.pusher.config import ModelPusherConfig
@@ -30,6 +31,7 @@ from pipeline.config.resolve_regional import (
     regional_configs,
 )
 from pipeline.config.sections import monitoring_of, named_source, pii_rules, typed
+from pipeline.config.sketching import planned_sketch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,21 +136,23 @@ def check(deployment: Deployment) -> None:
     """
     for locale in deployment.locales:
         configs = regional_configs(deployment, locale.name)
-        _check_budget(locale, configs.synthesizer)
+        _check_budget(locale, configs.synthesizer, planned_sketch(configs.sketch))
     central_configs(deployment)
     check_beam(deployment)
     if deployment.central.ideal:
         ideal_span(deployment)
 
 
-def _check_budget(locale: LocaleSection, synthesizer: SynthesizerTrainerConfig | None) -> None:
+def _check_budget(
+    locale: LocaleSection, synthesizer: SynthesizerTrainerConfig | None, sketch: list[PrivacyCost]
+) -> None:
     """Refuses a budget that not even one release fits in, because its cost has no bound."""
     budget = locale.privacy.budget if locale.privacy else None
     if budget is None or synthesizer is None:
         return
     cost = planned_cost(synthesizer, budget.unit)
     if cost.is_private:
-        check_fits(cost, budget, locale.name)
+        check_fits(together([cost, *sketch]), budget, locale.name)
     else:
         raise ConfigError(
             f"locale {locale.name}: privacy.budget: found epsilon {budget.epsilon:g}, and a synthesizer "

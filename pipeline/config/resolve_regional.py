@@ -13,6 +13,7 @@ from components.governance.config import BudgetConfig, GovernanceConfig, LedgerA
 from components.pusher.config import PusherConfig
 from components.release_evaluator.config import GateConfig, ReleaseEvaluatorConfig, privacy_checks
 from components.schema_gen.config import SchemaGenConfig
+from components.sketch_gen.config import SketchGenConfig
 from components.statistics_gen.config import StatisticsGenConfig
 from components.synthesizer_trainer.config import SynthesizerTrainerConfig
 from components.synthetic_gen.config import SyntheticGenConfig
@@ -26,11 +27,15 @@ from pipeline.config.privacy import (
     splits_for,
 )
 from pipeline.config.sections import Location, monitoring_of, named_source, pii_rules, typed
+from pipeline.config.sketching import sketch_config
 
 
 @dataclasses.dataclass(frozen=True)
 class RegionalConfigs:
-    """Configurations of one region's components; the last three are None for an open locale."""
+    """Configurations of one region's components; those after the pusher's are None for an open locale.
+
+    `sketch` is None wherever no sketch is released.
+    """
 
     example_gen: ExampleGenConfig
     statistics_gen: StatisticsGenConfig
@@ -41,6 +46,7 @@ class RegionalConfigs:
     synthesizer: SynthesizerTrainerConfig | None
     generation: SyntheticGenConfig | None
     evaluator: ReleaseEvaluatorConfig | None
+    sketch: SketchGenConfig | None = None
 
 
 def regional_configs(deployment: Deployment, name: str, *, small: bool = False) -> RegionalConfigs:
@@ -61,6 +67,7 @@ def regional_configs(deployment: Deployment, name: str, *, small: bool = False) 
     policy = egress_config(deployment, name)
     synthesizer = _synthesizer(deployment, locale, at, small) if restricted else None
     check_imputation(deployment, synthesizer, name)
+    sketch = sketch_config(deployment, name, policy, synthesizer)
     return RegionalConfigs(
         example_gen=_regional_source(deployment, locale, at, splits_for(deployment.splits, synthesizer)),
         statistics_gen=StatisticsGenConfig(dataset=deployment.dataset),
@@ -69,7 +76,7 @@ def regional_configs(deployment: Deployment, name: str, *, small: bool = False) 
         drift_monitor=DriftMonitorConfig(
             dataset=deployment.dataset,
             monitoring=monitoring,
-            egress=policy,
+            egress=policy.without_sketch(),
             seed=deployment.seed,
         ),
         pusher=PusherConfig(
@@ -87,6 +94,7 @@ def regional_configs(deployment: Deployment, name: str, *, small: bool = False) 
         synthesizer=synthesizer,
         generation=_generation(deployment, locale, at) if restricted else None,
         evaluator=_evaluator(deployment, locale, at) if restricted else None,
+        sketch=sketch,
     )
 
 
@@ -174,7 +182,7 @@ def _synthesizer(
 
 def _generation(deployment: Deployment, locale: LocaleSection, at: Location) -> SyntheticGenConfig:
     policy = egress_config(deployment, locale.name)
-    given = {"dataset": deployment.dataset, "egress": policy}
+    given = {"dataset": deployment.dataset, "egress": policy.without_sketch()}
     typed(SyntheticGenConfig, ("generation",), deployment.generation, **given)
     typed(SyntheticGenConfig, (*at, "generation"), locale.generation, **given)
     said = {**deployment.generation, **locale.generation}

@@ -50,6 +50,10 @@ def feature_name(finding: Finding) -> str:
     return "all features" if finding.feature == ALL_FEATURES else finding.feature
 
 
+#: What a skew stands on.
+BASES = {"": "", "releases": ", on what was released", "sketches": ", on sketches of real rows"}
+
+
 def compared(finding: Finding) -> str:
     """What was compared with what: `Drift in time, against span 3 (previous), split eval`."""
     name = COMPARISON_NAMES[finding.comparison]
@@ -57,6 +61,7 @@ def compared(finding: Finding) -> str:
         name += f", against {finding.against or 'nothing'}"
     if finding.baseline:
         name += f" ({finding.baseline})"
+    name += BASES[finding.basis]
     return name if finding.split == WHOLE_SPAN else f"{name}, split {finding.split}"
 
 

@@ -256,3 +256,42 @@ def test_component_construction() -> None:
     assert set(component.inputs) == {"examples", "statistics", "schema"}
     with pytest.raises(TypeError):
         SkewMonitor(config, stats, data, expectations)
+
+
+def test_real_rows_are_compared_by_their_sketches_and_what_has_none_by_what_crossed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The generators agree with one another, the real rows do not; and the other way round."""
+    from components.egress.sketch import to_bytes
+    from tests.support import sketches
+
+    monkeypatch.setattr(sketches.public, "curated_schema", lambda name: sketches.SCHEMA)
+    monkeypatch.setitem(globals(), "DATASET", sketches.CURATED)
+    monkeypatch.setitem(LOCALES, "us-east", "restricted")
+    alike = {"eu-west": rows(1), "us-east": rows(2)}
+    apart = {"eu-west": rows(1), "us-east": rows(2, mean=33)}
+
+    def compared(name: str, tables: dict[str, pa.Table], real: dict[str, pa.Table]) -> MonitorReport:
+        folder = tmp_path / name / "merge" / "sketches"
+        folder.mkdir(parents=True)
+        for locale, table in real.items():
+            (folder / f"{locale}.json").write_bytes(to_bytes(sketches.sketch(table, period_s=3 * 86_400)))
+        return _run(tmp_path / name, tables)
+
+    hidden = _one(compared("hidden", alike, apart), "skew", "temp")
+    assert (hidden.verdict, hidden.basis) == ("ALERT", "sketches")
+    assert hidden.cause is not None and hidden.cause.name == "real_regional_difference"
+    made_up = compared("made up", apart, alike)
+    assert (_one(made_up, "skew", "temp").verdict, _one(made_up, "skew", "temp").basis) != (
+        "ALERT",
+        "sketches",
+    )
+    # Nothing is told of all features together: that stays on what crossed.
+    assert _one(made_up, "skew", "(all)").basis == "releases"
+    for name, real in (("one", {"eu-west": rows(1)}), ("none", {})):
+        report = compared(name, apart, real)
+        assert {item.basis for item in report.findings if item.comparison == "skew"} == {"releases"}
+        assert _one(report, "skew", "temp").verdict == "ALERT"
+    monkeypatch.setitem(LOCALES, "us-east", "open")
+    mixed = _one(compared("mixed", apart, {"eu-west": rows(1)}), "skew", "temp")
+    assert (mixed.verdict, mixed.basis) == ("ALERT", "sketches")

@@ -120,6 +120,7 @@ def sketch_of(
     return OutwardSketch(
         plan_sha256=plan_sha256(plan),
         minimum=rules.minimum,
+        top_categories=rules.top_categories,
         mechanism="gaussian" if rules.noise else "suppression",
         noise_std=std,
         epsilon=rules.noise.epsilon if rules.noise else None,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
-from typing import Final, Literal
+from collections.abc import Iterator
+from typing import Annotated, Final, Literal
 
 import numpy as np
 import pydantic
@@ -19,14 +20,28 @@ DAY_S: Final = 86_400
 VERSION: Final = 1
 #: All that leaves, by name.
 FIELDS = (
-    *("format", "version", "plan_sha256", "minimum", "mechanism", "noise_std", "epsilon", "delta"),
+    *(
+        "format",
+        "version",
+        "plan_sha256",
+        "minimum",
+        "top_categories",
+        "mechanism",
+        "noise_std",
+        "epsilon",
+        "delta",
+    ),
     *("unit_rows", "period_s", "periods", "begin_s", "features", "bins", "missing", "labels"),
 )
 MAX_BYTES = 1 << 26
 #: More periods than this are no summary.
 MAX_PERIODS = 10_000
+#: Rows in a cell; sums over all periods stay far inside 64 bits.
+MAX_COUNT = 10**12
+#: 1 January of year 1 and of year 9999, in days from 1970.
+_DAYS = (-719_162, 2_932_531)
 
-Count = pydantic.NonNegativeInt | None
+Count = Annotated[int, pydantic.Field(ge=0, le=MAX_COUNT)] | None
 
 
 class NoiseRules(ComponentConfig):
@@ -100,7 +115,7 @@ class OutwardSketch(ComponentConfig):
 
     Attributes:
       plan_sha256: Of the public plan, which the reader has too.
-      minimum: As the rules said.
+      minimum, top_categories: As the rules said.
       mechanism: `suppression`, or `gaussian` with the four fields that follow.
       noise_std: Of each count, in rows.
       epsilon, delta, unit_rows: As the rules said.
@@ -111,13 +126,14 @@ class OutwardSketch(ComponentConfig):
     format: Literal["isthmus-outward-sketch"] = "isthmus-outward-sketch"
     version: Literal[1] = VERSION
     plan_sha256: str
-    minimum: int = pydantic.Field(ge=1)
+    minimum: int = pydantic.Field(ge=5)
+    top_categories: int = pydantic.Field(ge=1)
     mechanism: Literal["suppression", "gaussian"]
-    noise_std: float | None = None
-    epsilon: float | None = None
-    delta: float | None = None
-    unit_rows: int | None = None
-    period_s: int = pydantic.Field(ge=DAY_S, multiple_of=DAY_S)
+    noise_std: float | None = pydantic.Field(default=None, gt=0)
+    epsilon: float | None = pydantic.Field(default=None, gt=0)
+    delta: float | None = pydantic.Field(default=None, gt=0, lt=1)
+    unit_rows: int | None = pydantic.Field(default=None, ge=1)
+    period_s: int = pydantic.Field(ge=DAY_S, le=_DAYS[1] * DAY_S, multiple_of=DAY_S)
     periods: tuple[Period, ...] = pydantic.Field(max_length=MAX_PERIODS)
 
 
@@ -135,7 +151,8 @@ def parse(raw: bytes, plan: ProfilePlan, place: str) -> OutwardSketch:
       place: Names it in messages.
 
     Raises:
-      DataError: too large, not of this form, of another plan, or with other features or bins than the plan.
+      DataError: too large, not of this form, of another plan, with other features or bins than the plan, or
+        with a count that its own rules hide.
     """
     if len(raw) > MAX_BYTES:
         raise DataError(f"{place}: {len(raw)} bytes, allowed: {MAX_BYTES}")
@@ -154,7 +171,33 @@ def parse(raw: bytes, plan: ProfilePlan, place: str) -> OutwardSketch:
     for period in sketch.periods:
         if {name: len(found.bins) for name, found in period.features.items()} != wanted:
             raise DataError(f"{place}: other features or bins than its plan has")
+    if why := _against_its_rules(sketch):
+        raise DataError(f"{place}: {why}")
     return sketch
+
+
+def counts_of(period: Period) -> Iterator[int | None]:
+    """Every count of a period, hidden ones too."""
+    for found in period.features.values():
+        yield from found.bins
+        yield found.missing
+    yield from period.labels
+
+
+def _against_its_rules(sketch: OutwardSketch) -> str:
+    """What a sketch tells that its mechanism does not let out; empty where nothing."""
+    noise = (sketch.noise_std, sketch.epsilon, sketch.delta, sketch.unit_rows)
+    suppressed = sketch.mechanism == "suppression"
+    if any((value is None) != suppressed for value in noise):
+        return f"mechanism {sketch.mechanism} with another mechanism's noise_std, epsilon, delta or unit_rows"
+    step = sketch.minimum if suppressed else 1
+    for period in sketch.periods:
+        if period.begin_s % DAY_S or not _DAYS[0] <= period.begin_s // DAY_S <= _DAYS[1]:
+            return "a period begins at no whole day"
+        for count in counts_of(period):
+            if count is not None and (count < sketch.minimum or count % step):
+                return f"tells a count below its minimum {sketch.minimum}, or one that is not rounded to it"
+    return ""
 
 
 def to_profile(sketch: OutwardSketch, plan: ProfilePlan) -> Profile:

@@ -18,7 +18,7 @@ standard deviation over the L2 sensitivity, a Laplace's its scale over the L1 se
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal, Union
 
 import pydantic
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Beside the SavedModel in the Model artifact.
 COST_FILE = "privacy_cost.json"
+#: What the work of a sketch is called by; other work is a training.
+SKETCH_WORK = "sketch-"
 #: A cost is a few dozen bytes per statistic or training phase; more is no cost of ours.
 MAX_COST_BYTES = 1 << 20
 
@@ -160,6 +162,25 @@ def parse_cost(raw: bytes, place: str) -> PrivacyCost:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part)[:60] for part in first["loc"]) or "top level"
         raise DataError(f"{place}: not a privacy cost ({where}: {first['msg']}).") from None
+
+
+def together(costs: Sequence[PrivacyCost]) -> PrivacyCost:
+    """What several pieces of work cost, published as one release.
+
+    Raises:
+      DataError: they are of different units or neighbouring relations, so that they do not add up.
+    """
+    first = costs[0]
+    if len({(cost.unit, cost.neighboring_relation) for cost in costs}) > 1:
+        units = " and ".join(sorted({cost.unit for cost in costs}))
+        raise DataError(f"privacy cost: of the units {units}, which do not add up; allowed: one unit")
+    ranges = {cost.time_range.model_dump_json() if cost.time_range else "" for cost in costs}
+    return PrivacyCost(
+        unit=first.unit,
+        neighboring_relation=first.neighboring_relation,
+        events=tuple(event for cost in costs for event in cost.events),
+        time_range=first.time_range if len(ranges) == 1 else None,
+    )
 
 
 def _has_non_private(event: Event) -> bool:

@@ -12,7 +12,7 @@ from components.config_base import ComponentConfig
 from components.governance.config import BudgetConfig
 from components.governance.core import accounting
 from components.governance.core.entries import Anchor, ChainError, Entry
-from components.governance.core.events import PrivacyCost, PrivacyUnit
+from components.governance.core.events import SKETCH_WORK, PrivacyCost, PrivacyUnit, together
 from components.release.manifest import Sha256
 
 ReservationId = str
@@ -103,6 +103,11 @@ class Reservation:
     model_digest: str = ""
     content_digests: list[str] = dataclasses.field(default_factory=list)
 
+    @property
+    def is_sketch(self) -> bool:
+        """Whether it pays for a sketch of the real rows, not for a model."""
+        return self.work_id.startswith(SKETCH_WORK)
+
 
 @dataclasses.dataclass
 class LedgerState:
@@ -131,6 +136,13 @@ class LedgerState:
         return accounting.spent_epsilon(
             [*self.costs(*statuses), *plus], self.budget.delta, self.budget.neighboring_relation
         )
+
+    def newest(self) -> PrivacyCost | None:
+        """What the newest counted model cost, and the newest counted sketch with it; None for neither."""
+        counted = [found for found in self.reservations.values() if found.status != "released"]
+        models = [found.cost for found in counted if not found.is_sketch][-1:]
+        sketches = [found.cost for found in counted if found.is_sketch][-1:]
+        return together([*models, *sketches]) if models or sketches else None
 
     def of_work(self, work_id: str) -> Reservation | None:
         """The reservation that this work may resume."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from components.errors import DataError
@@ -13,7 +13,8 @@ from components.governance.config import GovernanceConfig, LedgerAccess
 from components.governance.core.audit import AuditLog
 from components.governance.core.events import COST_FILE, PrivacyCost, parse_cost
 from components.governance.core.ledger import Ledger
-from components.release.keys import PublicKey, load_private_key, load_public_key
+from components.release.keys import PrivateKey, PublicKey, load_private_key, load_public_key
+from components.release.manifest import Manifest
 
 
 def open_ledger(config: GovernanceConfig) -> Ledger | None:
@@ -95,6 +96,38 @@ def read_cost(model: Path | None, place: str) -> PrivacyCost:
             "privacy budget; nothing was published. Train again with a differentially private synthesizer."
         ) from None
     return parse_cost(raw, f"{place}: {COST_FILE}")
+
+
+def commit(
+    ledger: Ledger, key: PrivateKey, parts: Sequence[Path | None], manifest: Manifest, place: str
+) -> None:
+    """Spends the reservations of all that a release holds: of its model, and of a sketch with noise.
+
+    Args:
+      ledger: The locale's.
+      key: Its signing key.
+      parts: Folders that say what they cost.
+      manifest: Of the release, its content settled.
+      place: For messages.
+
+    Raises:
+      DataError: one of them does not say what it cost; nothing is spent then.
+      PrivacyBudgetExceededError: as `Ledger.commit`.
+    """
+    costs = [(part, read_cost(part, place)) for part in parts]
+    for part, cost in costs:
+        assert part is not None  # `read_cost` refused otherwise
+        digest = model_digest(part)
+        ledger.commit(key, cost.work_id, manifest.span, cost, digest, manifest.content_digest)
+
+
+def give_back(ledger: Ledger, key: PrivateKey, parts: Sequence[Path], reason: str) -> None:
+    """Gives back what these parts of a release had reserved, since it will not be published."""
+    for part in parts:
+        cost = read_cost(part, f"locale={ledger.locale}")
+        found = ledger.state().of_work(cost.work_id)
+        if found is not None:
+            ledger.release(key, found.identifier, reason)
 
 
 def model_digest(model: Path) -> str:

@@ -126,7 +126,8 @@ def standing(state: LedgerState, following: PrivacyCost | None = None) -> dict[s
 
     Args:
       state: The ledger's, with a budget.
-      following: The cost of each further release; the newest counted one's where None.
+      following: The cost of each further release, its sketch with it; that of the newest counted ones
+        where None.
 
     Returns:
       Plain JSON: the budget; `spent` (on releases and on trainings that failed), `counted` (with
@@ -137,7 +138,7 @@ def standing(state: LedgerState, following: PrivacyCost | None = None) -> dict[s
     budget = state.budget
     assert budget is not None  # an empty ledger has no standing; the callers' own check
     counted = state.costs()
-    each = following or (counted[-1] if counted else None)
+    each = following or state.newest()
     relation = budget.neighboring_relation
     spent, total = state.epsilon("committed", "failed"), state.epsilon()
     left = None
@@ -154,7 +155,7 @@ def standing(state: LedgerState, following: PrivacyCost | None = None) -> dict[s
         "one_period": each is not None and each.time_range is not None and each.unit == "record",
         "at_least": left == accounting.MOST_RELEASES,
         "lasts_days": left * CADENCE_DAYS[budget.cadence] if left is not None and budget.cadence else None,
-        "releases": sum(r.status == "committed" for r in state.reservations.values()),
+        "releases": sum(r.status == "committed" and not r.is_sketch for r in state.reservations.values()),
         "failed": sum(r.status == "failed" for r in state.reservations.values()),
         "reserved": sum(r.status == "reserved" for r in state.reservations.values()),
         "refused": state.refusals,

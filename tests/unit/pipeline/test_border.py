@@ -115,6 +115,24 @@ def test_what_is_said_of_drift_is_said_by_the_monitor_of_the_rows_that_are_pushe
         prove(region(GeneratorMonitor=monitor(**change), Pusher=sabotaged), US, central())
 
 
+@pytest.mark.parametrize(
+    ("kind", "rows", "key"),
+    [
+        (kinds.DRIFT_MONITOR, eu("ExampleGen", "examples"), "sketch"),
+        (kinds.SKETCH_GEN, SYNTHETIC, "sketch"),
+        (kinds.SKETCH_GEN, eu("ExampleGen", "examples"), "profile"),
+    ],
+)
+def test_what_is_told_of_the_real_rows_is_told_by_sketch_gen(kind, rows, key):
+    def zone(kind: str, rows: Source, key: str) -> Zone:
+        sketch = node("SketchGen", kind, examples=rows)
+        return region(SketchGen=sketch, Pusher=pusher(sketch=eu("SketchGen", key)))
+
+    assert prove(zone(kinds.SKETCH_GEN, eu("ExampleGen", "examples"), "sketch"), US, central()).nodes == 8
+    with pytest.raises(BorderError, match=r"eu/Pusher\.sketch → exchange: what is told of the real rows"):
+        prove(zone(kind, rows, key), US, central())
+
+
 def test_the_honest_pipelines_pass():
     proof = prove(region(), US, central())
     assert (proof.nodes, proof.channels, proof.exceptions) == (7, 9, ())
