@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.drift.findings import MonitorReport, MonitorRun
-from components.errors import IsthmusError
+from components.errors import DataError, IsthmusError
 from components.executor_base import write_json
 from components.release.manifest import utc_now
 from components.release.options import StorageOptions
@@ -179,11 +179,12 @@ def _metrics(content: Mapping[str, Any], told: Told, deployment: Deployment, run
     assert section.pushgateway is not None
     place = Place(open_store(f"{_own(content, told)}/metrics", "placement.state", options=told.options))
     with place.locked("counters", SYSTEM, wait_s=_WAIT_S, lease_s=_LEASE_S):
-        before = _counters(place)
-        report = _report(told, run, before)
+        before, releases = _counters(place)
+        report = _report(told, run, before, releases)
         after = count(before, report, words, seconds_of(report.run.finished_at))
         if after != before:
-            place.write(_COUNTERS, after.model_dump(mode="json"))
+            known = releases | {zone["zone"]: zone["release_id"] for zone in _released(told)}
+            place.write(_COUNTERS, {"counters": after.model_dump(mode="json"), "releases": known})
     groups = build(words, section, report, run, after)
     if content["host"] != CENTRAL:
         groups = [group for group in groups if group.zone != _OF_THE_RUN]
@@ -194,14 +195,30 @@ def _own(content: Mapping[str, Any], told: Told) -> str:
     return f"{told.state.rstrip('/')}/{content['host']}"
 
 
-def _counters(place: Place) -> CounterState:
+def _counters(place: Place) -> tuple[CounterState, dict[str, str]]:
+    """The counters, and the release of each zone that was counted last.
+
+    Raises:
+      DataError: the file is not what was written.
+    """
     from pipeline.metrics.counting import CounterState
 
     found = place.read(_COUNTERS)
-    return CounterState() if found is None else CounterState.model_validate(found)
+    if found is None:
+        return CounterState(), {}
+    try:
+        return CounterState.model_validate(found["counters"]), dict(found["releases"])
+    except (ValueError, KeyError, TypeError):
+        raise DataError(
+            f"{place.store.address(_COUNTERS)}: no counters; remove it, then counting begins anew"
+        ) from None
 
 
-def _report(told: Told, run: MonitorRun, before: CounterState) -> RunReport:
+def _released(told: Told) -> list[Mapping[str, Any]]:
+    return [zone for zone in told.zones if zone.get("release_id")]
+
+
+def _report(told: Told, run: MonitorRun, before: CounterState, releases: Mapping[str, str]) -> RunReport:
     """The run's report as far as notices tell it; rows read, epsilon and F1 stay with the steps."""
     from pipeline.report.collect import collect
 
@@ -209,7 +226,11 @@ def _report(told: Told, run: MonitorRun, before: CounterState) -> RunReport:
     stamped = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{told.run}"
     run_id = next((found for found in before.runs if found.endswith(f"-{told.run}")), stamped)
     with tempfile.TemporaryDirectory(prefix="isthmus-report-") as folder:
-        sections = {str(zone["zone"]): _section(zone, Path(folder)) for zone in told.zones}
+        # A push runs always; a release that was there already is no new one.
+        known = {zone["zone"] for zone in _released(told) if releases.get(zone["zone"]) == zone["release_id"]}
+        sections = {
+            str(zone["zone"]): _section(zone, Path(folder), zone["zone"] in known) for zone in told.zones
+        }
         central = sections.pop(CENTRAL, {"status": "skipped", "sharing": CENTRAL, "components": []})
         record = {
             "run_id": run_id,
@@ -225,7 +246,7 @@ def _report(told: Told, run: MonitorRun, before: CounterState) -> RunReport:
         return collect(Path(folder))
 
 
-def _section(zone: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def _section(zone: Mapping[str, Any], folder: Path, known: bool) -> dict[str, Any]:
     """A pipeline's part of `run.json`, with the artifacts that its notice stands for."""
     name, central = str(zone["zone"]), zone["sharing"] == CENTRAL
     if zone["outcome"] == outcome.MISSING:
@@ -244,7 +265,9 @@ def _section(zone: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         place = folder / name / component
         place.mkdir(parents=True)
         (place / file).write_text(json.dumps(content))
-        components.append({"id": component, "state": "executed", "outputs": {channel: str(place)}})
+        components.append(
+            {"id": component, "state": "cached" if known else "executed", "outputs": {channel: str(place)}}
+        )
     return {"status": "succeeded", "sharing": zone["sharing"], "components": components}
 
 

@@ -61,6 +61,8 @@ def test_only_the_report_gets_the_secrets_of_who_is_told(layout):
             if leaf.step == "report":
                 reports += 1
                 assert told == (True, True), name
+            elif leaf.step == "verdict":
+                assert told == (False, False) and "telling" not in leaf.told
             elif beside:
                 assert told == (False, False), name
     assert reports == (1 if layout == "single-cluster" else 4)

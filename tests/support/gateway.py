@@ -6,6 +6,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from prometheus_client.parser import text_string_to_metric_families
+
 
 class Gateway:
     """Keeps what is put; answers `answers` first, each a status with a text, then 200."""
@@ -39,6 +41,18 @@ class Gateway:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server.server_port}"
+
+    def series(self) -> dict[str, dict[str, dict[str, float]]]:
+        """Zone, empty for the run, to metric to its other labels, joined, to its value; forgets what came."""
+        found: dict[str, dict[str, dict[str, float]]] = {}
+        for _, path, _, body in self.seen:
+            group = found.setdefault(path.partition("/zone/")[2], {})
+            for family in text_string_to_metric_families(body.decode()):
+                for item in family.samples:
+                    labels = [v for k, v in sorted(item.labels.items()) if k not in ("deployment", "zone")]
+                    group.setdefault(item.name, {})[" ".join(labels)] = item.value
+        self.seen.clear()
+        return found
 
     def close(self) -> None:
         self.server.shutdown()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from components.drift.findings import MonitorReport
 from components.errors import ReleaseError
@@ -62,7 +62,8 @@ class Pods:
         if found:
             self.leave(run, run_of(*found, span=span).reports[0])
         for zone, sharing in self.zones:
-            said = {"verdict": "BLESSED"} if sharing == "central" else {"span": span}
+            release = {"release_id": f"{span:x}" * 8} if outcome == "pushed" else {}
+            said = {"verdict": "BLESSED"} if sharing == "central" else {"span": span, **release}
             given = {"zone": zone, "outcome": outcome, **said}
             notices.write(self.exchange, DEFAULT_OPTIONS, run, given)
         self.report(run)
@@ -149,26 +150,18 @@ def test_the_state_may_be_an_object_store(tmp_path: Path, hook: HttpSink) -> Non
     assert kinds(hook) == []
 
 
-def series(gateway: Gateway) -> dict[str, dict[str, dict[str, float]]]:
-    """Group to metric to its labels other than those of the group, joined, to its value."""
-    found: dict[str, dict[str, dict[str, float]]] = {}
-    for _, path, _, body in gateway.seen:
-        group = found.setdefault(path.partition("/deployment/golden")[2], {})
-        for family in text_string_to_metric_families(body.decode()):
-            for item in family.samples:
-                labels = [v for k, v in sorted(item.labels.items()) if k not in ("deployment", "zone")]
-                group.setdefault(item.name, {})[" ".join(labels)] = item.value
-    gateway.seen.clear()
-    return found
+EU, CENTRE, RUN = "eu-west", "central", ""
 
 
-EU, CENTRE, RUN = "/zone/eu-west", "/zone/central", ""
-
-
-def test_metrics_go_to_the_pushgateway_and_count_a_run_once(tmp_path: Path, gateway: Gateway) -> None:
+def test_metrics_go_to_the_pushgateway_and_count_a_run_once(
+    tmp_path: Path, gateway: Gateway, monkeypatch
+) -> None:
+    seconds = iter(range(1_800_000_000, 1_900_000_000))
+    now = time.gmtime
+    monkeypatch.setattr(time, "gmtime", lambda at=None: now(next(seconds) if at is None else at))
     pods = Pods(tmp_path, metrics={"pushgateway": {"url": gateway.url}})
     pods.run("run-1", finding())
-    found = series(gateway)
+    found = gateway.series()
     assert set(found) == {RUN, EU, CENTRE}
     assert found[EU]["isthmus_drift_alert"] == {"previous drift load eu-west (span)": 1}
     assert found[EU]["isthmus_monitor_evaluated"] == {"": 1} == found[EU]["isthmus_zone_success"]
@@ -177,17 +170,21 @@ def test_metrics_go_to_the_pushgateway_and_count_a_run_once(tmp_path: Path, gate
     assert found[CENTRE]["isthmus_monitor_evaluated"] == {"": 0}
     assert found[RUN]["isthmus_runs_total"]["0"] == 1 and found[RUN]["isthmus_run_exit_status"] == {"": 0}
     pods.report("run-1")
-    assert series(gateway)[RUN]["isthmus_runs_total"]["0"] == 1
+    assert gateway.series()[RUN]["isthmus_runs_total"]["0"] == 1
     pods.run("run-2", outcome="refused")
-    found = series(gateway)
+    found = gateway.series()
     assert found[RUN]["isthmus_runs_total"] == {"0": 1, "1": 1, "2": 0, "3": 0}
     assert found[EU]["isthmus_release_published"] == {"eu-west": 0}
     assert found[EU]["isthmus_releases_published_total"] == {"eu-west": 1}
+    pods.run("run-again")
+    assert gateway.series()[EU]["isthmus_releases_published_total"] == {"eu-west": 1}  # was there already
+    pods.run("run-new", span=4)
+    assert gateway.series()[EU]["isthmus_releases_published_total"] == {"eu-west": 2}
     pods.report("run-3")  # nobody came to an end
-    found = series(gateway)
+    found = gateway.series()
     assert found[EU]["isthmus_zone_success"] == {"": 0}
     assert found[EU]["isthmus_zone_failures_total"] == {"": 1}
-    assert found[RUN]["isthmus_runs_total"] == {"0": 1, "1": 1, "2": 1, "3": 0}
+    assert found[RUN]["isthmus_runs_total"] == {"0": 3, "1": 1, "2": 1, "3": 0}
 
 
 def test_a_regions_own_report_tells_of_its_zone_only(
@@ -196,11 +193,11 @@ def test_a_regions_own_report_tells_of_its_zone_only(
     sections = {"metrics": {"pushgateway": {"url": gateway.url}}, "alerts": webhook(hook)}
     pods = Pods(tmp_path, "eu-west", ZONES[:1], **sections)
     pods.run("run-1", finding())
-    assert set(series(gateway)) == {EU} and kinds(hook) == ["alert"]
+    assert set(gateway.series()) == {EU} and kinds(hook) == ["alert"]
     assert not (tmp_path / "exchange" / "_notices" / "monitor-run-1").exists()
     # What an earlier run left is not this one's.
     pods.run("run-2")
-    assert series(gateway)[EU]["isthmus_monitor_evaluated"] == {"": 0}
+    assert gateway.series()[EU]["isthmus_monitor_evaluated"] == {"": 0}
 
 
 def test_a_server_that_is_away_does_not_fail_the_report(tmp_path: Path, capsys) -> None:
