@@ -5,8 +5,9 @@
 
 A hook takes nothing from what may have failed, so the report can be given no artifact. What goes this way is
 a locale's `outward.json`, whatever its sharing: what may leave it, judged once more by the lists of releases;
-the centre's report goes without its pictures. Whoever may write a zone's notice may write this, and nobody
-else: the bucket policies' patterns cover both. It is read as a release's report is.
+into the exchange only the bytes that a release of this run took there. The centre's goes without pictures.
+Whoever may write a zone's notice may write this, and nobody else: the bucket policies cover both. It
+is read as a release's report is.
 """
 
 from __future__ import annotations

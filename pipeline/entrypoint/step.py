@@ -157,14 +157,17 @@ class _Nodes:
                 notice = views.region_notice({**push, "span": self._parameters["span"]}, self._zone)
             place = self._told["notices"]
             exchange = str(self._parameters["exchange"])
-            self._leave(artifacts, exchange, run_id)
+            self._leave(artifacts, exchange, run_id, crossed=central or bool(push.get("pushed")))
             notices.write(exchange, StorageOptions.model_validate(place), run_id, notice)
         return {"metrics": dict(metrics)} if "metrics" in outputs else {}
 
-    def _leave(self, artifacts: Mapping[str, Path], exchange: str, run_id: str) -> None:
-        """Leaves what monitoring found for the run's report, which can be given no artifact."""
+    def _leave(self, artifacts: Mapping[str, Path], exchange: str, run_id: str, *, crossed: bool) -> None:
+        """Leaves what monitoring found for the run's report, which can be given no artifact.
+
+        In the exchange only what crossed with a release: a gate or an approver may have refused it.
+        """
         how = self._told.get("findings")
-        if not how:
+        if not how or (how == "exchange" and not crossed):
             return
         from pipeline.entrypoint import findings
 

@@ -134,7 +134,17 @@ def state(place: str) -> Change:
     return change
 
 
+def channel(**more: str) -> Change:
+    def change(data: Data) -> None:
+        telling(data)
+        data["alerts"]["webhook"] = [{"name": "hook", "url": "https://hook.example/x", **more}]
+
+    return change
+
+
 REFUSED = [
+    (channel(ca_file="keys/ca.pem"), "single-cluster", ["alerts.webhook.ca_file", "a path of this machine"]),
+    (state("s3://isthmus-eu-west/artifacts/told"), "single-cluster", ["eu-west", "bucket of a restricted"]),
     (without("secret_env"), "single-cluster", ["central: ", "alerts.slack.url", "SLACK_WEBHOOK, which no"]),
     (without("secret_volumes"), "single-cluster", ["metrics.pushgateway.token", "/secrets/push/token"]),
     (without("secret_env", "depot_3"), "multi-cluster", ["depot_3: ", "SLACK_WEBHOOK, which no secret"]),

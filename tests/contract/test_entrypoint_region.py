@@ -169,7 +169,7 @@ def test_a_governed_locale_waits_for_its_approver_and_the_notice_says_so(tmp_pat
     adopted = isthmus("policy", config, *where, "--adopt", "--key", people / "ada")
     assert adopted.returncode == 0, adopted.stdout + adopted.stderr
 
-    region = Region(config, tmp_path / "root")
+    region = Region(config, tmp_path / "root", findings="exchange")
     region.here(RESOLVE)
     printed = region.in_a_pod("onboard")
     assert "step onboard of us-east: ExampleGen started" in printed and "Traceback" not in printed
@@ -182,6 +182,8 @@ def test_a_governed_locale_waits_for_its_approver_and_the_notice_says_so(tmp_pat
     push = region.push()
     assert not push["pushed"] and push["outcome"] == WAITING
     exchange = Path(region.deployment.exchange.uri)
+    # What was found goes where the release goes, and waits with it.
+    assert not list(exchange.rglob("monitor*"))
     assert not list(exchange.rglob("manifest.json"))
     notice = notices.read(str(exchange), DEFAULT_OPTIONS, "run-1")[LOCALE]
     assert notice["outcome"] == WAITING and notice["release_id"] == ""
@@ -196,6 +198,9 @@ def test_a_governed_locale_waits_for_its_approver_and_the_notice_says_so(tmp_pat
     region.here("push")
     assert region.push()["pushed"] and region.push()["content_digest"] == digest
     assert notices.read(str(exchange), DEFAULT_OPTIONS, "run-2")[LOCALE]["outcome"] == "pushed"
+    (released,) = exchange.glob(f"{LOCALE}/**/monitor.json")
+    (left,) = exchange.glob(f"_notices/monitor-run-2/{LOCALE}.json")
+    assert left.read_bytes() == released.read_bytes()
     assert notices.read(str(exchange), DEFAULT_OPTIONS, "run-1")[LOCALE]["outcome"] == WAITING
 
     # A pod that was killed after it had published, and its retry: one release.
