@@ -20,7 +20,7 @@ from typing import Any
 from components.config_base import canonical_json
 from components.errors import InternalError
 from components.version import __version__
-from pipeline.compiler import ir, rules, zones
+from pipeline.compiler import ir, rules, telling, zones
 from pipeline.compiler.border import prove
 from pipeline.compiler.lower import RUN, RUN_PLACEHOLDER, Compiled, Spec, is_template, pipeline_inputs
 from pipeline.compiler.zones import Zone
@@ -49,8 +49,10 @@ def compile_deployment(
     """
     chosen = rules.settings_for(deployment, layout).layout
     warnings = rules.check(deployment, chosen)
-    regions = [zones.region(deployment, locale.name) for locale in deployment.locales]
-    centre = zones.centre(deployment)
+    warnings += telling.check(deployment, chosen)
+    findings = telling.through(deployment, chosen)
+    regions = [zones.region(deployment, locale.name, findings) for locale in deployment.locales]
+    centre = zones.centre(deployment, findings)
     if chosen == "single-cluster":
         specs = [_spec(deployment, slug(deployment.name), regions, centre)]
     else:
@@ -69,7 +71,12 @@ def _spec(deployment: Deployment, name: str, regions: list[Zone], centre: Zone |
     for reserved in (_REGIONS, _AFTER, _CENTRAL, _REPORT, _VERDICT):
         spec.names.take(reserved)
     everyone = [*regions, *([centre] if centre else [])]
-    spec.share(everyone)
+    host = centre or regions[0]
+    told = {_VERDICT: _report_content(deployment, everyone)}
+    told[_REPORT] = dict(told[_VERDICT])
+    if host.findings:
+        told[_REPORT]["telling"] = telling.content(deployment, host.name, host.findings)
+    spec.share(everyone, {host.name: told[_REPORT]})
     roots: dict[str, Data] = {}
     needs: dict[str, list[str]] = {}
     dag_names = {zone.name: spec.names.take(zone.name) for zone in regions}
@@ -77,11 +84,8 @@ def _spec(deployment: Deployment, name: str, regions: list[Zone], centre: Zone |
         needs[dag_names[zone.name]] = spec.zone(zone, dag_names[zone.name])
     if centre:
         needs[_CENTRAL] = spec.zone(centre, _CENTRAL)
-    told = _report_content(deployment, everyone)
-    said = canonical_json(told)
-    host = centre or regions[0]
     for closing in (_REPORT, _VERDICT) if regions and centre else (_REPORT,):
-        needs[closing] = spec.closing(told, host, closing)
+        needs[closing] = spec.closing(told[closing], host, closing)
 
     def use(key: str, *, outer: bool, **how: Any) -> Data:
         given = {
@@ -92,7 +96,7 @@ def _spec(deployment: Deployment, name: str, regions: list[Zone], centre: Zone |
         }
         if key in (_REPORT, _VERDICT):
             given |= {
-                "template": ir.constant(said),
+                "template": ir.constant(canonical_json(told[key])),
                 "own": ir.constant("{}"),
                 "zone": ir.constant(key),
                 RUN: ir.constant(RUN_PLACEHOLDER),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from components.config_base import canonical_json
@@ -56,10 +56,17 @@ class Spec:
         self._told: dict[tuple[str, str], tuple[str, Data, Data]] = {}
         self._known: dict[str, str] = {}
         self._alike: Counter[str] = Counter()
+        self._closing: dict[str, Data] = {}
 
-    def share(self, zones: Iterable[Zone]) -> None:
-        """Finds what the zones' steps have in common, and which zones are placed alike."""
+    def share(self, zones: Iterable[Zone], closing: Mapping[str, Data]) -> None:
+        """Finds what the zones' steps have in common, and which zones are placed alike.
+
+        Args:
+          zones: All of the spec.
+          closing: Zone to what the report beside it is told: its secrets are no other step's.
+        """
         zones = list(zones)
+        self._closing = dict(closing)
         self._alike = Counter(_class_of(zone.sharing, zone.placement) for zone in zones)
         groups: dict[str, list[tuple[Zone, Step]]] = {}
         for zone in zones:
@@ -156,6 +163,7 @@ class Spec:
         """A leaf component with its executor; zones that are placed alike share it. Returns its name."""
         role = role or zone.role
         others = [told, *(content(zone, other) for other in (_first(zone), *zone.steps))]
+        others.append(self._closing.get(zone.name, {}))
         placement = restrict(zone.placement, told, others)
         outputs = {port.name: port.type for port in step.outputs}
         for node in step.nodes:

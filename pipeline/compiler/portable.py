@@ -59,9 +59,26 @@ def check_places(zone: str, nodes: list[GraphNode], placement: PlacementSection,
       ConfigError: a path of this machine, or a variable that no secret fills.
     """
     mounts = (*placement.mounts, SCRATCH)
-    variables = {item.env for item in placement.secret_env}
     own = placement.store.model_dump(mode="json") if placement.store else {}
     told = {**{node.id: node.properties for node in nodes}, "placement.store": own}
+    check_told_places(zone, told, placement)
+    if _is_path(exchange) and not _mounted(exchange, mounts):
+        raise ConfigError(f"{zone}: exchange.uri: {_elsewhere('a URI or a path', exchange, placement)}")
+
+
+def check_told_places(zone: str, told: Mapping[str, Any], placement: PlacementSection) -> None:
+    """Refuses secrets and paths that a pod of the zone does not have.
+
+    Args:
+      zone: The locale's name, or `central`.
+      told: What its steps are told, by the name that a refusal begins with.
+      placement: Where its pods run.
+
+    Raises:
+      ConfigError: a path of this machine, or a variable that no secret fills.
+    """
+    mounts = (*placement.mounts, SCRATCH)
+    variables = {item.env for item in placement.secret_env}
     for place, secret in _secrets(told):
         name, file = secret.get("env"), secret.get("file")
         if name and name not in variables:
@@ -75,8 +92,6 @@ def check_places(zone: str, nodes: list[GraphNode], placement: PlacementSection,
     for place, address in _addresses(told):
         if _is_path(address) and not _mounted(address, mounts):
             raise ConfigError(f"{zone}: {place}: {_elsewhere('a URI or a path', address, placement)}")
-    if _is_path(exchange) and not _mounted(exchange, mounts):
-        raise ConfigError(f"{zone}: exchange.uri: {_elsewhere('a URI or a path', exchange, placement)}")
 
 
 def check_meeting(zone: str, beam_args: Sequence[str], placement: PlacementSection) -> None:

@@ -43,10 +43,10 @@ _CHEAP_CENTRE = {
 }
 #: Nodes whose answers change while their inputs stay: exchange, registry and approvals are outside.
 PUSHERS = ("Pusher", "ModelPusher")
-#: Outputs that a node's step takes besides: the centre's report is made beside its Pusher, and a span's
-#: profile is kept once ExampleValidator found the span fit.
+#: Outputs that a node's step takes besides: the centre's report is made beside its Pusher, which also leaves
+#: what monitoring found, and a span's profile is kept once ExampleValidator found the span fit.
 _BESIDES = {
-    "ModelPusher": (("SkewValidator", "skew"),),
+    "ModelPusher": (("SkewValidator", "skew"), ("SkewMonitor", "monitor")),
     "ExampleValidator": (("DriftMonitor", "profile"),),
 }
 

@@ -15,6 +15,7 @@ from pipeline.compiler.graph import (
 )
 from pipeline.compiler.portable import check_meeting, check_places, in_pods
 from pipeline.compiler.steps import PUSHERS, RESOLVE, Step, group
+from pipeline.compiler.telling import Through
 from pipeline.config.model import Deployment
 from pipeline.config.placement import PlacementSection
 from pipeline.config.resolve import central_configs, ideal_span
@@ -48,6 +49,7 @@ class Zone:
       beam_args: Of the nodes that run Beam.
       deployment, config_digest: Name and digest of the deployment.
       exchange_storage: How the exchange is reached.
+      findings: How what its monitoring found reaches the run's report; empty where nobody is told.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Zone:
     deployment: str
     config_digest: str
     exchange_storage: dict[str, Any]
+    findings: Through = ""
 
     @property
     def role(self) -> str:
@@ -67,8 +70,8 @@ class Zone:
         return "centre" if self.sharing == "central" else "region"
 
 
-def region(deployment: Deployment, locale: str) -> Zone:
-    """A locale's zone.
+def region(deployment: Deployment, locale: str, findings: Through = "") -> Zone:
+    """A locale's zone; `findings` as in `Zone`.
 
     Raises:
       ConfigError: a pod of it could not read something that it needs.
@@ -102,6 +105,7 @@ def region(deployment: Deployment, locale: str) -> Zone:
         deployment=deployment.name,
         config_digest=deployment.file_digest,
         exchange_storage=deployment.exchange.storage_options.model_dump(mode="json"),
+        findings=findings,
     )
 
 
@@ -120,8 +124,8 @@ def _budget(portable: Deployment, locale: str) -> dict[str, Any]:
     }
 
 
-def centre(deployment: Deployment) -> Zone:
-    """The centre's zone.
+def centre(deployment: Deployment, findings: Through = "") -> Zone:
+    """The centre's zone; `findings` as in `Zone`.
 
     Raises:
       ConfigError: a pod of it could not read something that it needs.
@@ -150,6 +154,7 @@ def centre(deployment: Deployment) -> Zone:
         deployment=deployment.name,
         config_digest=deployment.file_digest,
         exchange_storage=deployment.exchange.storage_options.model_dump(mode="json"),
+        findings=findings,
     )
 
 
@@ -188,6 +193,8 @@ def content(zone: Zone, step: Step) -> dict[str, Any]:
         told["deployment"] = {"name": zone.deployment, "config_digest": zone.config_digest}
         told["notices"] = zone.exchange_storage
         told["exchange"] = exchange_placeholder()
+        if zone.findings:
+            told["findings"] = zone.findings
     if any(node.is_beam for node in step.nodes):
         told["beam"] = list(zone.beam_args)
     return told

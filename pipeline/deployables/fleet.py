@@ -181,6 +181,31 @@ class Exchange(Address):
     gcs: GcsExchange | None = None
 
 
+class Gateway(ComponentConfig):
+    """A Pushgateway inside the cluster (`kubeflow/monitoring`).
+
+    Attributes:
+      namespace: Its namespace.
+      port: Of its pods, which are labelled `app.kubernetes.io/name: prometheus-pushgateway`.
+    """
+
+    namespace: str = pydantic.Field(pattern=SLUG)
+    port: int = pydantic.Field(default=9091, ge=1, le=65535)
+
+
+class Report(ComponentConfig):
+    """Where the report of a run may connect to, besides the exchange: who is told by metrics and alerts.
+
+    Attributes:
+      endpoints: Of Slack (or the proxy that leads there), webhooks, mail servers, a Pushgateway outside the
+        cluster, and of the bucket of `alerts.state`.
+      pushgateway: One in the cluster; none for none.
+    """
+
+    endpoints: tuple[Address, ...] = ()
+    pushgateway: Gateway | None = None
+
+
 class Recurring(ComponentConfig):
     """When the CronJob of each namespace submits.
 
@@ -204,6 +229,7 @@ class Fleet(ComponentConfig):
       exchange: The exchange.
       central: The centre.
       regions: Every locale.
+      report: Where a run's report may connect to; nowhere by default.
       recurring: The CronJob that submits.
       components: What is added to every namespace: `external-secrets` where that operator is installed,
         `hold-drains` where a drain has to wait for steps, `dev-store` to reach that server.
@@ -216,6 +242,7 @@ class Fleet(ComponentConfig):
     exchange: Exchange
     central: Central
     regions: tuple[Region, ...] = pydantic.Field(min_length=1)
+    report: Report = Report()
     recurring: Recurring = Recurring()
     components: tuple[Literal["external-secrets", "hold-drains", "dev-store"], ...] = ()
 

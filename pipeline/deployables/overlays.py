@@ -33,10 +33,11 @@ def render_overlays(fleet: Fleet) -> dict[str, str]:
             **_locale_settings(fleet, region),
         }
         files[f"overlays/{slug}/settings.yaml"] = _settings(settings)
+        files |= {f"overlays/{slug}/{name}": _report_policy(fleet, slug) for name in _told(fleet)}
         files[f"overlays/{slug}/kustomization.yaml"] = _kustomization(
             {
                 "namespace": f"isthmus-{slug}",
-                "resources": ["../../base", f"../../{kind}", "settings.yaml"],
+                "resources": ["../../base", f"../../{kind}", "settings.yaml", *_told(fleet)],
                 "components": [
                     "../../settings",
                     f"../../settings-{kind}",
@@ -76,13 +77,47 @@ def _single_cluster(fleet: Fleet) -> dict[str, str]:
         slug = region.slug if region else "central"
         kind = "region" if region else "central"
         files[f"{folder}/{slug}/settings.yaml"] = _settings({"slug": slug, **_locale_settings(fleet, region)})
+        # One run for all, so that the one report is the centre's.
+        told = [] if region else _told(fleet)
+        files |= {f"{folder}/{slug}/{name}": _report_policy(fleet, slug) for name in told}
         files[f"{folder}/{slug}/kustomization.yaml"] = _kustomization(
             {
-                "resources": [f"../../../{kind}", "settings.yaml"],
+                "resources": [f"../../../{kind}", "settings.yaml", *told],
                 "components": [f"../../../settings-{kind}", *_locale_components(fleet, "../../..")],
             }
         )
     return files
+
+
+def _told(fleet: Fleet) -> list[str]:
+    """Files that an overlay has where a report may connect to somebody."""
+    return ["network-report.yaml"] if fleet.report.endpoints or fleet.report.pushgateway else []
+
+
+def _report_policy(fleet: Fleet, slug: str) -> str:
+    """Lets the report of a namespace reach whom it tells, and no other pod."""
+    rules: list[dict[str, Any]] = [
+        {"to": [{"ipBlock": {"cidr": found.cidr}}], "ports": [{"protocol": "TCP", "port": found.port}]}
+        for found in fleet.report.endpoints
+    ]
+    if gateway := fleet.report.pushgateway:
+        there = {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": gateway.namespace}},
+            "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus-pushgateway"}},
+        }
+        rules.append({"to": [there], "ports": [{"protocol": "TCP", "port": gateway.port}]})
+    labels = {
+        "app.kubernetes.io/name": "isthmus",
+        "isthmus.dev/locale": slug,
+        "isthmus.dev/role": "report",
+    }
+    policy = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": f"report-to-told-{slug}"},
+        "spec": {"podSelector": {"matchLabels": labels}, "policyTypes": ["Egress"], "egress": rules},
+    }
+    return MARK + yaml.dump(policy, Dumper=_Dumper, sort_keys=False)
 
 
 def _namespace_components(fleet: Fleet, top: str) -> list[str]:

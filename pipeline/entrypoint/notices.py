@@ -62,7 +62,7 @@ def write(uri: str, options: StorageOptions, run: str, notice: Mapping[str, Any]
             f"egress: a notice holds the field '{field}', which is on no list, or no value for it"
         ) from None
     store = open_store(uri, options=options)
-    place = f"{FOLDER}/{_folder(run)}"
+    place = f"{FOLDER}/{folder_of(run)}"
     with storage_errors("cannot write to", store.address(place)):
         put(store, f"{place}/{checked.zone}.json", checked.model_dump_json(exclude_unset=True).encode())
 
@@ -74,7 +74,7 @@ def read(uri: str, options: StorageOptions, run: str) -> dict[str, dict[str, Any
       DataError: the exchange cannot be read.
     """
     store = open_store(uri, options=options)
-    place = f"{FOLDER}/{_folder(run)}"
+    place = f"{FOLDER}/{folder_of(run)}"
     found = {}
     for name in child_names(store, place):
         raw = read_bounded(store, f"{place}/{name}", _MAX_BYTES)
@@ -91,9 +91,9 @@ def read(uri: str, options: StorageOptions, run: str) -> dict[str, dict[str, Any
 
 def is_named(run: str) -> bool:
     """Whether the back end gave the run an id; else the notices are those of all such runs."""
-    return _folder(run) != _UNNAMED
+    return folder_of(run) != _UNNAMED
 
 
-def _folder(run: str) -> str:
+def folder_of(run: str) -> str:
     """A run's id as a folder's name; where the back end filled in none, one for all runs."""
     return run if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", run) else _UNNAMED

@@ -42,8 +42,10 @@ def run(arguments: Arguments, invocation: Invocation, listener: Listener) -> Non
     state = State(arguments.state, invocation.text("zone"), options)
     parameters = _parameters(invocation)
     if arguments.role == "report":
-        closing = _verdict if arguments.step == "verdict" else _report
-        closing(told, parameters, invocation)
+        if arguments.step == "verdict":
+            _verdict(told, parameters, invocation)
+        else:
+            _report(told, parameters, invocation, (arguments.state, options))
     elif "question" in told:
         from pipeline.entrypoint.resolving import answer
 
@@ -59,7 +61,7 @@ def run(arguments: Arguments, invocation: Invocation, listener: Listener) -> Non
             os.environ["ISTHMUS_WORK_DIR"] = str(zone / "work")  # what a refusal leaves for the locale
             # A training whose pod was killed goes on where it was; `isthmus retain` looks here as well.
             os.environ["ISTHMUS_CHECKPOINTS"] = str(zone / "artifacts" / "SynthesizerTrainer" / "checkpoints")
-        _Nodes(arguments, invocation, told, parameters, state, store).run(listener)
+        _Nodes(arguments, invocation, told, parameters, state, store, options).run(listener)
 
 
 class _Nodes:
@@ -73,7 +75,9 @@ class _Nodes:
         parameters: dict[str, Any],
         state: State,
         store: RegionStore | None,
+        options: StorageOptions,
     ) -> None:
+        self._options = options
         self._arguments, self._invocation, self._told = arguments, invocation, told
         self._parameters, self._state = parameters, state
         self._zone = invocation.text("zone")
@@ -153,8 +157,28 @@ class _Nodes:
                 notice = views.region_notice({**push, "span": self._parameters["span"]}, self._zone)
             place = self._told["notices"]
             exchange = str(self._parameters["exchange"])
+            self._leave(artifacts, exchange, run_id, crossed=central or bool(push.get("pushed")))
             notices.write(exchange, StorageOptions.model_validate(place), run_id, notice)
         return {"metrics": dict(metrics)} if "metrics" in outputs else {}
+
+    def _leave(self, artifacts: Mapping[str, Path], exchange: str, run_id: str, *, crossed: bool) -> None:
+        """Leaves what monitoring found for the run's report, which can be given no artifact.
+
+        In the exchange only what crossed with a release: a gate or an approver may have refused it.
+        """
+        how = self._told.get("findings")
+        if not how or (how == "exchange" and not crossed):
+            return
+        from pipeline.entrypoint import findings
+
+        properties = fill(self._told["properties"], self._parameters)
+        raw = findings.outward_bytes(artifacts, self._zone, properties, whole=how == "state")
+        if raw is not None and how == "exchange":
+            options = StorageOptions.model_validate(self._told["notices"])
+            findings.leave_in_exchange(exchange, options, run_id, self._zone, raw)
+        elif raw is not None:
+            store = findings.open_own(self._arguments.state, self._zone, self._options)
+            findings.leave_in_state(store, run_id, raw)
 
     def _remember(self, artifacts: Mapping[str, Path]) -> None:
         """Keeps what the next span is compared with, once this one was found fit."""
@@ -170,7 +194,12 @@ class _Nodes:
                 self._state.remember(RELEASE, span, artifacts["syntheticgen-synthetic"])
 
 
-def _report(told: Mapping[str, Any], parameters: Mapping[str, Any], invocation: Invocation) -> None:
+def _report(
+    told: Mapping[str, Any],
+    parameters: Mapping[str, Any],
+    invocation: Invocation,
+    state: tuple[str, StorageOptions],
+) -> None:
     from components.executor_base import write_atomically
     from pipeline.entrypoint import outcome
 
@@ -180,10 +209,15 @@ def _report(told: Mapping[str, Any], parameters: Mapping[str, Any], invocation: 
     write_atomically(invocation.outputs["summary"].path, outcome.markdown(filled["name"], zones, doubt))
     write_atomically(invocation.outputs["report"].path, outcome.page(filled["name"], zones, doubt))
     print(outcome.sentence(zones), flush=True)
+    options = StorageOptions.model_validate(filled["storage"])
     # A region's run of its own has no verdict, and the region may write no notice but its own.
     if any(zone["sharing"] == "central" for zone in zones):
-        options = StorageOptions.model_validate(filled["storage"])
         notices.write(filled["exchange"], options, run_id, outcome.notice(zones))
+    if "telling" in filled:
+        from pipeline.entrypoint.telling import Told, tell
+
+        known = Told(zones, run_id, (filled["exchange"], options), *state)
+        tell(filled["telling"], known, lambda words: print(words, flush=True))
     invocation.finish({}, {})
 
 

@@ -17,6 +17,7 @@ import yaml
 pytest.importorskip("tfx")
 
 from components.config_base import canonical_json
+from components.drift.findings import MonitorReport
 from components.drift_monitor.baselines import Baselines
 from components.executor_base import write_json
 from components.governance.config import WAITING
@@ -29,7 +30,7 @@ from pipeline.compiler.steps import RESOLVE, Step
 from pipeline.config.load import load_deployment
 from pipeline.config.model import Deployment
 from pipeline.dag_runner import NodeResult, ObservedDagRunner
-from pipeline.entrypoint import notices, step
+from pipeline.entrypoint import findings, notices, step
 from pipeline.entrypoint.arguments import Arguments
 from pipeline.entrypoint.launcher import Invocation
 from tests.kubeflow import fleet
@@ -44,9 +45,9 @@ RESOLVED = Step(RESOLVE, (), (), (), (), (), cached=False)
 class Region:
     """A locale's compiled steps, run one after another."""
 
-    def __init__(self, config: Path, root: Path, run: str = "run-1") -> None:
+    def __init__(self, config: Path, root: Path, run: str = "run-1", findings: Any = "") -> None:
         self.deployment = load_deployment(config)
-        self.zone = zones.region(self.deployment, LOCALE)
+        self.zone = zones.region(self.deployment, LOCALE, findings)
         self.root, self.run_id = root, run
         self.parameters: dict[str, Any] = {
             "span": -1.0,
@@ -168,7 +169,7 @@ def test_a_governed_locale_waits_for_its_approver_and_the_notice_says_so(tmp_pat
     adopted = isthmus("policy", config, *where, "--adopt", "--key", people / "ada")
     assert adopted.returncode == 0, adopted.stdout + adopted.stderr
 
-    region = Region(config, tmp_path / "root")
+    region = Region(config, tmp_path / "root", findings="exchange")
     region.here(RESOLVE)
     printed = region.in_a_pod("onboard")
     assert "step onboard of us-east: ExampleGen started" in printed and "Traceback" not in printed
@@ -181,6 +182,8 @@ def test_a_governed_locale_waits_for_its_approver_and_the_notice_says_so(tmp_pat
     push = region.push()
     assert not push["pushed"] and push["outcome"] == WAITING
     exchange = Path(region.deployment.exchange.uri)
+    # What was found goes where the release goes, and waits with it.
+    assert not list(exchange.rglob("monitor*"))
     assert not list(exchange.rglob("manifest.json"))
     notice = notices.read(str(exchange), DEFAULT_OPTIONS, "run-1")[LOCALE]
     assert notice["outcome"] == WAITING and notice["release_id"] == ""
@@ -195,6 +198,9 @@ def test_a_governed_locale_waits_for_its_approver_and_the_notice_says_so(tmp_pat
     region.here("push")
     assert region.push()["pushed"] and region.push()["content_digest"] == digest
     assert notices.read(str(exchange), DEFAULT_OPTIONS, "run-2")[LOCALE]["outcome"] == "pushed"
+    (released,) = exchange.glob(f"{LOCALE}/**/monitor.json")
+    (left,) = exchange.glob(f"_notices/monitor-run-2/{LOCALE}.json")
+    assert left.read_bytes() == released.read_bytes()
     assert notices.read(str(exchange), DEFAULT_OPTIONS, "run-1")[LOCALE]["outcome"] == WAITING
 
     # A pod that was killed after it had published, and its retry: one release.
@@ -265,7 +271,7 @@ def _against(region: Region) -> dict[str, list[int]]:
 
 def test_pods_compare_a_span_with_the_one_before(tmp_path: Path, monkeypatch) -> None:
     config = write(tmp_path / "fleet", monkeypatch, lambda locale: None)
-    region = Region(config, tmp_path / "root")
+    region = Region(config, tmp_path / "root", findings="exchange")
     region.here(RESOLVE)
     region.here("onboard")
     (source,) = region.zone.question["patterns"]
@@ -290,6 +296,15 @@ def test_pods_compare_a_span_with_the_one_before(tmp_path: Path, monkeypatch) ->
         if item["reason"]
     }
     assert "TFDV'" in measures
+
+    # The last step leaves what it found for the report, as it may leave the region.
+    region.here("push")
+    exchange, dataset = region.deployment.exchange.uri, region.deployment.dataset
+    left = findings.from_exchange(exchange, DEFAULT_OPTIONS, "run-2", LOCALE, 1, dataset)
+    outward = (onboard / "driftmonitor-monitor" / "outward.json").read_bytes()
+    assert left == MonitorReport.model_validate_json(outward)
+    assert left.model_dump(mode="json") != monitor  # which has bins of rows
+    assert findings.from_exchange(exchange, DEFAULT_OPTIONS, "run-1", LOCALE, 0, dataset) is None
 
 
 def onboard_here(deployment: Deployment, number: int) -> dict[str, dict[str, str]]:

@@ -5,6 +5,7 @@ The report names the region, and resubmitting redoes only what did not succeed.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ import yaml
 from tests.kubeflow import fleet
 from tests.kubeflow.conftest import KEY_ID, SECRET
 from tests.kubeflow.emulation import Backend, Fault
+from tests.support.gateway import Gateway
+from tests.support.http_sink import HttpSink
 
 pytestmark = [pytest.mark.kubeflow, pytest.mark.timeout(1500)]
 ROOT = "minio://mlpipeline/failures"
@@ -26,13 +29,30 @@ def place(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def deployment(place, s3_endpoint) -> fleet.Fleet:
+def hook():
+    with HttpSink() as sink:
+        yield sink
+
+
+@pytest.fixture(scope="module")
+def gateway():
+    server = Gateway()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def deployment(place, s3_endpoint, hook, gateway) -> fleet.Fleet:
     return fleet.write(
         place / "fleet",
         "s3://exchange/failures",
         endpoint=s3_endpoint,
         lenient=True,
         central={"quorum": 2},
+        # The simulated locales differ: at this threshold the centre has something to tell.
+        monitoring={"skew": {"jensen_shannon_divergence": 0.001, "infinity_norm": 0.001}},
+        alerts={"webhook": [{"name": "hook", "url": f"{hook.url}/x"}]},
+        metrics={"pushgateway": {"url": gateway.url}},
     )
 
 
@@ -84,7 +104,16 @@ def attempts(run, task: str) -> list[str]:
 # that only make their outputs, are in tests/unit/kubeflow_emulation/test_fleet.py.
 
 
-def test_a_step_that_exits_1_is_tried_again_and_the_centre_goes_on_without_its_region(submit, s3_client):
+def told(hook: HttpSink) -> list[tuple[str, str]]:
+    """Kind and locale of each message since the last look."""
+    found = [json.loads(got.body) for got in hook.taken]
+    hook.taken.clear()
+    return [(message["kind"], notice["locale"]) for message in found for notice in message["notices"]]
+
+
+def test_a_step_that_exits_1_is_tried_again_and_the_centre_goes_on_without_its_region(
+    submit, s3_client, hook, gateway
+):
     run = submit({"eu-west-train": Fault("exit", code=1)})
     found = states(run)
     assert attempts(run, "eu-west-train") == ["Failed", "Failed"]
@@ -95,6 +124,14 @@ def test_a_step_that_exits_1_is_tried_again_and_the_centre_goes_on_without_its_r
     text = report_of(run, s3_client)
     assert "2 of 3 regions released" in text and "failed: eu-west" in text
     assert "| eu-west | restricted | did not come to its end |" in text
+    # The centre told of what crossed, the others' numbers arrived, and so did the failure.
+    assert ("alert", "eu-west") not in (alerts := told(hook)) and alerts
+    series = gateway.series()
+    assert set(series) == {"", "us-east", "eu-west", "ap-south", "central"}
+    success = {zone: found.get("isthmus_zone_success") for zone, found in series.items() if zone}
+    assert success == {"us-east": {"": 1}, "ap-south": {"": 1}, "central": {"": 1}, "eu-west": {"": 0}}
+    assert series["ap-south"]["isthmus_monitor_span"] == {"": 0}
+    assert series[""]["isthmus_run_exit_status"] == {"": 2}
 
 
 def test_resubmitting_redoes_only_that_region(submit, s3_client):
@@ -110,8 +147,11 @@ def test_resubmitting_redoes_only_that_region(submit, s3_client):
     assert "3 of 3 regions released" in report_of(run, s3_client)
 
 
-def test_nothing_changed_so_everything_that_costs_is_cached(submit):
+def test_nothing_changed_so_everything_that_costs_is_cached(submit, hook, gateway):
+    told(hook), gateway.series()
     found = states(submit())
+    assert told(hook) == []  # what was told is not told again, by a pod that is another
+    assert gateway.series()["eu-west"]["isthmus_zone_success"] == {"": 1}
     never = {name for name in found if name.endswith(("-resolve", "-push")) or name in ("report", "verdict")}
     assert {found[name] for name in set(found) - never} == {"cached"}
 

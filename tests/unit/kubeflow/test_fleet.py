@@ -86,14 +86,14 @@ def test_what_is_no_fleet_is_one_line(tmp_path, capsys):
 def test_what_is_there_is_left_and_what_changed_is_written(write, tmp_path, capsys):
     file = write(demo())
     assert main([str(file)]) == 0
-    assert "31 of 31 files written" in capsys.readouterr().out
+    assert "36 of 36 files written" in capsys.readouterr().out
     assert main([str(file)]) == 0
-    assert "0 of 31 files written" in capsys.readouterr().out
+    assert "0 of 36 files written" in capsys.readouterr().out
     file = write(change(demo(), "regions.1.data.port", 9000))
     assert main([str(file), "--check"]) == 1
     assert "overlays/eu-west/settings.yaml" in capsys.readouterr().out
     assert main([str(file)]) == 0
-    assert "2 of 31 files written" in capsys.readouterr().out
+    assert "2 of 36 files written" in capsys.readouterr().out
     assert main([str(file), "--check"]) == 0
 
 
@@ -117,4 +117,4 @@ def test_a_region_that_left_is_named(write, tmp_path, capsys):
     assert "overlays/ap-south/settings.yaml" in capsys.readouterr().out
     assert main([str(file)]) == 2
     error = capsys.readouterr().err
-    assert "no region of" in error and "delete its folder (and 3 more)" in error
+    assert "no region of" in error and "delete its folder (and 4 more)" in error

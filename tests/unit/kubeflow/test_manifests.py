@@ -242,4 +242,4 @@ def test_other_ports_names_and_stores_arrive(tmp_path):
 def test_the_files_in_the_repository_are_those_of_its_fleet(capsys):
     assert main([str(KUBEFLOW / "fleet.yaml"), "--check"]) == 0
     assert "up to date" in capsys.readouterr().out
-    assert len(render_files(Fleet.model_validate(demo()))) == 31
+    assert len(render_files(Fleet.model_validate(demo()))) == 36

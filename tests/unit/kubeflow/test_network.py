@@ -6,6 +6,7 @@ import copy
 
 import pytest
 
+from tests.unit.kubeflow.conftest import KUBEFLOW, render
 from tests.unit.kubeflow.network_model import Cluster, Pod
 
 pytestmark = pytest.mark.kubeflow
@@ -112,6 +113,47 @@ def test_no_pod_reaches_another_pod_of_the_fleet(fleet_manifests):
             assert not cluster.reaches(step(source), step(target), 8080)
             assert not cluster.reaches(step(source), driver(target), 8080)
     assert not cluster.reaches(ML_PIPELINE, step("eu-west"), 8080)
+
+
+def report(slug: str, namespace: str | None = None) -> Pod:
+    """The report beside a zone's steps."""
+    found = step(slug, namespace)
+    return Pod(found.namespace, {**found.labels, "isthmus.dev/role": "report"})
+
+
+CHAT, MAIL = "198.51.100.64", "198.51.100.65"
+GATEWAY = Pod("isthmus-monitoring", {"app.kubernetes.io/name": "prometheus-pushgateway"})
+
+
+def watched(manifests: list[dict]) -> Cluster:
+    """The fleet's namespaces and the one of `kubeflow/monitoring`."""
+    return Cluster.of([*manifests, *render(KUBEFLOW / "monitoring")])
+
+
+@pytest.mark.parametrize("slug", [*REGIONS, "central"])
+def test_only_the_report_reaches_those_who_are_told_and_nothing_else(fleet_manifests, slug):
+    cluster = watched(fleet_manifests)
+    assert reached(cluster, report(slug)) == {f"artifacts of {slug}", "exchange", "kubernetes"}
+    for pod, may in ((report(slug), True), (step(slug), False), (driver(slug), False)):
+        assert cluster.reaches(pod, CHAT, 443) == may
+        assert cluster.reaches(pod, MAIL, 587) == may
+        assert cluster.reaches(pod, GATEWAY, 9091) == may
+    for address, port in ((CHAT, 587), (MAIL, 443), (CHAT, 80), ("198.51.100.66", 443)):
+        assert not cluster.reaches(report(slug), address, port)
+    assert not cluster.reaches(report(slug), GATEWAY, 9090)
+    assert not cluster.reaches(report(slug), Pod("isthmus-monitoring"), 9091)
+    # Another namespace's label helps nobody.
+    stolen = Pod(f"isthmus-{slug}", report("other").labels)
+    assert not cluster.reaches(stolen, CHAT, 443)
+
+
+def test_in_one_namespace_the_one_report_is_the_centres(single_manifests):
+    cluster = watched(single_manifests)
+    assert cluster.reaches(report("central", "isthmus"), CHAT, 443)
+    assert cluster.reaches(report("central", "isthmus"), GATEWAY, 9091)
+    for slug in REGIONS:
+        assert not cluster.reaches(report(slug, "isthmus"), CHAT, 443)
+        assert not cluster.reaches(report(slug, "isthmus"), GATEWAY, 9091)
 
 
 @pytest.mark.parametrize("slug", REGIONS)

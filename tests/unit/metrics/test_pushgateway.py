@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import ssl
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,48 +16,10 @@ from pipeline.metrics.pushgateway import grouping_path, push
 from pipeline.metrics.render import render
 from pipeline.metrics.samples import Group, Sample
 from tests.support import tls
+from tests.support.gateway import Gateway
 
 ZONE = Group("fleet", "eu-west", (Sample("isthmus_zone_success", (), 1),))
 RUN = Group("fleet", "", (Sample("isthmus_run_exit_status", (), 0),))
-
-
-class Gateway:
-    """Keeps what is put; answers `answers` first, each a status with a text, then 200."""
-
-    def __init__(self) -> None:
-        self.answers: list[tuple[int, str]] = []
-        self.seen: list[tuple[str, str, dict[str, str], bytes]] = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def _serve(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                outer.seen.append((self.command, self.path, dict(self.headers), body))
-                status, text = outer.answers.pop(0) if outer.answers else (200, "")
-                self.send_response(status)
-                if status == 302:
-                    self.send_header("Location", "http://127.0.0.1:9/elsewhere")
-                self.send_header("Content-Length", str(len(text.encode())))
-                self.end_headers()
-                self.wfile.write(text.encode())
-
-            do_PUT = do_GET = do_POST = _serve
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
-        self.thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}"
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
 
 
 @pytest.fixture
