@@ -89,7 +89,7 @@ def answer(
       before: Measurements of the same comparison in earlier spans, by feature; for a skew.
     """
     pairs = compare(current, baseline, rules)
-    return findings_of(question, pairs, rules, monitoring, sides, before, faults)
+    return findings_of(question, pairs, rules, monitoring, sides, before, faults, extent_of(current))
 
 
 def findings_of(
@@ -100,6 +100,7 @@ def findings_of(
     sides: SidesOf,
     before: Callable[[str], Sequence[Measurement]] = lambda feature: (),
     faults: Sequence[Fault] = (),
+    extent: tuple[str, str] = ("", ""),
 ) -> list[Finding]:
     """What was compared as findings; arguments as `answer`.
 
@@ -107,11 +108,11 @@ def findings_of(
       question: What was asked.
       pairs: Each feature, compared.
       rules, monitoring, sides, before, faults: As `answer`.
+      extent: When the side that is judged begins and ends, ISO 8601 in UTC; empty where it is not known.
     """
     known = {compared.feature for compared in pairs}
     # A lost label or a new column is no feature: it is the affair of all of them.
     at_fault = {fault.feature if fault.feature in known else ALL_FEATURES for fault in faults}
-    extent = extent_of(current)
     found = []
     for compared in pairs:
         if compared.feature in at_fault and compared.verdict != "ALERT":

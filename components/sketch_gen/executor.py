@@ -8,10 +8,10 @@ from typing import Any
 
 from components import executor_base
 from components.drift.core import outward
-from components.drift.core.building import build_profile
+from components.drift.core.merged_reading import merged_profile
 from components.drift.core.outward_form import plan_sha256
 from components.drift.public import outward_plan
-from components.drift_monitor.spans import read_rows
+from components.drift_monitor.spans import sources_of
 from components.egress.sketch import to_bytes
 from components.errors import InternalError
 from components.governance.config import LedgerAccess
@@ -63,7 +63,7 @@ class Executor(BaseExecutor):
             raise InternalError("sketch: noise is paid for from a budget, and no ledger is connected")
         plan = outward_plan(config.dataset)
         # Before anything is reserved: rows that cannot be read are not paid for.
-        profile = build_profile(read_rows(examples.uri, config.dataset), config.dataset, plan)
+        profile = merged_profile(sources_of(examples.uri, config.dataset), config.dataset, plan)
         data = examples.get_string_custom_property("data_digest")
         named = f"{config.digest()} {plan_sha256(plan)} {__version__} {data}"
         work = f"{SKETCH_WORK}{hashlib.sha256(named.encode()).hexdigest()[:16]}"
