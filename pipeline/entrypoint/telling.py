@@ -65,14 +65,18 @@ def tell(content: Mapping[str, Any], told: Told, say: Callable[[str], None]) -> 
       told: What is known of the run.
       say: Takes one line.
     """
-    deployment = known(content)
-    runs: list[MonitorRun] = []
-    _guarded("monitoring", say, lambda: runs.append(gather(content, told, deployment, say)))
-    for run in runs:
+    runs: list[tuple[Deployment, MonitorRun]] = []
+
+    def look() -> None:
+        deployment = known(content)
+        runs.append((deployment, gather(content, told, deployment, say)))
+
+    _guarded("monitoring", say, look)
+    for deployment, run in runs:
         if deployment.metrics.pushgateway is not None:
-            _guarded("metrics", say, lambda run=run: _metrics(content, told, deployment, run))  # type: ignore[misc]
+            _guarded("metrics", say, _metrics, content, told, deployment, run)
         if deployment.alerts.channels:
-            _guarded("alerts", say, lambda run=run: _alerts(content, told, deployment, run, say))  # type: ignore[misc]
+            _guarded("alerts", say, _alerts, content, told, deployment, run, say)
 
 
 def known(content: Mapping[str, Any]) -> Deployment:
@@ -281,9 +285,9 @@ def _exit_status(zones: Sequence[Mapping[str, Any]]) -> int:
     return 0 if good else 1
 
 
-def _guarded(name: str, say: Callable[[str], None], act: Callable[[], object]) -> None:
+def _guarded(name: str, say: Callable[[str], None], act: Callable[..., object], *given: Any) -> None:
     try:
-        act()
+        act(*given)
     except IsthmusError as error:
         say(f"{name}: {error}; the run is not affected")
     except Exception as error:  # the run is over; whatever breaks here must not take its outcome away
