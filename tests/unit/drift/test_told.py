@@ -91,6 +91,13 @@ def test_two_alike_are_ok_and_two_that_differ_alert_on_suppressed_counts():
     assert verdicts(told("a"), told("near"))["on"] == "OK"
 
 
+def test_alike_where_both_tell_is_alike_only_where_that_is_most_of_the_values():
+    found = compare_told(told("a", minimum=60), told("b", minimum=60), RULES)[0]
+    (judge,) = [item for item in found.measurements if item.measure == "anderson_darling"]
+    assert judge.q_value > 0.5 and judge.verdict == "UNDEFINED"
+    assert judge.reason.endswith("at least 76% of the values; 80% are needed to call them alike")
+
+
 def test_two_that_lie_apart_alert_though_neither_tells_where_the_other_is():
     found = {item.feature: item for item in compare_told(told("a"), told("far"), RULES)}["temp"]
     assert found.verdict == "ALERT"
