@@ -168,6 +168,9 @@ def named(path: Path, interval_s: float, timestamp: str) -> Case:
     """
     table = pyarrow.csv.read_csv(path)
     names = [name for name in table.column_names if name != timestamp]
+    for place, name in enumerate(table.column_names):
+        if name != timestamp:  # whole numbers beyond float32's are rounded, not refused
+            table = table.set_column(place, name, table[name].cast(pa.float64()))
     return divide(path.stem, table, _numbers(names, interval_s, timestamp))
 
 

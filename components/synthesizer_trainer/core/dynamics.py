@@ -18,11 +18,22 @@ from scipy.signal import lfilter
 
 from components.synthesizer_trainer.core.innovations import (
     fit_innovations,
+    fit_level_warps,
     stabilise,
 )
 
 #: Weight of the margins in the tables of local mean and scale, in rows.
 LOCAL_PRIOR_ROWS = 20.0
+#: Residuals with less kurtosis than this are fitted by least squares (a normal law has 3).
+HEAVY_KURTOSIS = 9.0
+#: Rounds, width in robust deviations and rows at most of the robust fit; its least scale, as a share.
+ROBUST_ROUNDS = 5
+ROBUST_WIDTH = 3.0
+ROBUST_ROWS = 20_000
+MIN_CORE = 0.01
+MIN_SURPRISE = 0.02
+#: Errors count up to so many robust deviations in the table of local means; the rest is a jump.
+MAX_ERROR = 6.0
 #: Fewer rows than this have no local structure worth a table.
 MIN_LOCAL_ROWS = 400
 
@@ -40,7 +51,8 @@ class Dynamics:
       constant: c. Shape [F].
       centre: Means of the indicators, subtracted before use. Shape [D].
       factor: L, Cholesky factor of the innovations' correlation. Shape [F, F].
-      warp: Innovation at every point of the warp grid. Shape [F, WARP_SIZE].
+      warp: Innovation at every point of the warp grid, by the feature's own level before the step.
+        Shape [F, level, WARP_SIZE]; one level where the shape does not depend on it.
       shift: What the linear part misses, by the feature's own level and the phase of the main cycle.
         Shape [F, level, phase].
       spread: Scale of the innovations by the same. Shape [F, level, phase], mean square 1.
@@ -156,7 +168,10 @@ def fit_dynamics(
         gram = part.T @ part + np.diag(weight * penalty * own.sum() + 1e-3 * weight)
         target = y[rows][np.ix_(own, features)]
         matrix[features] = np.linalg.solve(gram, part.T @ target).T
-        residual[np.ix_(own, features)] = target - part @ matrix[features].T
+        for place, feature in enumerate(features):
+            solved = robust(part, target[:, place], matrix[feature], weight * penalty)
+            matrix[feature] = solved
+            residual[own, feature] = target[:, place] - part @ solved
     k, d = len(decay), inputs.shape[1]
     lags = matrix[:, : order * count].reshape(count, order, count).transpose(1, 0, 2)
     rest = matrix[:, order * count :]
@@ -172,7 +187,8 @@ def fit_dynamics(
         error = residual[own, feature]
         shift[feature], spread[feature] = fit_local(error, *cells, level_bins, phase_bins)
         residual[own, feature] = (error - shift[feature][cells]) / spread[feature][cells]
-    factor, warp = fit_innovations(residual)
+    warp = fit_innovations(residual)[1]
+    factor, warp = fit_level_warps(residual, levels[rows - 1], level_bins, warp)
     return Dynamics(
         lags=lags,
         memory=memory_part,
@@ -186,6 +202,41 @@ def fit_dynamics(
         shift=shift,
         spread=spread,
     )
+
+
+def robust(design: np.ndarray, target: np.ndarray, plain: np.ndarray, penalty: np.ndarray) -> np.ndarray:
+    """Coefficients that a few far jumps do not decide, where that describes the rest better.
+
+    Least squares bends a ramp so as to meet the moments at which it falls. Where residuals have heavy
+    tails, rows are weighed down by their distance (Cauchy weights, Holland and Welsch 1977); what they
+    jump is left to the innovations, whose law depends on the level. Kept if it makes residuals smaller in
+    the mean of their logarithms, which is how much less they surprise.
+
+    Args:
+      design: Shape [n, R].
+      target: Shape [n].
+      plain: Coefficients of least squares. Shape [R].
+      penalty: Ridge per row. Shape [R].
+
+    Returns:
+      Shape [R].
+    """
+    error = target - design @ plain
+    spread = error.std()
+    if spread <= 0 or np.mean((error / spread) ** 4) < HEAVY_KURTOSIS:
+        return plain
+    some = slice(None, None, -(-len(design) // ROBUST_ROWS))
+    rows, values, solved = design[some], target[some], plain
+    floor = MIN_CORE * spread
+    for _ in range(ROBUST_ROUNDS):
+        rest = values - rows @ solved
+        scale = max(1.4826 * float(np.median(np.abs(rest - np.median(rest)))), floor)
+        share = 1 / (1 + (rest / (ROBUST_WIDTH * scale)) ** 2)
+        weighted = rows * share[:, None]
+        gram = rows.T @ weighted + np.diag(penalty * share.sum() + 1e-9)
+        solved = np.linalg.solve(gram, weighted.T @ values)
+    surprise = [np.log(np.abs(e) + floor).mean() for e in (error, target - design @ solved)]
+    return solved if surprise[1] < surprise[0] - MIN_SURPRISE else plain
 
 
 def smooth_table(
@@ -231,7 +282,10 @@ def fit_local(
     Returns:
       Shift and spread, each [levels, phases].
     """
-    shift = smooth_table(error, level, phase, levels, phases, LOCAL_PRIOR_ROWS)
+    centre = float(np.median(error))
+    limit = MAX_ERROR * 1.4826 * float(np.median(np.abs(error - centre)))
+    near = np.clip(error, centre - limit, centre + limit) if limit > MIN_CORE * error.std() else error
+    shift = smooth_table(near, level, phase, levels, phases, LOCAL_PRIOR_ROWS)
     rest = error - shift[level, phase]
     # Logarithms are robust against the heavy tails that the warp is there for.
     floor = 1e-3 * (np.std(rest) + 1e-12)

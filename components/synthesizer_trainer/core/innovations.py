@@ -8,6 +8,11 @@ from scipy.special import ndtr, ndtri
 #: Grid on which an innovation's warp is tabulated.
 WARP_LIMIT = 4.0
 WARP_SIZE = 129
+#: Fewer residuals than this have no shape by level; and what the law over all levels counts, in rows.
+MIN_LEVEL_ROWS = 1000
+LEVEL_PRIOR_ROWS = 20.0
+#: What a row counts in its own level and in those beside it.
+NEIGHBOUR_WEIGHTS = np.array([1.0, 0.25])
 #: Largest spectral radius of the closed loop.
 MAX_RADIUS = 0.999
 
@@ -73,6 +78,67 @@ def fit_innovations(residual: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     correlation = scores.T @ scores / np.maximum(overlap, 1)
     correlation[overlap < 10] = 0
     return correlation_factor(correlation), warp
+
+
+def fit_level_warps(
+    residual: np.ndarray, levels: np.ndarray, count: int, warp: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Quantile functions of the innovations by the feature's own level, and their correlation.
+
+    A heap that is collected when it is full falls far, and only from the top; a queue jumps from empty. The
+    shape of what comes next, not its scale alone, depends on where a series is.
+
+    Args:
+      residual: Standardised, NaN where unknown. Shape [n, F].
+      levels: Bin of each feature before the step. Shape [n, F], int.
+      count: Bins.
+      warp: The innovations' quantile functions over all levels. Shape [F, WARP_SIZE].
+
+    Returns:
+      Cholesky factor [F, F] of the correlation of the normal scores given the level, and tables
+      [F, count, WARP_SIZE]. A level counts its neighbours' rows in part, and the law over all levels as
+      `LEVEL_PRIOR_ROWS`.
+    """
+    grid = np.linspace(-WARP_LIMIT, WARP_LIMIT, WARP_SIZE)
+    prior = np.exp(-0.5 * grid**2)
+    prior *= LEVEL_PRIOR_ROWS / prior.sum()
+    out = np.repeat(warp[:, None], count, axis=1)
+    scores = np.full_like(residual, np.nan)
+    for feature in range(residual.shape[1]):
+        own = np.flatnonzero(~np.isnan(residual[:, feature]))
+        if len(own) < MIN_LEVEL_ROWS:
+            scores[own, feature] = np.interp(residual[own, feature], *_rising(warp[feature], grid))
+            continue
+        values, level = residual[own, feature], levels[own, feature]
+        for place in range(count):
+            distance = np.abs(level - place)
+            near = distance < len(NEIGHBOUR_WEIGHTS)
+            weight = np.concatenate([NEIGHBOUR_WEIGHTS[distance[near]], prior])
+            pool = np.concatenate([values[near], warp[feature]])
+            order = np.argsort(pool, kind="stable")
+            pool, weight = pool[order], weight[order]
+            # Averages of five neighbours, as over all levels: no single row's residual is emitted.
+            smooth = np.convolve(pool * weight, np.ones(5), mode="valid")
+            mass = np.convolve(weight, np.ones(5), mode="valid")
+            middle = np.cumsum(weight)[2:-2] - weight[2:-2] / 2
+            out[feature, place] = np.interp(ndtr(grid), middle / weight.sum(), smooth / mass)
+            mine = own[level == place]
+            scores[mine, feature] = np.interp(residual[mine, feature], *_rising(out[feature, place], grid))
+    known = ~np.isnan(scores)
+    filled = np.nan_to_num(scores)
+    overlap = known.T.astype(float) @ known.astype(float)
+    correlation = filled.T @ filled / np.maximum(overlap, 1)
+    deviation = np.sqrt(np.maximum(np.diag(correlation), 1e-6))
+    correlation = correlation / np.outer(deviation, deviation)
+    correlation[overlap < 10] = 0
+    return correlation_factor(correlation), out
+
+
+def _rising(values: np.ndarray, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A quantile function as one can be inverted: strictly rising values, and their scores."""
+    values = np.maximum.accumulate(values)
+    keep = np.concatenate([[True], np.diff(values) > 1e-12])
+    return values[keep], grid[keep]
 
 
 def correlation_factor(correlation: np.ndarray) -> np.ndarray:

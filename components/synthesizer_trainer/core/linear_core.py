@@ -8,8 +8,8 @@ import numpy as np
 
 from components.dataset import DatasetConfig
 from components.synthesizer_trainer.core import chains as chain_lib
+from components.synthesizer_trainer.core import conforming, selection
 from components.synthesizer_trainer.core import events as event_lib
-from components.synthesizer_trainer.core import selection
 from components.synthesizer_trainer.core.calendar import PHASE_BINS, Calendar, fit_calendar
 from components.synthesizer_trainer.core.chain_covariates import fit_chains, frozen_rows
 from components.synthesizer_trainer.core.columns import (
@@ -60,6 +60,7 @@ class LinearCore:
       margin: Share of the normal rows in each cell of a score's margin (`selection.EDGES`).
         Shape [F, selection.CELLS].
       correlation: Of the normal rows' scores and states (`selection.correlations`). Shape [D, D].
+      targets: What long releases are conformed to.
     """
 
     numeric: tuple[int, ...]
@@ -80,6 +81,7 @@ class LinearCore:
     latent: np.ndarray
     margin: np.ndarray
     correlation: np.ndarray
+    targets: conforming.Targets
 
     @property
     def table(self) -> np.ndarray:
@@ -250,6 +252,12 @@ def fit_linear_core(
             latent[normal],
             np.stack([chain.codes[normal] for chain in chains], 1) if chains else np.zeros((0, 0)),
             [len(chain.states) for chain in chains],
+        ),
+        targets=conforming.fit_targets(
+            latent[normal],
+            np.stack([t.table for t in tables]) if tables else np.zeros((0, GRID_SIZE)),
+            panel.series[normal],
+            len(styles),
         ),
     )
 

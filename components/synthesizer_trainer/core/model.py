@@ -45,6 +45,10 @@ class SynthesizerModule(tf.Module):
         self.n_phases = len(core.calendar.periods_s)
         self.main_cycle = core.phase
         self.n_kinds = len(core.event_rows)
+        # Whether a chain looks at a score against its series' own offset.
+        first = self.n_phases + self.n_numeric
+        columns = {column for chain in core.chains for column in chain.covariates}
+        self.relative = not columns.isdisjoint(range(first, first + self.n_numeric))
         self.metadata = tf.Variable(json.dumps(metadata, sort_keys=True), trainable=False, name="metadata")
         self.store = {
             name: tf.Variable(value, trainable=False, name=name) for name, value in tables(core).items()
@@ -90,7 +94,15 @@ class SynthesizerModule(tf.Module):
             self._refine, input_signature=[scores, rows(None, condition), seed], autograph=False
         )
         self.emit = tf.function(
-            self._emit, input_signature=[scores, scores], jit_compile=True, autograph=False
+            self._emit,
+            input_signature=[
+                scores,
+                scores,
+                scores,
+                tf.TensorSpec([features, GRID_SIZE]),
+            ],
+            jit_compile=True,
+            autograph=False,
         )
 
     def set_calibration(self, calibration: np.ndarray) -> None:
@@ -144,7 +156,8 @@ class SynthesizerModule(tf.Module):
         sessions, steps = shape[0], shape[1]
         seeds = tf.random.experimental.stateless_split(seed, 2)
         normal = tf.random.stateless_normal([steps, sessions, features], seeds[0])
-        innovation = self._warp(tf.einsum("tsf,gf->tsg", normal, store["factor"])) if features else normal
+        # The position in the warp's tables; which table depends on the level, so it is read in the loop.
+        innovation = tf.einsum("tsf,gf->tsg", normal, store["factor"]) if features else normal
         uniform = tf.random.stateless_uniform([steps, sessions, chains, 1], seeds[1])
         means = tf.transpose(mean, [1, 0, 2])
         phase_steps = tf.transpose(phases, [1, 0, 2])
@@ -186,7 +199,7 @@ class SynthesizerModule(tf.Module):
                     + tf.matmul(self._indicators(before), store["before"])
                     + store["constant"]
                     + tf.gather(store["shift"], cell)
-                    + tf.gather(store["spread"], cell) * innovation[t]
+                    + tf.gather(store["spread"], cell) * self._warp(innovation[t], levels)
                 )
                 proposed = tf.clip_by_value(means[t] + y, -LATENT_LIMIT, LATENT_LIMIT)
                 latent = tf.where(self._holds(state), latent, proposed)
@@ -233,12 +246,14 @@ class SynthesizerModule(tf.Module):
         noise = tf.random.stateless_normal([shape[0], shape[1], self.generator.noise_channels], seed)
         return scores + self.generator(scores, condition, noise)
 
-    def _emit(self, scores: tf.Tensor, effect: tf.Tensor) -> tf.Tensor:
+    def _emit(self, scores: tf.Tensor, effect: tf.Tensor, shift: tf.Tensor, moved: tf.Tensor) -> tf.Tensor:
         """The inverse transform: source units, on the sensor's lattice, inside the range.
 
         Args:
           scores: Normal scores. Shape [S, T, F].
           effect: Additive effect of anomalies, in units of each feature's scale. Shape [S, T, F].
+          shift: Conforms the scores (`conforming.fit_maps`). Shape [S, T, F].
+          moved: Score after conforming at every latent grid point. Shape [F, GRID_SIZE].
 
         Returns:
           Values in source units. Shape [S, T, F], float32.
@@ -246,7 +261,8 @@ class SynthesizerModule(tf.Module):
         store = self.store
         if not self.n_numeric:
             return scores
-        value = self._lookup(store["table"], scores, store["snap"]) + effect * store["scale"]
+        conformed = self._lookup(moved, scores + shift)
+        value = self._lookup(store["table"], conformed, store["snap"]) + effect * store["scale"]
         lattice = store["step"] > 0
         step = tf.where(lattice, store["step"], 1.0)
         snapped = store["origin"] + tf.round((value - store["origin"]) / step) * step
@@ -257,11 +273,15 @@ class SynthesizerModule(tf.Module):
         features, store = self.n_numeric, self.store
         if not features:
             return tf.zeros([tf.shape(latent)[0], 0], tf.int32), tf.zeros([0], tf.int32)
-        both = tf.concat([latent, latent - offset], 1)
-        levels = tf.reduce_sum(tf.cast(both[:, :, None] > store["level_edges"][None], tf.int32), axis=-1)
+        both, edges = tf.concat([latent, latent - offset], 1), store["level_edges"]
+        if not self.relative:
+            both, edges = latent, edges[:features]
+        levels = tf.reduce_sum(tf.cast(both[:, :, None] > edges[None], tf.int32), axis=-1)
         cell = levels[:, :features] * store["local_phases"] + store["local_rows"]
         if self.main_cycle >= 0:
             cell += phases[:, self.main_cycle, None]
+        if not self.relative:
+            levels = tf.concat([levels, tf.zeros_like(levels)], 1)
         return levels, cell
 
     def _indicators(self, state: tf.Tensor) -> tf.Tensor:
@@ -288,11 +308,16 @@ class SynthesizerModule(tf.Module):
         memory = decay * memory + (1 - decay) * y[:, None, :]
         return tf.concat([lags, tf.reshape(memory, [sessions, memories * features])], axis=1)
 
-    def _warp(self, normal: tf.Tensor) -> tf.Tensor:
+    def _warp(self, normal: tf.Tensor, levels: tf.Tensor) -> tf.Tensor:
+        """Innovations of correlated normal draws [S, F], given the levels' bins [S, 2 F] before the step."""
+        bins = self.store["warp"].shape[1]
+        rows = tf.range(self.n_numeric) * bins
+        if bins > 1:
+            rows += levels[:, : self.n_numeric]
         position = (tf.clip_by_value(normal, -WARP_LIMIT, WARP_LIMIT) + WARP_LIMIT) * (
             (WARP_SIZE - 1) / (2 * WARP_LIMIT)
         )
-        return _interpolate(self.store["warp"], position, WARP_SIZE, None)
+        return _interpolate(self.store["warp"], position, WARP_SIZE, None, rows)
 
     def _lookup(self, table: tf.Tensor, scores: tf.Tensor, snap: tf.Tensor | None = None) -> tf.Tensor:
         limited = tf.clip_by_value(scores, -GRID_LIMIT, GRID_LIMIT)
@@ -300,12 +325,17 @@ class SynthesizerModule(tf.Module):
         return _interpolate(table, position, GRID_SIZE, snap)
 
 
-def _interpolate(table: tf.Tensor, position: tf.Tensor, size: int, snap: tf.Tensor | None) -> tf.Tensor:
-    """Reads tables [F, size] at positions [..., F]; cells in `snap` take their nearer end."""
+def _interpolate(
+    table: tf.Tensor, position: tf.Tensor, size: int, snap: tf.Tensor | None, rows: tf.Tensor | None = None
+) -> tf.Tensor:
+    """Reads tables [..., size] at positions [..., F]; cells in `snap` take their nearer end.
+
+    Row f of the tables is feature f's, or `rows` says which ones are read.
+    """
     flat = tf.reshape(tf.convert_to_tensor(table), [-1])
     cell = tf.clip_by_value(tf.cast(position, tf.int32), 0, size - 2)
     share = position - tf.cast(cell, tf.float32)
-    offset = tf.range(tf.shape(table)[0]) * size
+    offset = (tf.range(tf.shape(table)[0]) if rows is None else rows) * size
     left, right = tf.gather(flat, cell + offset), tf.gather(flat, cell + offset + 1)
     if snap is not None:
         stepped = tf.gather(tf.reshape(tf.convert_to_tensor(snap), [-1]), cell + offset)

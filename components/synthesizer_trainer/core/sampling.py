@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from components.errors import DataError
+from components.synthesizer_trainer.core import conforming, selection
 from components.synthesizer_trainer.core import events as event_lib
-from components.synthesizer_trainer.core import selection
 from components.synthesizer_trainer.core.calendar import Calendar
+from components.synthesizer_trainer.core.columns import on_lattice
 from components.synthesizer_trainer.core.model import MAX_CONDITION_INDICATORS
 from components.synthesizer_trainer.core.panel import MICROSECONDS
 from components.synthesizer_trainer.core.planning import (
@@ -37,11 +39,19 @@ class Synthesizer:
 
     Args:
       module: A `SynthesizerModule`, or what `tf.saved_model.load` returned for one.
+
+    Raises:
+      DataError: the model was saved by an earlier version.
     """
 
     def __init__(self, module: Any) -> None:
         self.module = module
         self.metadata: dict[str, Any] = json.loads(module.metadata.numpy().decode())
+        if "lattice" not in self.metadata:
+            raise DataError(
+                "the synthesizer's model was saved by an earlier version, which this one does not sample. "
+                "Train it again."
+            )
         self.store = {name: value.numpy() for name, value in module.store.items()}
         found = self.metadata["calendar"]
         self.calendar = Calendar(
@@ -98,35 +108,33 @@ class Synthesizer:
         steps = max(s.steps for s in sessions)
         numbers = np.array([s.number for s in sessions])
         lanes = 1 << int(np.ceil(np.log2(max(len(sessions), 1))))
-        offsets = np.arange(-BURN_IN, steps) * round(self.interval_s * MICROSECONDS)
-        time_us = np.array([s.start_us for s in sessions])[:, None] + offsets
-        design = self.calendar.design(time_us)
+        total = steps + BURN_IN
+        blocks = -(-total // BLOCK)
+        block = BLOCK if blocks > 1 else 1 << int(np.ceil(np.log2(total)))
+        offsets = np.arange(-BURN_IN, blocks * block - BURN_IN) * round(self.interval_s * MICROSECONDS)
+        # Sessions mostly begin together: a start's calendar is worked out once.
+        starts, which = np.unique([s.start_us for s in sessions], return_inverse=True)
+        lane = np.minimum(np.arange(lanes), len(sessions) - 1)
+        calendars = self.calendar.design(starts[:, None] + offsets)
+        cycles = self.calendar.phase_bins(starts[:, None] + offsets)
         styles, offset = self._styles(numbers, seed)
-        mean = np.matmul(design, styles.transpose(0, 2, 1))
-        phases = self.calendar.phase_bins(time_us)
-        kind = np.zeros(time_us.shape, np.int32)
+        kind = np.zeros((lanes, len(offsets)), np.int32)
         for index, session in enumerate(sessions):
             for event in session.events:
                 begin = BURN_IN + event.start
                 kind[index, begin : begin + event.rows] = self.store["event_kind"][event.template]
-        total = steps + BURN_IN
-        blocks = -(-total // BLOCK)
-        block = BLOCK if blocks > 1 else 1 << int(np.ceil(np.log2(total)))
-        padding = ((0, lanes - len(sessions)), (0, blocks * block - total))
-        mean = np.pad(mean.astype(np.float32), (*padding, (0, 0)), mode="edge")
-        phases = np.pad(phases, (*padding, (0, 0)), mode="edge")
-        padded_kind = np.pad(kind, padding)
         base = np.array([seed & 0x7FFFFFFF, int(numbers[0]) * 4096], np.int64)
         carry = self.module.start(tf.constant(base), tf.zeros([lanes]))
         carry["offset"] = tf.constant(np.pad(offset, ((0, lanes - len(sessions)), (0, 0))))
         scores, states = [], []
         for index in range(blocks):
             part = slice(index * block, (index + 1) * block)
+            mean = np.matmul(calendars[which[lane], part], styles[lane].transpose(0, 2, 1))
             z, state, carry = self.module.simulate(
                 tf.constant(base + np.array([0, index + 1])),
-                tf.constant(np.ascontiguousarray(mean[:, part])),
-                tf.constant(np.ascontiguousarray(phases[:, part])),
-                tf.constant(np.ascontiguousarray(padded_kind[:, part])),
+                tf.constant(mean),
+                tf.constant(cycles[which[lane], part]),
+                tf.constant(np.ascontiguousarray(kind[:, part])),
                 carry,
             )
             scores.append(z.numpy())
@@ -135,8 +143,8 @@ class Synthesizer:
         return (
             np.concatenate(scores, axis=1)[keep],
             np.concatenate(states, axis=1)[keep],
-            kind[:, BURN_IN:],
-            design[:, BURN_IN:],
+            kind[keep],
+            calendars[which, BURN_IN:total],
         )
 
     def _styles(self, numbers: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -242,15 +250,21 @@ class Synthesizer:
             refined = self.module.refine(tf.constant(scores), tf.constant(condition), noise_seed)
         else:
             refined = tf.constant(scores)
-        numeric = self.module.emit(refined, tf.constant(effect)).numpy()
         rows = states + self.store["state_offset"]
         held = (self.store["hold"][rows].sum(-2) > 0) | frozen
         held[:, 0] = False
+        last = None
         if held.any():
             last = np.maximum.accumulate(np.where(held, 0, np.arange(steps)[None, :, None]), axis=1)
+        conformed = self._conform(sessions, refined.numpy(), kind, last)
+        numeric = self.module.emit(refined, tf.constant(effect), *conformed).numpy()
+        if last is not None:
             numeric = np.take_along_axis(numeric, last, axis=1)
         values = np.full((*scores.shape[:2], self.metadata["features"]), np.nan)
         values[..., self.numeric] = numeric
+        for feature, (origin, step) in zip(self.numeric, self.metadata["lattice"]):
+            if step:
+                values[..., feature] = on_lattice(values[..., feature], origin, step)
         for feature, value in self.metadata["constants"].items():
             values[..., int(feature)] = value
         missing = []
@@ -265,6 +279,42 @@ class Synthesizer:
         for feature, mask in missing:
             values[..., feature][mask] = np.nan
         return [{"values": values[i, s.keep], "kind": kind[i, s.keep]} for i, s in enumerate(sessions)]
+
+    def _conform(
+        self, sessions: list[Session], scores: np.ndarray, kind: np.ndarray, last: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What conforms the batch to the model: a shift of its scores, then a map; none where it is short.
+
+        Args:
+          sessions: The batch.
+          scores: Shape [S, T, F].
+          kind: Shape [S, T].
+          last: Row whose value each row shows, or None where nothing holds. Shape [S, T, F].
+
+        Returns:
+          Shape [S, T, F] and [F, GRID_SIZE].
+        """
+        features, styles = scores.shape[2], len(self.store["target_quantiles"])
+        normal = [s.keep[kind[i, s.keep] == 0] for i, s in enumerate(sessions)]
+        lengths = np.array([len(own) for own in normal])
+        trained_s = self.metadata["stop_s"] - self.calendar.start_s if styles else 0.0
+        lasting_s = np.mean([s.steps for s in sessions]) * self.interval_s
+        enough = lengths.sum() >= conforming.MIN_ROWS and lasting_s >= conforming.MIN_SHARE * trained_s
+        if not (features and styles and enough):
+            return np.zeros_like(scores), conforming.identity(features)
+        shown = scores if last is None else np.take_along_axis(scores, last, axis=1)
+        slow = conforming.slow_part(scores)
+        own = np.array([s.number for s in sessions]) % styles
+        targets = [self.store[f"target_{name}"][own] for name in ("quantiles", "means", "products")]
+        matrix, offset, table = conforming.fit_maps(
+            np.concatenate([shown[i, rows] for i, rows in enumerate(normal)]),
+            np.concatenate([slow[i, rows] for i, rows in enumerate(normal)]),
+            conforming.Targets(*targets),
+            self.store["table"],
+            lengths / lengths.sum(),
+            self.store["hold"].any(0),
+        )
+        return slow @ matrix + offset, table
 
     def _forced(self, sessions: list[Session], variable: int, steps: int) -> np.ndarray:
         out = np.full((len(sessions), steps), -1, np.int32)

@@ -18,6 +18,8 @@ from scipy.special import ndtri
 TRIALS = 512
 #: Fewer rows than this are not matched: a short release need not look like the long run.
 MIN_ROWS = 1000
+#: A choice among fewer draws than this is not worth their price.
+MIN_DRAWS = 4
 #: A chain of more states does not take part in the correlations.
 MAX_STATES = 16
 #: Cells of a normal score's margin, equally likely.
@@ -66,7 +68,8 @@ def draws(sessions: int, rows: int, lanes: int) -> int:
     Returns:
       At least 1; 1 means that there is nothing to choose from.
     """
-    return max(lanes // max(sessions, 1), 1) if rows >= MIN_ROWS else 1
+    number = lanes // max(sessions, 1)
+    return number if rows >= MIN_ROWS and number >= MIN_DRAWS else 1
 
 
 def choose(

@@ -36,6 +36,9 @@ def tables(core: LinearCore) -> dict[str, np.ndarray]:
         "offsets": core.offsets,
         "shift": dynamics.shift.ravel(),
         "spread": dynamics.spread.ravel(),
+        "target_quantiles": core.targets.quantiles,
+        "target_means": core.targets.means,
+        "target_products": core.targets.products,
     }
     for name in ("scale", "step", "origin", "low", "high"):
         out[name] = np.array([getattr(t, name) for t in core.tables])

@@ -62,6 +62,7 @@ def describe_core(
     return {
         "features": len(config.dataset.features),
         "numeric": list(core.numeric),
+        "lattice": [[float(t.origin), float(t.step)] for t in core.tables],
         "constants": {str(index): value for index, value in core.constants.items()},
         "variables": [
             {

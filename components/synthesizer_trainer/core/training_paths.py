@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from components.synthesizer_trainer.core import adversarial
+from components.synthesizer_trainer.core import adversarial, conforming
 from components.synthesizer_trainer.core.fidelity import compare
 from components.synthesizer_trainer.core.linear_core import LinearCore, hold_mask
 from components.synthesizer_trainer.core.network import HALO, Generator
@@ -95,8 +95,9 @@ def core_paths(
     shift = np.zeros_like(scores)
     touched = (effect != 0).any(-1)
     if touched.any():
-        plain = synthesizer.module.emit(scores, np.zeros_like(effect)).numpy()[touched]
-        moved = synthesizer.module.emit(scores, effect).numpy()[touched]
+        same = np.zeros_like(effect), conforming.identity(scores.shape[2])
+        plain = synthesizer.module.emit(scores, np.zeros_like(effect), *same).numpy()[touched]
+        moved = synthesizer.module.emit(scores, effect, *same).numpy()[touched]
         for index, table in enumerate(core.tables):
             shift[touched, index] = table.encode(moved[:, index]) - table.encode(plain[:, index])
     mask = np.arange(scores.shape[1]) < np.array([s.steps for s in sessions])[:, None]

@@ -94,6 +94,15 @@ def test_a_case_holds_out_whole_hours_of_the_period_and_all_later_rows() -> None
     assert not {stamp // 3_600_000_000 for stamp in parts["train"]} & hours
 
 
+def test_a_csv_of_whole_numbers_is_read(tmp_path: Path) -> None:
+    rows = [f"2024-01-01T00:{m:02d}:00Z,{m + 2**24},{m}" for m in range(60)]
+    path = tmp_path / "host.csv"
+    path.write_text("\n".join(["time,memory,load", *rows]))
+    case = data.named(path, 60.0, "time")
+    assert case.name == "host" and case.dataset.feature_names() == ("memory", "load")
+    assert data.rows_of(case.period, case).values[:3, 1].tolist() == [0.0, 1.0, 2.0]
+
+
 def test_labelled_rows_are_left_out_and_end_a_segment() -> None:
     dataset = data._numbers(["a"], 60.0, "timestamp").model_copy(update={"label": "label"})
     minute = np.arange(40)

@@ -89,7 +89,7 @@ def test_without_noise_the_fit_finds_what_was_put_in() -> None:
     assert core.dynamics.lags[0][0, 0] == pytest.approx(0.9, abs=0.05)
     # Counts are independent of one another: nothing is remembered.
     assert abs(core.dynamics.lags[0][1, 1]) < 0.1
-    innovation = core.dynamics.warp[0, -1] / 4
+    innovation = core.dynamics.warp[0, 0, -1] / 4
     assert innovation == pytest.approx(0.3 / spread, rel=0.2)
     # A mode that the hour decides.
     mode = core.chains[1]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ import pytest
 from components.dataset import DatasetConfig, FeatureConfig
 from components.errors import DataError, InsufficientDataError
 from components.synthesizer_trainer.config import SynthesizerTrainerConfig
-from components.synthesizer_trainer.core import adversarial
+from components.synthesizer_trainer.core import adversarial, conforming
 from components.synthesizer_trainer.core.fidelity import autocorrelation, compare, ks_similarity
 from components.synthesizer_trainer.core.panel import Panel, build_panel, check_enough, check_rows
 from components.synthesizer_trainer.core.planning import Session, real_grid
@@ -143,6 +144,35 @@ def test_fidelity_of_the_core(panel: Panel, trained: Trained) -> None:
     # Two halves of 1,152 autocorrelated rows differ by about 0.05 themselves.
     assert found["marginal"] > 0.93 and found["worst"] > 0.85
     assert found["pair"] > 0.9 and found["acf"] < 0.1 and found["step"] > 0.9
+
+
+def test_a_long_release_is_conformed_and_a_short_one_is_not(
+    panel: Panel, trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synthesizer = Synthesizer(trained.module)
+    grid = real_grid(panel.time_us, panel.series, DATASET.interval_s)[:2]
+    # Of the three series the last has one row; sessions 3 and 4 are in the style of the first two.
+    long = [dataclasses.replace(grid[n % 3], number=n) for n in (0, 1, 3, 4)]
+    values = np.concatenate([part["values"] for part in synthesizer.sample(long, 5)])
+    calm = panel.values[panel.kind == 0]
+    for feature in (0, 1):
+        sides = [rows[~np.isnan(rows[:, feature]), feature] for rows in (calm, values)]
+        assert ks_similarity(*sides) > 0.975
+
+    def never(*_: object) -> None:
+        raise AssertionError("a short release was conformed")
+
+    monkeypatch.setattr(conforming, "fit_maps", never)
+    short = [dataclasses.replace(s, keep=s.keep[:500], time_us=s.time_us[:500]) for s in long]
+    assert sum(len(part["values"]) for part in synthesizer.sample(short, 5)) == 2000
+    with pytest.raises(AssertionError, match="short release"):
+        synthesizer.sample(long, 5)
+
+
+def test_a_model_of_an_earlier_version_is_refused_in_one_line() -> None:
+    old = SimpleNamespace(metadata=SimpleNamespace(numpy=lambda: b'{"features": 2}'))
+    with pytest.raises(DataError, match=r"^the synthesizer's model .* an earlier version.*again\.$"):
+        Synthesizer(old)
 
 
 def test_columns_without_variation_stay_as_they_are(panel: Panel, trained: Trained) -> None:

@@ -13,7 +13,7 @@ from scipy.special import ndtri
 
 from components.dataset import DatasetConfig
 from components.synthesizer_trainer.config import DpConfig
-from components.synthesizer_trainer.core import selection
+from components.synthesizer_trainer.core import conforming, selection
 from components.synthesizer_trainer.core.chains import LEVEL_BINS, Chain, Variable
 from components.synthesizer_trainer.core.columns import ColumnTable, build_table
 from components.synthesizer_trainer.core.dp import discrete
@@ -250,5 +250,6 @@ def assemble(
         latent=np.zeros((0, len(kept))),
         margin=selection.margins(wanted),
         correlation=np.zeros((0, 0)),
+        targets=conforming.no_targets(len(kept)),
     )
     return core, wanted, withheld

@@ -83,7 +83,7 @@ def fit_recurrence(
         centre=np.zeros(len(indicators)),
         factor=factor,
         # The normal law: the innovations' own quantiles are not measured.
-        warp=deviation[:, None] * np.linspace(-WARP_LIMIT, WARP_LIMIT, WARP_SIZE),
+        warp=deviation[:, None, None] * np.linspace(-WARP_LIMIT, WARP_LIMIT, WARP_SIZE),
         shift=np.zeros((count, LEVEL_BINS, 1)),
         spread=np.ones((count, LEVEL_BINS, 1)),
     )

@@ -1,0 +1,228 @@
+"""Conforms a long release to the model's own margins and correlations.
+
+A week of autocorrelated telemetry holds few independent rows: another week of the very same process has
+margins and correlations of its own, further from the training rows' than what a release is allowed. So
+where a release is as long as the training period, its scores are moved a little: one linear map of their
+slow parts that gives them the wanted correlation (the optimal transport between two Gaussians, which moves
+them least), then one monotone map per feature that gives them the wanted margin. It is the slow parts that
+a week holds few of, and noise of one feature must not get into the steps of another. The maps are the same
+for all rows of a batch, so time structure stays, and read nothing but the model. Shorter releases are left
+as they are: a night need not look like a week.
+
+Source: Deville and Sarndal (1992), calibration estimators; Olkin and Pukelsheim (1982) for the map between
+two Gaussians; Iman and Conover (1982) for correlations with given margins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from components.synthesizer_trainer.core.columns import GRID_LIMIT, GRID_SIZE, decode
+
+#: Points of a margin's quantile function, and rows of a series that make them its own.
+POINTS = 65
+MIN_SERIES_ROWS = 650
+#: Fewer rows than this are never conformed, nor sessions that last less than this share of the training.
+MIN_ROWS = 2000
+MIN_SHARE = 0.5
+#: Rounds of the fixed point between the linear and the monotone maps.
+ROUNDS = 4
+#: Rows of a block whose mean stands for the slow part.
+BLOCK = 48
+#: A slow part with less deviation than this is left alone.
+MIN_SLOW = 0.05
+#: Rows that the maps are fitted to, at most.
+MAX_ROWS = 16_000
+#: Singular values of the linear map stay between these: a feature that hardly moves is not blown up.
+STRETCH = (0.6, 1.7)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What each style's rows look like.
+
+    Attributes:
+      quantiles: Of normal scores, at probabilities (i + 1/2) / POINTS. Shape [styles, F, POINTS]; no style:
+        never conformed.
+      means: Of the values, in units of all rows' deviation, about their mean. Shape [styles, F].
+      products: Means of their products. Shape [styles, F, F].
+    """
+
+    quantiles: np.ndarray
+    means: np.ndarray
+    products: np.ndarray
+
+
+def no_targets(features: int) -> Targets:
+    """Targets of a model that measured none."""
+    return Targets(
+        np.zeros((0, features, POINTS)), np.zeros((0, features)), np.zeros((0, features, features))
+    )
+
+
+def fit_targets(scores: np.ndarray, table: np.ndarray, series: np.ndarray, styles: int) -> Targets:
+    """Margins and products of each series' normal rows; a series of few rows gets all rows'.
+
+    Args:
+      scores: Of the normal training rows. Shape [N, F].
+      table: The inverse transform. Shape [F, GRID_SIZE].
+      series: Shape [N].
+      styles: As many as there are series, else every style gets all rows'.
+    """
+    values = decode(table, scores)
+    spread = values.std(0) if len(values) else np.ones(values.shape[1])
+    values = (values - values.mean(0) if len(values) else values) / np.where(spread > 0, spread, 1.0)
+    counts = np.bincount(series, minlength=styles)
+    found = []
+    for index in range(styles):
+        own = len(counts) == styles and counts[index] >= MIN_SERIES_ROWS
+        rows = series == index if own else slice(None)
+        count = max(len(values[rows]), 1)
+        moments = values[rows].sum(0) / count, values[rows].T @ values[rows] / count
+        found.append((_quantiles(scores[rows]), *moments))
+    return Targets(*(np.stack(parts) for parts in zip(*found))) if found else no_targets(scores.shape[1])
+
+
+def _quantiles(scores: np.ndarray) -> np.ndarray:
+    """Means of `POINTS` equal shares of the ordered rows: no point is one row's value. Shape [F, POINTS]."""
+    if len(scores) < 2 * POINTS:
+        share = (np.arange(POINTS) + 0.5) / POINTS
+        return np.quantile(scores, share, axis=0).T if len(scores) else np.zeros((scores.shape[1], POINTS))
+    ordered = np.sort(scores, axis=0)
+    edges = np.rint(np.arange(POINTS + 1) / POINTS * len(ordered)).astype(np.int64)
+    total = np.concatenate([np.zeros((1, scores.shape[1])), np.cumsum(ordered, axis=0)])
+    return np.asarray((np.diff(total[edges], axis=0) / np.diff(edges)[:, None]).T)
+
+
+def slow_part(scores: np.ndarray) -> np.ndarray:
+    """Means of blocks of `BLOCK` rows, with straight lines between their middles. Shape [S, T, F]."""
+    sessions, steps, features = scores.shape
+    blocks = -(-steps // BLOCK)
+    padded = np.pad(scores, ((0, 0), (0, blocks * BLOCK - steps), (0, 0)), mode="edge")
+    means = padded.reshape(sessions, blocks, BLOCK, features).mean(2)
+    place = np.clip((np.arange(steps) + 0.5) / BLOCK - 0.5, 0, blocks - 1)
+    left = np.minimum(place.astype(np.int64), max(blocks - 2, 0))
+    share = (place - left)[None, :, None].astype(scores.dtype)
+    right = np.minimum(left + 1, blocks - 1)
+    return np.asarray(means[:, left] * (1 - share) + means[:, right] * share)
+
+
+def identity(features: int) -> np.ndarray:
+    """The table that moves nothing. Shape [F, GRID_SIZE]."""
+    grid = np.linspace(-GRID_LIMIT, GRID_LIMIT, GRID_SIZE, dtype=np.float32)
+    return np.repeat(grid[None], features, axis=0)
+
+
+def fit_maps(
+    scores: np.ndarray,
+    slow: np.ndarray,
+    targets: Targets,
+    decoder: np.ndarray,
+    weights: np.ndarray,
+    fixed: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The maps that conform scores: y = table(scores + slow @ matrix + offset).
+
+    Args:
+      scores: Of the release's normal rows. Shape [n, F].
+      slow: Their slow parts. Shape [n, F].
+      targets: Of the styles that the release has.
+      decoder: The inverse transform. Shape [F, GRID_SIZE].
+      weights: Share of the rows of each of these styles. Shape [styles].
+      fixed: Features that the linear map leaves alone (they repeat their values). Shape [F], bool.
+
+    Returns:
+      Matrix [F, F], offset [F], table [F, GRID_SIZE].
+    """
+    count = scores.shape[1]
+    chosen = np.linspace(0, len(scores) - 1, min(len(scores), MAX_ROWS)).astype(np.int64)
+    scores, slow = scores[chosen].astype(np.float64), slow[chosen].astype(np.float64)
+    wanted = _mixture(targets.quantiles, weights)
+    mean = weights @ targets.means
+    target = _correlation(np.tensordot(weights, targets.products, 1) - np.outer(mean, mean))
+    spread, centre = scores.std(0), slow.mean(0)
+    live = (slow.std(0) > MIN_SLOW) & ~fixed
+    place = np.ix_(live, live)
+    matrix, offset = np.zeros((count, count)), np.zeros(count)
+    table = identity(count).astype(np.float64)
+    present = np.cov(slow.T).reshape(count, count)
+    total = np.cov(scores.T).reshape(count, count)
+    scale = np.outer(spread, spread)
+    # Correlations of scores and of values differ a little: the fixed point starts at the values'.
+    aim = target.copy()
+    for _ in range(ROUNDS):
+        # What the slow parts' covariance has to be for the whole to have the wanted correlation.
+        wanted_slow = present + scale * aim - total
+        matrix[place] = _transport(present[place], wanted_slow[place]) - np.eye(int(live.sum()))
+        offset = -centre @ matrix
+        moved = scores + slow @ matrix + offset
+        table = _monotone(moved, wanted)
+        conformed = np.stack([_read(own, at) for own, at in zip(table, moved.T)], axis=1)
+        found = _correlation(np.cov(decode(decoder, conformed).T).reshape(count, count))
+        aim = np.clip(aim + target - found, -0.999, 0.999)
+        np.fill_diagonal(aim, 1.0)
+    return matrix.astype(np.float32), offset.astype(np.float32), table.astype(np.float32)
+
+
+def _read(table: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    position = (np.clip(scores, -GRID_LIMIT, GRID_LIMIT) + GRID_LIMIT) * ((GRID_SIZE - 1) / (2 * GRID_LIMIT))
+    return np.interp(position, np.arange(GRID_SIZE), table)
+
+
+def _mixture(quantiles: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Quantile functions of a mixture. Shape [F, POINTS]."""
+    if len(quantiles) == 1:
+        return quantiles[0]
+    share = (np.arange(POINTS) + 0.5) / POINTS
+    weight = np.repeat(weights / weights.sum() / POINTS, POINTS)
+    out = np.empty(quantiles.shape[1:])
+    for feature in range(quantiles.shape[1]):
+        pool = quantiles[:, feature].ravel()
+        order = np.argsort(pool, kind="stable")
+        middle = np.cumsum(weight[order]) - weight[order] / 2
+        out[feature] = np.interp(share, middle, pool[order])
+    return out
+
+
+def _monotone(scores: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Each feature onto its wanted quantiles; beyond them its own tail, moved. Shape [F, GRID_SIZE]."""
+    grid = np.linspace(-GRID_LIMIT, GRID_LIMIT, GRID_SIZE)
+    out = np.repeat(grid[None], scores.shape[1], axis=0)
+    for feature, found in enumerate(_quantiles(scores)):
+        rising = np.concatenate([[True], np.diff(found) > 1e-6])
+        if rising.sum() < 10:
+            continue
+        own, goal = found[rising], wanted[feature][rising]
+        inside = np.interp(grid, own, goal)
+        inside += np.maximum(grid - own[-1], 0) + np.minimum(grid - own[0], 0)
+        out[feature] = np.clip(inside, -GRID_LIMIT, GRID_LIMIT)
+    return out
+
+
+def _correlation(covariance: np.ndarray) -> np.ndarray:
+    deviation = np.sqrt(np.maximum(np.diag(covariance), 1e-9))
+    out: np.ndarray = covariance / np.outer(deviation, deviation)
+    np.fill_diagonal(out, 1.0)
+    return out
+
+
+def _root(matrix: np.ndarray, power: float) -> np.ndarray:
+    values, vectors = np.linalg.eigh(matrix)
+    out: np.ndarray = (vectors * np.maximum(values, 1e-6) ** power) @ vectors.T
+    return out
+
+
+def _transport(found: np.ndarray, aim: np.ndarray) -> np.ndarray:
+    """The map that takes covariance `found` to `aim` and moves least, its stretch kept in bounds."""
+    if not len(found):
+        return found
+    deviation = np.sqrt(np.diag(found))
+    scale = np.outer(deviation, deviation)
+    half, inverse = _root(found / scale, 0.5), _root(found / scale, -0.5)
+    matrix = inverse @ _root(half @ (aim / scale) @ half, 0.5) @ inverse
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    matrix = (vectors * np.clip(values, *STRETCH)) @ vectors.T
+    out: np.ndarray = matrix * deviation[None, :] / deviation[:, None]
+    return out
