@@ -26,8 +26,8 @@ from components.drift.core.profile import Floats
 #: Blocks on the smaller side over the variance ratio: with fewer independent pieces than this, no alert is
 #: no evidence of stability.
 MIN_EFFECTIVE = 2.0
-#: Halvings of the bracket of a limit, which is a factor of a few wide.
-HALVINGS = 12
+#: Steps to a limit from a bracket that is a factor of a few wide.
+STEPS = 3
 #: Draws beyond a value below which the F tail takes over: as few as can be, since the tail of counts of rare
 #: events is heavier. From ten of 499 draws on, false alarms at 0.01 were half too many; from three, not.
 TAIL_DRAWS = 3
@@ -240,9 +240,15 @@ class _Law:
         beyond = stats.f.isf(wanted / max(level, LEAST_P) * at_anchor, self.numerator, self.blocks)
         each = np.where(out, beyond, inside) * self.memory.within
         low, high = each.min(axis=0), each.max(axis=0)
-        # Between the least and the greatest limit of a case lies that of all.
-        for _ in range(HALVINGS):
-            middle = (low + high) / 2
-            above = self.p_value(middle) > alpha
+        # Between the least and the greatest limit of a case lies that of all: the rule of false position.
+        ends = np.log(self.p_value(low)), np.log(self.p_value(high))
+        for _ in range(STEPS):
+            gap = ends[0] - ends[1]
+            share = np.divide(ends[0] - np.log(alpha), gap, out=np.full_like(gap, 0.5), where=gap > 0)
+            share = np.clip(share, 0.1, 0.9)
+            middle = low * (1 - share) + high * share
+            found = np.log(self.p_value(middle))
+            above = found > np.log(alpha)
             low, high = np.where(above, middle, low), np.where(above, high, middle)
+            ends = np.where(above, found, ends[0]), np.where(above, ends[1], found)
         return high
