@@ -207,7 +207,7 @@ def test_chunk(
         return {name: Tested(value[0]) for name, value in observed.items()}
     fine = block_sums(current, baseline, chunk, blocks, hours, grains=True)
     judged = {
-        _VALUES[chunk[0][0].kind]: sampling.noise(*_value_vectors(chunk[0][0].kind, sums, fine, rare)),
+        _VALUES[chunk[0][0].kind]: sampling.noise(*value_vectors(chunk[0][0].kind, sums, fine, rare)),
         "missing_rate": sampling.noise(
             *(
                 residuals(
@@ -230,7 +230,7 @@ def test_chunk(
 _VALUES: Final[dict[str, Measure]] = {"numeric": "anderson_darling", "categorical": "chi_squared"}
 
 
-def _value_vectors(kind: str, sums: Chunk, fine: Chunk, rare: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
+def value_vectors(kind: str, sums: Chunk, fine: Chunk, rare: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
     """Deviations of blocks and grains whose squared length is the measure that judges a feature's values."""
     pooled = np.nan_to_num(measures.shares(sums.counts.sum(axis=0)))
     n, fine_n = sums.counts.sum(axis=-1), fine.counts.sum(axis=-1)

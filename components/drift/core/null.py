@@ -3,10 +3,11 @@
 All series and features of a block stay together, since they share the weather. What is dealt is studentised:
 a squared distance over its own variance as the blocks within each side show it (Chung & Romano 2013, Ann.
 Statist. 41(2)), so a real difference does not widen its own null, and sides of unequal variance do no harm.
-Persistence beyond a block widens it by the ratio that `persistence` finds, and leaves fewer independent
-pieces than blocks: a p-value is read as the quantile of Fisher's F with the blocks' degrees of freedom (Box
-1954, Ann. Math. Statist. 25(2)), and told for the F with those of the pieces. The same F is the tail beyond
-the last few draws, so that a family of hundreds of tests does not need a hundred thousand of them.
+Persistence beyond a block widens it by a ratio that depends on the memory: the p-value is the mean over the
+memories that `memory` finds likely. Blocks that are alike leave fewer degrees of freedom than blocks: under
+each memory a p-value is read as the quantile of Fisher's F with those of independent blocks (Box 1954, Ann.
+Math. Statist. 25(2)), and told for the F with those that are left. An F is also the tail beyond the last few
+draws, so that a family of hundreds of tests does not need a hundred thousand of them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from components.drift.core import memory as memories
 from components.drift.core import persistence
 from components.drift.core.blocks import Blocks
 from components.drift.core.profile import Floats
@@ -24,12 +26,13 @@ from components.drift.core.profile import Floats
 #: Blocks on the smaller side over the variance ratio: with fewer independent pieces than this, no alert is
 #: no evidence of stability.
 MIN_EFFECTIVE = 2.0
-#: The ratio is itself an estimate, the worse the more persistence and the fewer blocks. Its excess over 1 is
-#: raised by itself over the smaller side's blocks: set by simulation, `benchmarks/drift_calibration.py`.
-ALLOWANCE = 1.0
+#: Steps to a limit from a bracket that is a factor of a few wide.
+STEPS = 3
 #: Draws beyond a value below which the F tail takes over: as few as can be, since the tail of counts of rare
 #: events is heavier. From ten of 499 draws on, false alarms at 0.01 were half too many; from three, not.
 TAIL_DRAWS = 3
+#: Most degrees of freedom of a numerator: where all deals give the same, there is no end to them.
+MOST_FREEDOM = 1_000.0
 #: Fewest draws for a tail.
 TAIL_LEAST = 99
 #: Least p-value that is told: no tail is known further out.
@@ -95,6 +98,12 @@ def p_values(observed: Floats, drawn: Floats) -> Floats:
     return np.where(np.isnan(observed), np.nan, found)
 
 
+def sorted_p_values(observed: Floats, drawn: Floats) -> Floats:
+    """`p_values` of several values against the same draws, ascending. [M], [draws] to [M]."""
+    below = np.searchsorted(drawn, observed * (1 - 1e-9) - 1e-15, side="left")
+    return (1.0 + drawn.size - below) / (1.0 + drawn.size)
+
+
 def squared_distances(dealt: Floats, deviations: Floats, first: int) -> tuple[Floats, Floats]:
     """Squared distance of the sides' means under deals, and its variance from within the sides.
 
@@ -143,51 +152,53 @@ def noise(
     seen = (np.arange(first + second) < first).astype(np.float64)[None, :]
     squared, variance = (part[0] for part in squared_distances(seen, deviations, first))
     drawn, drawn_variance = squared_distances(dealt, deviations, first)
-    smaller = min(first, second)
-    ratios = persistence.inflation(course, design)
-    factor = np.maximum(ratios.within, 1.0)
-    short = smaller / factor < MIN_EFFECTIVE
-    freedom = np.maximum((first + second) / factor - 2, 1.0)
-    factor = factor * (1 + ALLOWANCE * (factor - 1) / smaller)
+    memory = memories.remember(course, design)
+    ratio = memory.within.mean(axis=0)
     tiny = 1e-12 * np.maximum(drawn_variance.mean(axis=0), np.finfo(np.float64).tiny)
-    statistic = squared / np.maximum(variance * factor, tiny)
     drawn_statistic = drawn / np.maximum(drawn_variance, tiny)
-    law = _Law(drawn_statistic, _freedom(drawn), first + second - 2.0, freedom)
-    scale = np.divide(variance * factor, squared, out=np.full_like(squared, np.nan), where=squared > 0)
+    law = _Law.of(drawn_statistic, _freedom(drawn), first + second - 2.0, memory)
+    p_value = law.p_value(squared / np.maximum(variance, tiny))
+    scale = np.divide(variance, squared, out=np.full_like(squared, np.nan), where=squared > 0)
     # No spread within the sides and too few pieces for any limit: 0 times infinity is unknown, NaN.
     with np.errstate(invalid="ignore"):
-        mean, limit = drawn_statistic.mean(axis=0) * scale, law.limit(alpha) * scale
+        mean, limit = drawn_statistic.mean(axis=0) * ratio * scale, law.limit(alpha) * scale
     return Noise(
-        law.p_value(statistic),
-        mean,
-        limit,
-        np.maximum(ratios.dealt, 1.0),
-        dealt.shape[0],
-        short,
+        p_value, mean, limit, memory.dealt, dealt.shape[0], min(first, second) / ratio < MIN_EFFECTIVE
     )
 
 
 def _freedom(squared: Floats) -> Floats:
     """Degrees of freedom of the scaled chi-squared with the draws' mean and variance. [draws, F] to [F]."""
     spread = squared.var(axis=0)
-    return np.divide(2 * squared.mean(axis=0) ** 2, spread, out=np.ones_like(spread), where=spread > 0)
+    found = np.divide(2 * squared.mean(axis=0) ** 2, spread, out=np.ones_like(spread), where=spread > 0)
+    return np.minimum(found, MOST_FREEDOM)
 
 
 @dataclass(frozen=True)
 class _Law:
-    """The null law of a studentised statistic: its draws, the F tail beyond them, fewer pieces than blocks.
+    """The null law of a studentised statistic: its draws, the F tail beyond them, several memories.
 
     Attributes:
-      drawn: Shape [draws, F].
+      drawn: Ascending. Shape [draws, F].
       numerator: Degrees of freedom of the numerator. Shape [F].
-      dealt: Of the denominator, of the draws.
-      pieces: Of the denominator, after persistence. Shape [F].
+      blocks: Of the denominator, in the tail of the draws.
+      memory: Equally likely cases.
     """
 
     drawn: Floats
     numerator: Floats
-    dealt: float
-    pieces: Floats
+    blocks: float
+    memory: memories.Memory
+
+    @classmethod
+    def of(cls, drawn: Floats, numerator: Floats, blocks: float, memory: memories.Memory) -> _Law:
+        """Of draws in any order."""
+        return cls(np.sort(drawn, axis=0), numerator, blocks, memory)
+
+    @property
+    def _left(self) -> Floats:
+        """Degrees of freedom of the denominator in each case; that of several dimensions has more."""
+        return self.blocks * self.numerator * self.memory.freedom
 
     @property
     def _anchor(self) -> tuple[Floats, float]:
@@ -195,29 +206,49 @@ class _Law:
         draws = self.drawn.shape[0]
         if draws < TAIL_LEAST:
             return np.full(self.drawn.shape[1], np.inf), 0.0
-        place = draws - TAIL_DRAWS
-        return np.partition(self.drawn, place, axis=0)[place], TAIL_DRAWS / (1 + draws)
+        return self.drawn[draws - TAIL_DRAWS], TAIL_DRAWS / (1 + draws)
 
     def p_value(self, statistic: Floats) -> Floats:
         """Of a statistic. [F] to [F]."""
-        found = p_values(statistic, self.drawn)
+        return np.clip(self._each(statistic / self.memory.within).mean(axis=0), LEAST_P, 1.0)
+
+    def _each(self, statistic: Floats) -> Floats:
+        """In each case, with the ratio taken out. [M, F] to [M, F]."""
+        found = np.stack(
+            [sorted_p_values(own, drawn) for own, drawn in zip(statistic.T, self.drawn.T)], axis=1
+        )
         anchor, level = self._anchor
         out = (statistic > anchor) & (anchor > 0)
-        beyond = stats.f.sf(statistic, self.numerator, self.dealt)
+        beyond = stats.f.sf(statistic, self.numerator, self.blocks)
         beyond = level * np.divide(
-            beyond, stats.f.sf(anchor, self.numerator, self.dealt), out=np.zeros_like(beyond), where=out
+            beyond, stats.f.sf(anchor, self.numerator, self.blocks), out=np.zeros_like(beyond), where=out
         )
         found = np.where(out, np.maximum(beyond, LEAST_P), found)
-        quantile = stats.f.isf(found, self.numerator, self.dealt)
-        return np.clip(stats.f.sf(quantile, self.numerator, self.pieces), LEAST_P, 1.0)
+        quantile = stats.f.isf(found, self.numerator, self.blocks * self.numerator)
+        return stats.f.sf(quantile, self.numerator, self._left)
 
     def limit(self, alpha: float) -> Floats:
         """The statistic whose p-value is alpha. Shape [F]."""
-        quantile = stats.f.isf(alpha, self.numerator, self.pieces)
-        wanted = stats.f.sf(quantile, self.numerator, self.dealt)
-        inside = np.array([np.quantile(own, 1 - at) for own, at in zip(self.drawn.T, wanted)])
+        quantile = stats.f.isf(alpha, self.numerator, self._left)
+        wanted = stats.f.sf(quantile, self.numerator, self.blocks * self.numerator)
+        inside = np.stack(
+            [np.quantile(own, np.clip(1 - at, 0, 1)) for own, at in zip(self.drawn.T, wanted.T)], axis=1
+        )
         anchor, level = self._anchor
         out = (wanted < level) & (anchor > 0)
-        at_anchor = stats.f.sf(np.where(out, anchor, 0.0), self.numerator, self.dealt)
-        beyond = stats.f.isf(wanted / max(level, LEAST_P) * at_anchor, self.numerator, self.dealt)
-        return np.where(out, beyond, inside)
+        at_anchor = stats.f.sf(np.where(out, anchor, 0.0), self.numerator, self.blocks)
+        beyond = stats.f.isf(wanted / max(level, LEAST_P) * at_anchor, self.numerator, self.blocks)
+        each = np.where(out, beyond, inside) * self.memory.within
+        low, high = each.min(axis=0), each.max(axis=0)
+        # Between the least and the greatest limit of a case lies that of all: the rule of false position.
+        ends = np.log(self.p_value(low)), np.log(self.p_value(high))
+        for _ in range(STEPS):
+            gap = ends[0] - ends[1]
+            share = np.divide(ends[0] - np.log(alpha), gap, out=np.full_like(gap, 0.5), where=gap > 0)
+            share = np.clip(share, 0.1, 0.9)
+            middle = low * (1 - share) + high * share
+            found = np.log(self.p_value(middle))
+            above = found > np.log(alpha)
+            low, high = np.where(above, middle, low), np.where(above, high, middle)
+            ends = np.where(above, found, ends[0]), np.where(above, ends[1], found)
+        return high

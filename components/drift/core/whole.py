@@ -60,7 +60,7 @@ def test_whole(
         return {name: Tested(value[0]) for name, value in observed.items()}
     fine = _sums(current, baseline, sampling, hours, grains=True)
     expected = _expected(current, baseline, sampling, hours, sums) if hours.matched else {}
-    vectors, courses = _vectors(sums, row_rate, expected), _vectors(fine, row_rate, {})
+    vectors, courses = vectors_of(sums, row_rate, expected), vectors_of(fine, row_rate, {})
     judged = {name: sampling.noise(vectors[name], courses[name]) for name in vectors}
     drawn = _values(sums, sampling.kept, row_rate)
     return {
@@ -124,7 +124,7 @@ def _expected(
     return found
 
 
-def _vectors(sums: dict[str, Floats], row_rate: bool, expected: dict[str, Floats]) -> dict[Measure, Floats]:
+def vectors_of(sums: dict[str, Floats], row_rate: bool, expected: dict[str, Floats]) -> dict[Measure, Floats]:
     """Deviations whose squared length tests each measure. Each of shape [N, 1, D]."""
 
     def deviation(array: Floats, size: Floats, name: str = "") -> Floats:

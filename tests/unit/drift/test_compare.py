@@ -259,7 +259,7 @@ def test_a_series_that_remembers_for_longer_than_the_span_is_rarely_called_stabl
             assert one.reason.startswith("the series remembers for too long")
             assert one.p_value is not None and one.p_value > 0.05
     # A random walk has no level to drift from; deals of its days alone would alert on nearly every one.
-    assert verdicts.count("ALERT") == 0 and verdicts.count("UNDEFINED") >= 4
+    assert verdicts.count("ALERT") <= 1 and verdicts.count("UNDEFINED") >= 6
 
 
 def test_a_number_replaces_the_noise_rule() -> None:

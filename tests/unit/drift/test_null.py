@@ -10,6 +10,7 @@ from components.drift.core import null, persistence
 from components.drift.core.block_length import automatic_length, choose_block_s
 from components.drift.core.blocks import block_starts, make_blocks
 from components.drift.core.compare import Rules, compare
+from components.drift.core.memory import remember
 from components.drift.core.pairing import Hours, match_hours
 from components.drift.core.sampling import make_sampling
 from tests.unit.drift.series import PER_DAY, profile_of, two_spans, wander
@@ -89,12 +90,11 @@ def test_the_ratio_of_variances_is_that_of_the_true_memory(memory_h: float) -> N
     assert blocks.course is not None
     design = persistence.make_design(blocks.course)
     rng = np.random.default_rng(int(memory_h))
-    found = []
     gap = np.abs(np.subtract.outer(np.arange(672.0), np.arange(672.0)))
     root = np.linalg.cholesky(np.exp(-gap / memory_h))
     # The first side is the later one in time.
     course = np.roll(root @ rng.standard_normal((672, 200)), 336, axis=0)
-    found = persistence.inflation(course[:, :, None], design).within
+    found = remember(course[:, :, None], design).within.mean(axis=0)
     blocks_of = course.reshape(28, 24, 200).mean(axis=1)
     difference = (course[:336].mean(axis=0) - course[336:].mean(axis=0)).var()
     within = (blocks_of[:14].var(axis=0, ddof=1) + blocks_of[14:].var(axis=0, ddof=1)).mean() / 14
