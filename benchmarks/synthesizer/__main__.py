@@ -1,4 +1,4 @@
-"""The table of issue after issue: fidelity, time structure, membership and cost, generator by generator.
+"""The table of generators: fidelity, time structure, membership and cost, generator by generator.
 
 Run: python -m benchmarks.synthesizer [--data dense fleet smap] [--csv FILE ...] [--seeds 1] [--quick]
      [--generators NAME ...] [--config JSON] [--json OUT]
@@ -27,7 +27,7 @@ import numpy as np  # noqa: E402
 
 from benchmarks.synthesizer import data, measures, runners  # noqa: E402
 
-#: Key, title, the bound that issue 5 sets (None: none), whether more is better, decimals.
+#: Key, title, the bound that is aimed at (None: none), whether more is better, decimals.
 COLUMNS: tuple[tuple[str, str, float | None, bool, int], ...] = (
     ("marginal", "marginal", 0.965, True, 3),
     ("worst", "worst col.", 0.91, True, 3),
@@ -105,7 +105,7 @@ def real_rows(case: data.Case, seed: int, networks: bool) -> dict[str, float]:
 
 
 def render(case: data.Case, found: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
-    """Markdown: a row per generator, means over the seeds, bold where the bound of issue 5 is met."""
+    """Markdown: a row per generator, means over the seeds, bold where the bound is met."""
     used = [column for column in COLUMNS if any(column[0] in run for runs in found.values() for run in runs)]
     arrows = " | ".join(f"{title} {'↑' if more else '↓'}" for _, title, _, more, _ in used)
     lines = [f"| {case.name} | {arrows} |", "| --- |" + " --- |" * len(used)]
