@@ -41,7 +41,8 @@ TEXTS = {
 }
 #: Numbers: extremes of columns, and marked records in the middle of train and holdout.
 EXTREMES = {"greatest temp_c": 87.319427, "least flow_lpm": -41.273819, "greatest pressure_kpa": 871.46293}
-RECORDS = {f"record {number}": 17.213847 + 0.0931973 * number for number in range(12)}
+#: Records lie below every forecast of the centre: of its values of six digits some meet a mark by chance.
+RECORDS = {f"record {number}": 12.113847 + 0.0931973 * number for number in range(12)}
 NUMBERS = EXTREMES | RECORDS
 GATE = {
     "metric": "exact_copy_risk_rows",

@@ -19,7 +19,7 @@ from components.merge_gen.config import MergeGenConfig, MergeLocale
 from components.merge_gen.resolution import resolve_releases
 from components.release.exchange import list_releases
 from components.release.keys import ensure_key_pair, new_private_key
-from components.release.options import StorageOptions
+from components.release.options import DEFAULT_OPTIONS, StorageOptions
 from components.release.publish import draft_release
 from components.release.revoke import revoke_release
 from components.release.storage import Store, open_store
@@ -259,7 +259,7 @@ def test_a_report_writes_no_more_than_its_zone_may(guarded, tmp_path, who):
         "exchange": place,
         "storage": guarded.options(who).model_dump(mode="json"),
     }
-    _report(told, {}, invocation)
+    _report(told, {}, invocation, ("", DEFAULT_OPTIONS))
     assert (tmp_path / "out.json").exists() and who in (tmp_path / "summary").read_text()
     found = set(notices.read(place, guarded.options("central"), "9d41"))
     assert found == {who} | ({"_report"} if who == "central" else set())
