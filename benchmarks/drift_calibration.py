@@ -25,7 +25,6 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np  # noqa: E402
 import pyarrow as pa  # noqa: E402
-import pyarrow.compute as pc  # noqa: E402
 from scipy.signal import lfilter  # noqa: E402
 
 from benchmarks import noise_rule, stationary_fleet  # noqa: E402
@@ -36,9 +35,7 @@ from components.drift.core.merging import merge, select  # noqa: E402
 from components.drift.core.planning import plan_profile  # noqa: E402
 from components.drift.core.profile import Profile  # noqa: E402
 from components.monitoring import MonitoringConfig  # noqa: E402
-from components.simulator.config import FleetConfig, dataset_config  # noqa: E402
-from components.simulator.core.fleet import simulate_locale  # noqa: E402
-from components.simulator.presets import Size, default_fleet  # noqa: E402
+from components.simulator.presets import Size  # noqa: E402
 
 LEVELS = (0.05, 0.01)
 _NUMERIC = 6
@@ -99,22 +96,8 @@ def halves(table: pa.Table, dataset: DatasetConfig, share: float) -> tuple[Profi
 
 def fleet_spans(size: Size, seed: int, spans: int, *, events: bool) -> list[Profile]:
     """Profiles of consecutive spans of a locale of the simulator without its season's trend."""
-    fleet = default_fleet(size, seed)
-    locales = []
-    for locale in fleet.locales:
-        thermal = locale.thermal.model_copy(update={"ambient_trend_c_per_day": 0.0})
-        update = {"thermal": thermal, "events": locale.events if events else {}}
-        locales.append(locale.model_copy(update=update))
-    fleet = FleetConfig(locales=tuple(locales), seed=seed, anomalies=fleet.anomalies)
-    name = fleet.locales[seed % len(locales)].name
-    tables = [_with_times(simulate_locale(fleet, name, span)) for span in range(spans)]
-    plan = plan_profile([tables[0]], dataset_config(fleet))
-    return [build_profile([table], dataset_config(fleet), plan) for table in tables]
-
-
-def _with_times(table: pa.Table) -> pa.Table:
-    times = pc.cast(table["timestamp"], pa.timestamp("us", "UTC"))
-    return table.set_column(table.schema.get_field_index("timestamp"), "timestamp", times)
+    fleet = stationary_fleet.stationary(size, seed, events=events)
+    return stationary_fleet.profiles_of(fleet, fleet.locales[seed % len(fleet.locales)].name, spans)
 
 
 @dataclass

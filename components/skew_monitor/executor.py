@@ -101,12 +101,11 @@ class Executor(BaseExecutor):
             real |= read_sketches(Path(merge.uri) / SKETCHES_FOLDER, config.dataset, locales)
         sketched = find_real_skew(crossed, real, config.dataset, rules_for, settings, before)
         findings = in_place_of(findings, sketched)
+        rules = rules_of(settings, config.dataset, watched, seed=config.seed, row_rate=False)
         if test is not None:
             seen = _seen(test.uri, config, plan, locales)
-            rules = rules_of(settings, config.dataset, watched, seed=config.seed, row_rate=False)
             findings += find_serving(crossed, seen, rules, settings)
         if config.served_rows is not None:
-            rules = rules_of(settings, config.dataset, watched, seed=config.seed, row_rate=False)
             findings += compare_served(config, config.served_rows, crossed, tables, rules)
         span = max((one.span for one in crossed), default=0)
         found = report(findings, zone=CENTRAL, sharing="central", span=span, monitoring=settings)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
-from typing import Optional, TypeAlias, Union
+from typing import TypeAlias, Union
 
 import pyarrow as pa
 
@@ -15,7 +15,7 @@ from components.drift.core.building import build_profile
 from components.drift.core.cause import Side
 from components.drift.core.outward_form import OutwardSketch
 from components.drift.core.rules import Rules
-from components.drift.core.told import Told, from_rows, from_sketch
+from components.drift.core.told import from_rows, from_sketch
 from components.drift.core.told_compare import compare_told
 from components.drift.findings import Finding, MonitorReport
 from components.drift.judging import Question, findings_of
@@ -66,17 +66,20 @@ def find_real_skew(
     if not any(isinstance(found, OutwardSketch) for found in real.values()):
         return []
     plan = outward_plan(dataset)
+    # Of each locale once, whatever the number of pairs.
+    sketched = {name: from_sketch(one, plan) for name, one in real.items() if isinstance(one, OutwardSketch)}
+    counted = {
+        name: build_profile([one], dataset, plan) for name, one in real.items() if isinstance(one, pa.Table)
+    }
     found: list[Finding] = []
     for one, other in combinations(crossed, 2):
-        sources = [real.get(side.locale) for side in (one, other)]
-        periods = [source.period_s for source in sources if isinstance(source, OutwardSketch)]
-        if not periods or any(source is None for source in sources):
+        names = one.locale, other.locale
+        periods = [sketched[name].period_s for name in names if name in sketched]
+        if not periods or any(name not in real for name in names):
             continue
-
-        def told(source: Optional[Real], period_s: int = periods[0]) -> Told:
-            if isinstance(source, OutwardSketch):
-                return from_sketch(source, plan)
-            return from_rows(build_profile([source], dataset, plan), period_s)
+        told = [
+            sketched[name] if name in sketched else from_rows(counted[name], periods[0]) for name in names
+        ]
 
         def sides(feature: str, one: Crossed = one, other: Crossed = other) -> Sequence[Side]:
             return [replace(side.side(feature), generator=()) for side in (one, other)]
@@ -84,7 +87,7 @@ def find_real_skew(
         rules = rules_for(one.locale, other.locale)
         answers = findings_of(
             Question("skew", one.locale, one.span, other.locale),
-            compare_told(told(sources[0]), told(sources[1]), rules),
+            compare_told(told[0], told[1], rules),
             rules,
             monitoring,
             sides,

@@ -2,8 +2,9 @@
 
 Only a profile on a public plan is taken (`planning.public_plan`): edges and categories that were made
 from rows are rows. Counts are summed over whole days or the whole period. Of each feature its bins and
-its missing values leave, and how many rows are labelled; nothing else of a profile does (`FIELDS`): no
-extreme, no sum, no still run, no cadence, no random feature, no count of anomalies in a bin.
+its missing values leave, and how many rows are labelled; nothing else of a profile does
+(`components.egress.lists.SKETCH_FIELDS`): no extreme, no sum, no still run, no cadence, no random feature,
+no count of anomalies in a bin.
 
 Without noise, counts below a minimum are hidden, with others beside them where subtraction would give
 them away, and the rest is rounded down (`suppression`). What that does not do: it counts rows, so that
@@ -33,7 +34,6 @@ import numpy.typing as npt
 from components.drift.core import merging, suppression
 from components.drift.core.outward_form import (
     DAY_S,
-    FIELDS,
     MAX_PERIODS,
     FeatureCounts,
     NoiseRules,
@@ -50,7 +50,6 @@ from components.governance.core.events import Gaussian, PrivacyCost, TimeRange
 from components.synthesizer_trainer.core.dp.mechanism import noise_multiplier, system_noise
 
 __all__ = [
-    "FIELDS",
     "NoiseRules",
     "OutwardRules",
     "OutwardSketch",

@@ -18,21 +18,6 @@ from components.errors import DataError
 
 DAY_S: Final = 86_400
 VERSION: Final = 1
-#: All that leaves, by name.
-FIELDS = (
-    *(
-        "format",
-        "version",
-        "plan_sha256",
-        "minimum",
-        "top_categories",
-        "mechanism",
-        "noise_std",
-        "epsilon",
-        "delta",
-    ),
-    *("unit_rows", "period_s", "periods", "begin_s", "features", "bins", "missing", "labels"),
-)
 MAX_BYTES = 1 << 26
 #: More periods than this are no summary.
 MAX_PERIODS = 10_000
@@ -111,7 +96,7 @@ class Period(ComponentConfig):
 
 
 class OutwardSketch(ComponentConfig):
-    """All that leaves; see `FIELDS`.
+    """All that leaves; see `components.egress.lists.SKETCH_FIELDS`.
 
     Attributes:
       plan_sha256: Of the public plan, which the reader has too.

@@ -15,8 +15,9 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from components.drift.core import merging, outward, planning, suppression
-from components.drift.core.outward import FIELDS, NoiseRules, OutwardRules, sketch_of
+from components.drift.core.outward import NoiseRules, OutwardRules, sketch_of
 from components.drift.core.outward_form import MAX_BYTES
+from components.egress.lists import SKETCH_FIELDS
 from components.errors import ConfigError, DataError
 from components.governance.core.accounting import Tally, epsilon_of
 from tests.unit.drift.conftest import some_rows
@@ -165,7 +166,7 @@ def test_nothing_leaves_but_the_fields_of_the_list(profile):
             return set(value).union(*map(keys, value.values()))
         return set().union(*map(keys, value)) if isinstance(value, list) else set()
 
-    assert keys(found) - names == set(FIELDS)
+    assert keys(found) - names == SKETCH_FIELDS
     numbers = [
         count for period in found["periods"] for f in period["features"].values() for count in f["bins"]
     ]
