@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -15,8 +16,14 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS
 
 
 def pytest_sessionstart() -> None:
-    """Hides pytest's own options from absl, which TFX lets read `sys.argv` (`-v` would be a verbosity)."""
+    """Hides pytest's own options from absl, which TFX lets read `sys.argv` (`-v` would be a verbosity).
+
+    And lets Ctrl-C through.
+    """
     sys.argv = sys.argv[:1]
+    # A shell starts a command in the background with SIGINT ignored, and processes of the tests inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from components.drift.core import outward
-from components.drift.core.outward import FIELDS
 from components.egress.config import SketchConfig
+from components.egress.lists import SKETCH_FIELDS
 from components.errors import InternalError, PrivacyBudgetExceededError
 from components.governance.config import BudgetConfig, GovernanceConfig, LedgerAccess
 from components.governance.core.spending import model_digest, open_ledger, read_cost
@@ -96,7 +96,7 @@ def test_suppressed_counts_cost_nothing_and_nothing_else_is_written(region):
             return set(value).union(*map(keys, value.values()))
         return set().union(*map(keys, value)) if isinstance(value, list) else set()
 
-    assert keys(json.loads(raw)) - {"temp", "on", "mode"} == set(FIELDS)
+    assert keys(json.loads(raw)) - {"temp", "on", "mode"} == SKETCH_FIELDS
 
 
 def test_both_splits_are_counted(region):
