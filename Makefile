@@ -58,8 +58,7 @@ demo: $(STAMP)
 
 test: $(STAMP) lint type page-tools
 	$(BIN)/python -m pytest $(CORE) --cov --cov-report=term:skip-covered --cov-fail-under=95
-	$(BIN)/python -m pytest -m "slow and not (tfx or e2e or browser or kubeflow)" -n 2 --dist loadfile
-	ISTHMUS_PAGE_TOOLS=required $(BIN)/python -m pytest -m "(tfx or e2e or browser) and not kubeflow"
+	ISTHMUS_PAGE_TOOLS=required $(BIN)/python -m pytest -m "(slow or tfx or e2e or browser) and not kubeflow" -n 2 --dist loadfile
 
 test-core: $(STAMP)
 	$(BIN)/python -m pytest -q $(subst not slow,not slow and not heavy,$(CORE))

@@ -15,6 +15,7 @@ the phases of the day (so it is a restricted one, which centring does not bias),
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,8 @@ _SHORTEST = 1 / 8
 _PERIOD = 1 / 2
 #: Variance at frequency 0 of the process that remembers, over that of the white noise beneath it.
 RATIOS = (0.5, 2.0, 8.0, 32.0, 128.0, np.inf)
+#: Weights of the white noise and of the process that each ratio stands for.
+MIXES = tuple((0.0, 1.0) if np.isinf(ratio) else (1.0, ratio) for ratio in RATIOS)
 #: Weight of no memory at all before the course is seen; the rest is shared equally. Set on simulated Gaussian
 #: series: with a half, false alarms at 0.05 of those without memory were 0.037.
 _NO_MEMORY = 0.9
@@ -55,11 +58,12 @@ class Course:
     apart: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Design:
     """What processes of several memories show on a course. M memories, the first without any; K cosines.
 
     Attributes:
+      course: What it was made for.
       basis: The cosines, orthonormal. Shape [T, K].
       slow: Orthonormal combinations of the cosines that no quicker one takes part in. Shape [K, slow ones].
       turns: For each correlation time the axes on which the cosines are uncorrelated. Shape [K, K] each.
@@ -71,6 +75,7 @@ class Design:
       prior: Weights before the course is seen. Shape [M].
     """
 
+    course: Course
     basis: Floats
     slow: Floats
     turns: tuple[Floats, ...]
@@ -112,30 +117,41 @@ def _design(form: _Form) -> Design:
     basis = _cosines(course, max(per_block * _PERIOD, 2.0))
     # Of periods of two blocks or more.
     slow = np.linalg.qr(basis.T @ _cosines(course, 2.0 * per_block))[0]
-    shorter = min(course.first, course.time.size - course.first)
-    times = [max(per_block * _SHORTEST, 0.5)]
-    while times[-1] * 2 <= _LONGEST * shorter:
-        times.append(times[-1] * 2)
-    gap = np.abs(course.time[:, None] - course.time[None, :])
-    white = _Shown.of(course, np.eye(course.time.size))
+    sums = Sums.of(course)
+    white = _Shown.of(sums, np.eye(course.time.size))
     spread, shown, turns = [np.ones(basis.shape[1])], [white], []
-    for time in times:
-        covariance = np.exp(-gap / time)
-        if course.apart:
-            covariance[: course.first, course.first :] = covariance[course.first :, : course.first] = 0
-        # Over its variance at frequency 0, to compare with white noise.
-        covariance *= np.tanh(1 / (2 * time))
-        own = _Shown.of(course, covariance)
+    for covariance in correlations(course):
+        own = _Shown.of(sums, covariance)
         variance, turn = np.linalg.eigh(basis.T @ covariance @ basis)
         turns.append(turn)
-        for ratio in RATIOS:
-            floor, weight = (0.0, 1.0) if np.isinf(ratio) else (1.0, ratio)
+        for floor, weight in MIXES:
             spread.append(np.maximum(floor + weight * variance, 1e-9))
             shown.append(white.plus(own, floor, weight))
     within, dealt, freedom = (np.array(part) for part in zip(*(one.ratios() for one in shown)))
     prior = np.full(within.size, (1 - _NO_MEMORY) / (within.size - 1))
     prior[0] = _NO_MEMORY
-    return Design(basis, slow, tuple(turns), np.array(spread), within, dealt, freedom, prior)
+    return Design(course, basis, slow, tuple(turns), np.array(spread), within, dealt, freedom, prior)
+
+
+def correlations(course: Course) -> Iterator[Floats]:
+    """Covariances of first-order processes, one per correlation time, over the variance at frequency 0.
+
+    Shape [T, T] each.
+    """
+    per_block = max(course.time.size // (int(course.block[-1]) + 1), 1)
+    gap = np.abs(course.time[:, None] - course.time[None, :])
+    time, longest = (
+        max(per_block * _SHORTEST, 0.5),
+        _LONGEST * min(course.first, course.time.size - course.first),
+    )
+    first = True
+    while first or time <= longest:
+        covariance = np.exp(-gap / time)
+        if course.apart:
+            covariance[: course.first, course.first :] = covariance[course.first :, : course.first] = 0
+        covariance *= np.tanh(1 / (2 * time))
+        yield covariance
+        first, time = False, time * 2
 
 
 def _cosines(course: Course, period: float) -> Floats:
@@ -161,49 +177,66 @@ def _cosines(course: Course, period: float) -> Floats:
 
 
 @dataclass(frozen=True)
+class Sums:
+    """What is taken of a course of T grains in N blocks: weights, and forms of the blocks' means.
+
+    Attributes:
+      difference: Weights of the difference of the sides' means. Shape [T].
+      by_block: Weights of the blocks' means, in units of a mean block. Shape [N, T].
+      shown: Form of the difference's variance, as the blocks within the sides show it. Shape [N, N].
+      dealt: Likewise over deals. Shape [N, N].
+    """
+
+    difference: Floats
+    by_block: Floats
+    shown: Floats
+    dealt: Floats
+
+    @classmethod
+    def of(cls, course: Course) -> Sums:
+        """Of a course."""
+        total, first = course.time.size, course.first
+        count, own = int(course.block[-1]) + 1, int(course.block[first - 1]) + 1
+        by_block = np.zeros((count, total))
+        by_block[course.block, np.arange(total)] = count / total
+        shown = np.zeros((count, count))
+        for side in (slice(0, own), slice(own, count)):
+            size = side.stop - side.start
+            shown[side, side] = (np.eye(size) - 1 / size) / (size - 1) / size
+        dealt = (np.eye(count) - 1 / count) / (count - 1) * (1 / own + 1 / (count - own))
+        sides = np.arange(total) < first
+        return cls(np.where(sides, 1 / first, -1 / (total - first)), by_block, shown, dealt)
+
+
+@dataclass(frozen=True)
 class _Shown:
-    """What one process shows: variance of the difference, covariance of the blocks' means, blocks of a side.
+    """What one process shows: variance of the difference, covariance of the blocks' means.
 
     The first is a number, the second of shape [N, N].
     """
 
     difference: float
     blocks: Floats
-    first: int
+    sums: Sums
 
     @classmethod
-    def of(cls, course: Course, covariance: Floats) -> _Shown:
+    def of(cls, sums: Sums, covariance: Floats) -> _Shown:
         """Of a process with that covariance. Shape [T, T]."""
-        total, first = course.time.size, course.first
-        count = int(course.block[-1]) + 1
-        means = np.concatenate([np.full(first, 1 / first), np.full(total - first, -1 / (total - first))])
-        by_block = np.zeros((count, total))
-        by_block[course.block, np.arange(total)] = count / total
-        return cls(
-            float(means @ covariance @ means),
-            by_block @ covariance @ by_block.T,
-            int(course.block[first - 1]) + 1,
-        )
+        means, by_block = sums.difference, sums.by_block
+        return cls(float(means @ covariance @ means), by_block @ covariance @ by_block.T, sums)
 
     def plus(self, other: _Shown, own: float, weight: float) -> _Shown:
         """Weighted sum of two independent processes."""
         return _Shown(
             own * self.difference + weight * other.difference,
             own * self.blocks + weight * other.blocks,
-            self.first,
+            self.sums,
         )
 
     def ratios(self) -> tuple[float, float, float]:
         """`within`, `dealt` and `freedom` of `Design`."""
-        count = self.blocks.shape[0]
-        form = np.zeros((count, count))
-        for side in (slice(0, self.first), slice(self.first, count)):
-            size = side.stop - side.start
-            form[side, side] = (np.eye(size) - 1 / size) / (size - 1) / size
-        product = form @ self.blocks
-        shown = np.trace(product)
+        product = self.sums.shown @ self.blocks
+        shown, dealt = np.trace(product), (self.sums.dealt * self.blocks).sum()
         # Satterthwaite's, of a quadratic form.
         freedom = shown**2 / (product * product.T).sum()
-        pooled = (np.trace(self.blocks) - self.blocks.sum() / count) / (count - 1)
-        dealt = pooled * (1 / self.first + 1 / (count - self.first))
         return self.difference / shown, self.difference / dealt, freedom
