@@ -13,6 +13,25 @@ from components.errors import list_briefly
 from components.governance.core.events import PrivacyUnit
 
 Method = Literal["gan", "dp_linear"]
+#: What becomes of a kind of anomaly with too few real windows.
+Below = Literal["refuse", "merge", "dp"]
+
+
+class RareEventsConfig(ComponentConfig):
+    """What becomes of a kind of anomaly of which there are few real windows.
+
+    Attributes:
+      min_windows: So many labelled windows of the training rows a kind needs to be released by itself; 1
+        releases every kind.
+      below: A kind with fewer. `refuse`: nothing is trained. `merge`: such kinds are released as one,
+        called `other`; refused where they are too few together. `dp`: released as the differentially
+        private synthesizer does it, which counts no real window. None: `dp` with method `dp_linear`, else
+        `refuse`.
+    """
+
+    # The upper end of the minimum frequency rule, as egress.min_supporters.
+    min_windows: int = pydantic.Field(10, ge=1)
+    below: Below | None = None
 
 
 class PeriodConfig(ComponentConfig):
@@ -128,6 +147,7 @@ class SynthesizerTrainerConfig(ComponentConfig):
         `dp_linear`: the linear core alone, from noisy statistics; only `dataset` and `dp` count for it,
         and `min_train_rows`, against the noisy count.
       dp: The guarantee of `dp_linear`.
+      rare_events: What becomes of kinds of anomaly with few real windows.
       window_steps: Rows in a window that generator and critics see.
       var_order: Lags p of the vector autoregression.
       memory_steps: Time constants, in rows, of the exponential averages that extend the VAR's memory.
@@ -157,6 +177,7 @@ class SynthesizerTrainerConfig(ComponentConfig):
     dataset: DatasetConfig
     method: Method = "gan"
     dp: DpConfig | None = None
+    rare_events: RareEventsConfig = RareEventsConfig()
     window_steps: int = pydantic.Field(40, ge=8, le=512)
     # Two lags: of the generators compared for decision 5 a copula with a VAR(2) kept time structure best.
     var_order: int = pydantic.Field(2, ge=1, le=8)
@@ -196,6 +217,21 @@ class SynthesizerTrainerConfig(ComponentConfig):
 
     @pydantic.model_validator(mode="after")
     def _check_method(self) -> SynthesizerTrainerConfig:
+        if self.method == "gan" and self.rare_events.below == "dp":
+            raise ValueError(
+                "rare_events.below: found 'dp' with method 'gan', whose events have no differential privacy; "
+                "allowed: refuse or merge, or method: dp_linear"
+            )
+        if self.rare_events.below == "merge" and self.dataset.label_kind is None:
+            raise ValueError(
+                "rare_events.below: found 'merge', but dataset.label_kind names no column of kinds; allowed: "
+                "refuse, or the column"
+            )
+        if self.method == "dp_linear" and self.rare_events.below in ("refuse", "merge"):
+            raise ValueError(
+                f"rare_events.below: found '{self.rare_events.below}' with method 'dp_linear', which counts "
+                "no real window without noise; allowed: dp"
+            )
         if self.method == "gan" and self.dp is not None:
             raise ValueError("dp belongs to method 'dp_linear', found method 'gan', which has no guarantee")
         if self.method == "dp_linear":

@@ -45,7 +45,7 @@ class Executor(BeamExecutor):
             a locale with a privacy budget, else empty.
 
         Raises:
-          InsufficientDataError: too few rows.
+          InsufficientDataError: too few rows, or too few labelled windows of a kind of anomaly.
           DataError: a column is missing, or a vocabulary is too large.
           ConfigError: Beam's workers and this step share no folder.
           PrivacyBudgetExceededError: the locale's budget does not allow another model.
@@ -62,6 +62,7 @@ class Executor(BeamExecutor):
 
         # Heavy: TensorFlow, tensorflow-transform and Beam.
         from components.synthesizer_trainer.beam_analysis import Engine
+        from components.synthesizer_trainer.core import rare_events
         from components.synthesizer_trainer.core.panel import build_panel, check_rows
         from components.synthesizer_trainer.core.training import train_synthesizer
         from components.synthesizer_trainer.schema_bounds import feature_bounds
@@ -71,12 +72,15 @@ class Executor(BeamExecutor):
         table = split_io.read_table(examples.uri, "train", dataset=dataset)
         check_rows(table, dataset, config.min_train_rows, f"{place} split=train")
         check_vocabularies(table, dataset, config.max_vocabulary, f"{place} split=train")
+        rare = rare_events.decide(table, dataset, config.rare_events, f"{place} split=train")
+        table = rare_events.merge(table, dataset, rare)
         engine = Engine(tuple(self._beam_pipeline_args), self._make_beam_pipeline, Path(output.uri))
         analysis = analyse(table, dataset, config.quantiles, f"{place} split=train", engine)
         panel = build_panel(table, dataset, analysis.vocabularies, analysis.kinds, f"{place} split=train")
         held_out = None
         if "eval" in artifact_utils.decode_split_names(examples.split_names):
             table = split_io.read_table(examples.uri, "eval", dataset=dataset)
+            table = rare_events.merge(table, dataset, rare)
             held_out = build_panel(
                 table, dataset, analysis.vocabularies, analysis.kinds, f"{place} split=eval"
             )
@@ -100,7 +104,8 @@ class Executor(BeamExecutor):
                 checkpoint_dir=checkpoints,
                 progress=lambda step, steps, words: progress.report("training", step, steps, **words),
             )
-            _save(trained, Path(output.uri), {"locale": locale, "seed": seed, "config": config})
+            facts = {"locale": locale, "seed": seed, "config": config, "rare_events": rare.to_json()}
+            _save(trained, Path(output.uri), facts)
             if access is not None or cost.is_private:
                 write_cost(Path(output.uri), cost)
         executor_base.copy_lineage(examples, output)

@@ -203,6 +203,15 @@ def _drift(files: PipelineFiles) -> Part[Drift]:
     )
 
 
+#: By the decision in the training report. Kinds and counts of their windows stay in the locale.
+_RARE_EVENTS = {
+    "no labelled window": "No training row is labelled as an anomaly.",
+    "every kind by itself": "Every kind of anomaly has the fewest real windows that were asked for, or more.",
+    "merged": "Kinds of anomaly with too few real windows were released as one kind, other.",
+    "dp": "Kinds of anomaly come from noisy counts; no real window was counted.",
+}
+
+
 def _training(files: PipelineFiles) -> Part[Training]:
     part = files.read("SynthesizerTrainer", "model", "synthesizer.json", "training log")
     if part.content is None:
@@ -224,6 +233,7 @@ def _training(files: PipelineFiles) -> Part[Training]:
             parameters=sum(size for size in sizes if size is not None) or None,
             stopped=as_text(outcome.get("stopped")),
             judged_on=as_text(found.get("judged_on")),
+            rare_events=_RARE_EVENTS.get(as_text(as_mapping(found.get("rare_events")).get("outcome")), ""),
             facts={name: value for name, value in facts.items() if value is not None},
             curves=training_curves(outcome.get("log")),
         )

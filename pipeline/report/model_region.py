@@ -144,6 +144,7 @@ class Training(ReportModel):
     Attributes:
       stopped: Why training ended, in the trainer's word.
       judged_on: The split that fidelity was measured on.
+      rare_events: What became of kinds of anomaly with few real windows, as a sentence that names none.
       facts: Counts and scores by name.
     """
 
@@ -151,6 +152,7 @@ class Training(ReportModel):
     parameters: int | None = None
     stopped: str = ""
     judged_on: str = ""
+    rare_events: str = ""
     facts: dict[str, int | float] = {}
     curves: tuple[TrainingCurve, ...] = ()
 

@@ -79,7 +79,14 @@ def _do(root: Path, table: pa.Table, **changes: Any) -> Any:
     from components.tfx_shim import standard_artifacts
 
     config = SynthesizerTrainerConfig.small(
-        DATASET, **{"max_steps": 2, "evaluate_every": 1, "max_minutes": 60.0, **changes}
+        DATASET,
+        **{
+            "max_steps": 2,
+            "evaluate_every": 1,
+            "max_minutes": 60.0,
+            "rare_events": {"min_windows": 1},
+            **changes,
+        },
     )
     model = standard_artifacts.Model()
     model.uri = str(root / "SynthesizerTrainer" / "model" / "1")
@@ -103,6 +110,12 @@ def test_the_model_and_its_report(tmp_path: Path) -> None:
     report = json.loads((Path(model.uri) / "synthesizer.json").read_text())
     assert report["locale"] == "eu-west" and report["seed"] == 5 and report["kinds"] == {"anomaly": 1}
     assert report["judged_on"] == "eval" and report["training"]["steps"] == 2
+    assert report["rare_events"] == {
+        "min_windows": 1,
+        "outcome": "every kind by itself",
+        "windows": {"anomaly": 1},
+        "merged": [],
+    }
     # Checkpoints of a finished run are gone.
     assert not list((tmp_path / "SynthesizerTrainer" / "checkpoints").glob("*"))
     synthesizer = Synthesizer.load(model.uri)
@@ -114,6 +127,13 @@ def test_the_model_and_its_report(tmp_path: Path) -> None:
     assert np.nanmax(values[:, 0]) <= 24.0 and np.isnan(values[:, 1]).all()
     everything = b"".join(f.read_bytes() for f in Path(model.uri).rglob("*") if f.is_file())
     assert b"secret-pump" not in everything
+
+
+def test_too_few_windows_of_a_kind_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    with pytest.raises(InsufficientDataError, match=r"locale=eu-west .* fewer than 10 windows") as caught:
+        _do(tmp_path, _table(), rare_events={})
+    assert "anomaly 1" not in str(caught.value)
+    assert not list((tmp_path / "SynthesizerTrainer").rglob("*.json"))
 
 
 def test_analysers_agree_with_numpy() -> None:

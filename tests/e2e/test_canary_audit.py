@@ -62,7 +62,7 @@ def plant(folder: Path) -> Path:
     data["locales"] = [locale for locale in data["locales"] if locale["name"] != "ap-south"]
     # No curated schema: every domain is then found in rows, which is the harder case for the border.
     data["dataset"].pop("schema_name")
-    data["synthesizer"] = {"max_steps": 10, "evaluate_every": 10}
+    data["synthesizer"] |= {"max_steps": 10, "evaluate_every": 10}
     data["central"].update(quorum=2, ideal=False)
     data["central"]["detector"] = {"bootstrap_samples": 100, "classifier": {"max_iter": 10}}
     (locale,) = [locale for locale in data["locales"] if locale["name"] == LOCALE]

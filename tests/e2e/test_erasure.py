@@ -33,7 +33,7 @@ def edit(config: Path, span: object) -> None:
     """Sets the span of eu-west; leaves two locales and a quick detector."""
     data = yaml.safe_load(config.read_text())
     data["locales"] = [x for x in data["locales"] if x["name"] != "ap-south"]
-    data["synthesizer"] = {"max_steps": 20, "evaluate_every": 10}
+    data["synthesizer"] |= {"max_steps": 20, "evaluate_every": 10}
     data["central"].update(quorum=2, ideal=False)
     data["central"]["detector"] = {
         "bootstrap_samples": 100,

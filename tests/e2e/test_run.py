@@ -40,7 +40,7 @@ def make_fleet(folder: Path, **changes) -> Path:
 
     config = starter.write(folder, seed=7, size="small")
     data = yaml.safe_load(config.read_text())
-    data["synthesizer"] = {"max_steps": 20, "evaluate_every": 10}
+    data["synthesizer"] |= {"max_steps": 20, "evaluate_every": 10}
     data["central"]["detector"] = {
         "bootstrap_samples": 100,
         "classifier": {"max_iter": 30},

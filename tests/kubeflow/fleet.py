@@ -91,7 +91,7 @@ def write(
             "secret_access_key": {"env": "EXCHANGE_SECRET"},
         }
     if lenient:
-        deployment["synthesizer"] = {"max_steps": 20, "evaluate_every": 10}
+        deployment["synthesizer"] |= {"max_steps": 20, "evaluate_every": 10}
         detector = deployment["central"]["detector"]
         detector.update(bootstrap_samples=100, classifier={"max_iter": 30})
     volumes = [{"claim": "fleet", "mount_path": str(folder)}]

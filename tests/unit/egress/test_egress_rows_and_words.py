@@ -162,6 +162,9 @@ READABLE = (
     "number. First: file data.csv row 1048576 column 'temp_c'",
     "locale=eu-west span=20411: 412 rows of normal operation, synthesizer_trainer needs at least 640 "
     "(min_train_rows). Widen the span, or share this locale's data another way.",
+    "locale=eu-west span=20411 split=train: kinds of anomaly with fewer than 40 windows "
+    "(rare_events.min_windows): 3; nothing was trained. Widen the span, set synthesizer.rare_events.below: "
+    "merge, take method: dp_linear, or lower the minimum.",
     "holdout has 117 distinctive rows in 131 time blocks, needs at least 100 in 8",
     "844 records of train and 239 of holdout, clustered in time, were looked at, about 1.7 times as many are "
     "needed: widen the span",

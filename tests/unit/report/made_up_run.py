@@ -183,6 +183,7 @@ class MadeUpRun:
                 "core_parameters": 45_109,
                 "network_parameters": 13_320,
                 "judged_on": "eval",
+                "rare_events": {"outcome": "merged", "windows": {"jam": 4}, "merged": ["jam"]},
                 "fidelity_core": {"score": 0.871},
                 "fidelity_best": {"score": 0.931},
                 "training": {

@@ -41,6 +41,8 @@ def test_every_section_is_read(make_run: MakeRun) -> None:
     assert [curve.name for curve in training.curves] == ["distance", "score"]
     assert (training.seconds, training.parameters, training.stopped) == (58.1, 45_109 + 13_320, "max_steps")
     assert training.facts["best step"] == 1950
+    assert training.rare_events.endswith("were released as one kind, other.")
+    assert "jam" not in training.model_dump_json()
     assert eu.ingest.content.splits == {"train": 14_106}
     assert eu.ingest.content.pii == {"operator_email": "drop"}
     assert eu.push.content.rows == 20_151

@@ -139,10 +139,13 @@ def train_dp_synthesizer(
         "noisy_rows": round(marginals.rows),
         "kinds": dict.fromkeys(kinds),
         "withheld": dataclasses.asdict(withheld),
+        # No real window was counted: a kind stands if its noisy count does (`dp.signal`).
+        "rare_events": {"outcome": "dp"},
         "columns": _columns(core, found),
         "core_parameters": int(sum(v.shape.num_elements() for v in module.store.values())),
         "network_parameters": 0,
     }
+    _LOG.info("%s: rare events: with differential privacy, no real window is counted", place)
     _LOG.info("%s: a core from noisy statistics, epsilon %g per %s", place, dp.epsilon, dp.unit)
     return Trained(module, report)
 
