@@ -101,8 +101,9 @@ def test_the_starter_says_on_its_top_that_it_is_a_simulation(deployment):
     lines = deployment.read_text().splitlines()
     top = "\n".join(line for line in lines[: lines.index("version: 1")])
     assert "SIMULATION, NOT A BORDER" in top and "central.ideal: false" in top and "create_key: false" in top
+    assert "rare_events" in top
     marked = [line.split(":")[0].strip() for line in lines if "# SIMULATION" in line]
-    assert marked == ["create_key"] * 3 + ["ideal"]
+    assert marked == ["create_key"] * 3 + ["min_windows", "ideal"]
 
 
 def test_of_two_files_the_bad_one_is_the_answer(isthmus, deployment, tmp_path):
