@@ -4,7 +4,8 @@ Run by `benchmarks.synthesizer`: python -m benchmarks.peers.ours_peer FOLDER, wh
 `ours.parquet` (the training rows) and `ours.json` (`dataset`, `schema` or null, `seed`, `rate_rows`, and
 as `config` what differs from the default configuration). Rows are sampled at the times and series of
 `ours_times.parquet` where that is there, else at those of the training rows. Writes
-`ours_synthetic.parquet` and `ours_result.json`.
+`ours_synthetic.parquet`, `ours_release.parquet` (anomalies amplified by the default of
+`SyntheticGenConfig`) and `ours_result.json`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from components.synthesizer_trainer.core.sampling import Synthesizer
 from components.synthesizer_trainer.core.training import train_synthesizer
 from components.synthesizer_trainer.schema_bounds import feature_bounds
 from components.synthesizer_trainer.transform import analyse
+from components.synthetic_gen.config import SyntheticGenConfig
 from components.synthetic_gen.core.grid import grid_from_rows
 from components.synthetic_gen.core.rows import to_table
 
@@ -78,6 +81,8 @@ def main(folder: Path) -> None:
     steady_cpu_s = time.process_time() - began_cpu
 
     pq.write_table(sampled, folder / "ours_synthetic.parquet")
+    factors = SyntheticGenConfig(dataset=dataset).amplification(synthesizer.kinds)
+    pq.write_table(_sample(synthesizer, dataset, grid, seed, factors), folder / "ours_release.parquet")
     result = {
         "train_s": train_s,
         "train_cpu_s": train_cpu_s,
@@ -105,8 +110,14 @@ def repeat(grid: list[Session], rows: int) -> list[Session]:
     return sessions
 
 
-def _sample(synthesizer: Synthesizer, dataset: DatasetConfig, grid: list[Session], seed: int) -> Any:
-    sessions = synthesizer.plan_events(grid, {}, seed)
+def _sample(
+    synthesizer: Synthesizer,
+    dataset: DatasetConfig,
+    grid: list[Session],
+    seed: int,
+    amplification: Mapping[str, float] | None = None,
+) -> Any:
+    sessions = synthesizer.plan_events(grid, dict(amplification or {}), seed)
     return to_table(synthesizer, dataset, sessions, synthesizer.sample(sessions, seed))
 
 

@@ -24,8 +24,9 @@ for _name, _value in ONE_THREAD.items():  # read when NumPy is first imported
     os.environ.setdefault(_name, _value)
 
 import numpy as np  # noqa: E402
+import pyarrow as pa  # noqa: E402
 
-from benchmarks.synthesizer import data, measures, runners  # noqa: E402
+from benchmarks.synthesizer import data, measures, recall, runners  # noqa: E402
 
 #: Key, title, the bound that is aimed at (None: none), whether more is better, decimals.
 COLUMNS: tuple[tuple[str, str, float | None, bool, int], ...] = (
@@ -40,21 +41,28 @@ COLUMNS: tuple[tuple[str, str, float | None, bool, int], ...] = (
     ("excess", "membership", 0.01, False, 3),
     ("alone", "analogue KS", 0.957, True, 3),
     ("alone_acf", "its ACF err.", 0.08, False, 3),
+    ("recall_kept", "recall kept", recall.WANTED, True, 3),
     ("fit_cpu_s", "fit CPU s", 85.0, False, 1),
     ("rows_per_cpu_s", "rows/CPU s", 300_000.0, True, 0),
 )
 
 
 def measure(
-    case: data.Case, rows: data.Rows, seed: int, networks: bool, real_tstr: float
+    case: data.Case,
+    rows: data.Rows,
+    seed: int,
+    networks: bool,
+    real_tstr: float,
+    release: pa.Table | None = None,
 ) -> dict[str, float]:
-    """Everything that the table says of one generator's rows but their cost."""
+    """Everything that the table says of one generator's rows but their cost; `release` has labels."""
     period, train, holdout = (data.rows_of(t, case) for t in (case.period, case.train, case.holdout))
     out = measures.summary(period.values, period.segment, rows.values, rows.segment)
     inside, outside = (train.values, train.segment), (holdout.values, holdout.segment)
     attack, control = measures.membership(rows.values, rows.segment, inside, outside, seed)
     out |= {"excess": attack - control, "attack": attack, "control": control}
     out |= alone(case, period, rows)
+    out |= recall.numbers_of(recall.kept(case, release, seed))
     if networks:
         from benchmarks.synthesizer.networks import Scale, discriminative_auc, forecast_error
 
@@ -92,6 +100,8 @@ def real_rows(case: data.Case, seed: int, networks: bool) -> dict[str, float]:
     even, odd = halves
     out = measures.summary(even.values, even.segment, odd.values, odd.segment)
     out |= alone(case, even, odd)
+    # Other real rows in place of a release: what a generator could reach that knows the process.
+    out |= recall.numbers_of(recall.kept(case, case.again, seed))
     if networks:
         from benchmarks.synthesizer.networks import Scale, discriminative_auc, forecast_error
 
@@ -137,7 +147,8 @@ def run(
         found["real"].append(truth)
         for name in names:
             made = runners.RUNNERS[name](case, seed, config)
-            row = measure(case, made.rows, seed, networks, truth.get("tstr", 1.0)) | made.cost
+            row = measure(case, made.rows, seed, networks, truth.get("tstr", 1.0), made.release)
+            row |= made.cost
             found.setdefault(name, []).append(row)
     return found
 
@@ -165,6 +176,8 @@ def main() -> int:
         found = run(case, names, options.seeds, not options.quick, options.config)
         print(f"\n{case.train.num_rows:,} training rows of {case.period.num_rows:,}", flush=True)
         print(render(case, found), flush=True)
+        if kinds := recall.render(case, found):
+            print(f"\n{kinds}", flush=True)
         report[case.name] = found
     if options.json:
         options.json.write_text(json.dumps(report, indent=1))

@@ -35,6 +35,8 @@ BLOCK_ROWS = 60
 HOLDOUT_EVERY = 5
 #: Rows of the dense stand-in: 9,072 of them before the test rows.
 DENSE_ROWS = 12_960
+#: Later spans of the simulated fleet whose events are sought: 24 of a kind, and half as many spikes.
+LABELLED_SPANS = 3
 SMAP = ROOT.parent / "shared" / "data" / "smap"
 SMAP_CHANNELS = {"A-2": "smap_freeze", "E-10": "smap_stuck"}
 
@@ -51,6 +53,9 @@ class Case:
       holdout: Of the period, what they do not.
       test: Later rows.
       alone: A feature that is judged by itself as well, or None.
+      labelled: Later rows with labelled events, segments in order, to look for anomalies in; None where
+        there are none.
+      again: Other real rows of the same source, as many as `train`, or None.
     """
 
     name: str
@@ -60,6 +65,8 @@ class Case:
     holdout: pa.Table
     test: pa.Table
     alone: str | None = None
+    labelled: pa.Table | None = None
+    again: pa.Table | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,13 +140,10 @@ def series_of(table: pa.Table, dataset: DatasetConfig) -> Ints:
     return out
 
 
-def rows_of(table: pa.Table, case: Case) -> Rows:
-    """A table's normal rows as numbers; a labelled row ends its segment."""
-    dataset = case.dataset
-    stamps = table[TIMESTAMP].to_numpy().astype(np.int64)
-    series = series_of(table, dataset)
+def numbers(table: pa.Table, case: Case) -> Floats:
+    """Features of all rows as numbers, as `Rows.values`. Shape [N, F]."""
     columns = []
-    for feature in dataset.features:
+    for feature in case.dataset.features:
         column = table[feature.name]
         if feature.kind == "categorical":
             vocabulary = sorted(set(case.period[feature.name].drop_null().to_pylist()))
@@ -147,7 +151,15 @@ def rows_of(table: pa.Table, case: Case) -> Rows:
             columns.append(np.array([place.get(v, np.nan) for v in column.to_pylist()], float))
         else:
             columns.append(column.cast(pa.float64()).to_numpy())
-    values = np.stack(columns, 1).astype(np.float64)
+    return np.stack(columns, 1).astype(np.float64)
+
+
+def rows_of(table: pa.Table, case: Case) -> Rows:
+    """A table's normal rows as numbers; a labelled row ends its segment."""
+    dataset = case.dataset
+    stamps = table[TIMESTAMP].to_numpy().astype(np.int64)
+    series = series_of(table, dataset)
+    values = numbers(table, case)
     calm = np.ones(len(stamps), bool)
     if dataset.label:
         calm = table[dataset.label].fill_null(0).to_numpy() == 0
@@ -199,7 +211,10 @@ def shipped(names: tuple[str, ...], seed: int, smap_root: Path = SMAP) -> Iterat
     if "fleet" in names:
         fleet = default_fleet("demo")
         dataset = dataset_config(fleet).model_copy(update={"schema_name": "simulated_fleet"})
-        yield divide("simulated eu-west", simulate_locale(fleet, "eu-west", 0), dataset, seed)
+        first, *spans, last = (simulate_locale(fleet, "eu-west", span) for span in range(LABELLED_SPANS + 2))
+        case = divide("simulated eu-west", first, dataset, seed)
+        later = flatten(pa.concat_tables(spans), dataset)
+        yield dataclasses.replace(case, labelled=later, again=divide("", last, dataset, seed).train)
     for channel, folder in SMAP_CHANNELS.items() if "smap" in names else ():
         path = smap_root / folder / "train" / f"{channel}.csv"
         if not path.exists():
@@ -208,4 +223,16 @@ def shipped(names: tuple[str, ...], seed: int, smap_root: Path = SMAP) -> Iterat
         example = yaml.safe_load((ROOT / "examples" / f"{folder}.yaml").read_text())
         dataset = DatasetConfig.model_validate(example["dataset"])
         table = pyarrow.csv.read_csv(path)
-        yield divide(f"SMAP {channel}", table, dataset, seed, alone=dataset.targets[0])
+        case = divide(f"SMAP {channel}", table, dataset, seed, alone=dataset.targets[0])
+        yield dataclasses.replace(case, labelled=_channels(path.parents[1] / "test.csv", dataset))
+
+
+def _channels(path: Path, dataset: DatasetConfig) -> pa.Table | None:
+    """Rows of a fleet's test channels, one below the other."""
+    if not path.exists():
+        return None
+    table = pyarrow.csv.read_csv(path)
+    names = table["location"].unique().to_pylist()
+    return pa.concat_tables(
+        [flatten(table.filter(pc.equal(table["location"], name)), dataset) for name in names]
+    )

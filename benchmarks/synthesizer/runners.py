@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.peers.environment import ROOT
@@ -35,10 +36,13 @@ class Made:
     Attributes:
       rows: Normal rows.
       cost: `fit_cpu_s`, `rows_per_cpu_s`, `peak_mb` as far as known.
+      release: Rows with labels, anomalies amplified as a deployment does it by default; None where the
+        generator knows no labels.
     """
 
     rows: Rows
     cost: dict[str, float]
+    release: pa.Table | None = None
 
 
 def ours(case: Case, seed: int, config: Mapping[str, Any]) -> Made:
@@ -70,13 +74,14 @@ def ours(case: Case, seed: int, config: Mapping[str, Any]) -> Made:
             raise SystemExit(f"the synthesizer failed on {case.name}:\n{done.stderr[-3000:]}")
         result = json.loads((folder / "ours_result.json").read_text())
         rows = rows_of(pq.read_table(folder / "ours_synthetic.parquet"), case)
+        release = pq.read_table(folder / "ours_release.parquet") if case.dataset.label else None
     cost = {
         "fit_cpu_s": result["train_cpu_s"],
         "rows_per_cpu_s": result["rate_rows"] / result["steady_cpu_s"],
         "peak_mb": result["peak_mb"],
         "best_step": result["best_step"],
     }
-    return Made(rows, cost)
+    return Made(rows, cost, release)
 
 
 def baseline(case: Case, seed: int, config: Mapping[str, Any]) -> Made:

@@ -249,9 +249,10 @@ def test_the_report_holds_nothing_of_the_rows() -> None:
     text = json.dumps(report)
     assert "secret" not in text
     assert set(report) == {
-        "method", "privacy", "noisy_rows", "kinds", "withheld", "columns", "core_parameters",
-        "network_parameters",
+        "method", "privacy", "noisy_rows", "kinds", "withheld", "rare_events", "columns",
+        "core_parameters", "network_parameters",
     }  # fmt: skip
+    assert report["rare_events"] == {"outcome": "dp"}
     block = report["privacy"]
     assert (block["epsilon"], block["unit"], block["delta"]) == (8.0, "record", 1e-5)
     assert block["epsilon_by_unit"]["record"] == pytest.approx(8.0, abs=0.01)
