@@ -96,17 +96,46 @@ def _quantiles(scores: np.ndarray) -> np.ndarray:
     return np.asarray((np.diff(total[edges], axis=0) / np.diff(edges)[:, None]).T)
 
 
-def slow_part(scores: np.ndarray) -> np.ndarray:
-    """Means of blocks of `BLOCK` rows, with straight lines between their middles. Shape [S, T, F]."""
+def block_means(scores: np.ndarray) -> np.ndarray:
+    """Means of blocks of `BLOCK` rows, the last row repeated to fill the last one. Shape [S, blocks, F]."""
     sessions, steps, features = scores.shape
-    blocks = -(-steps // BLOCK)
-    padded = np.pad(scores, ((0, 0), (0, blocks * BLOCK - steps), (0, 0)), mode="edge")
-    means = padded.reshape(sessions, blocks, BLOCK, features).mean(2)
-    place = np.clip((np.arange(steps) + 0.5) / BLOCK - 0.5, 0, blocks - 1)
+    whole, rest = divmod(steps, BLOCK)
+    parts = scores[:, : whole * BLOCK].reshape(sessions, whole, BLOCK, features)
+    means = np.einsum("sbtf->sbf", parts) / BLOCK
+    if rest:
+        last = scores[:, whole * BLOCK :].sum(1) + (BLOCK - rest) * scores[:, -1]
+        means = np.concatenate([means, last[:, None] / BLOCK], axis=1)
+    return np.asarray(means.astype(scores.dtype))
+
+
+def at_rows(means: np.ndarray, session: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """The slow part at some rows: straight lines between the middles of blocks.
+
+    Args:
+      means: `block_means`. Shape [S, blocks, F].
+      session: Shape [n].
+      row: Shape [n].
+
+    Returns:
+      Shape [n, F].
+    """
+    blocks = means.shape[1]
+    place = np.clip((row + 0.5) / BLOCK - 0.5, 0, blocks - 1)
     left = np.minimum(place.astype(np.int64), max(blocks - 2, 0))
-    share = (place - left)[None, :, None].astype(scores.dtype)
+    share = (place - left)[:, None].astype(means.dtype)
     right = np.minimum(left + 1, blocks - 1)
-    return np.asarray(means[:, left] * (1 - share) + means[:, right] * share)
+    return np.asarray(means[session, left] * (1 - share) + means[session, right] * share)
+
+
+def no_shift(scores: np.ndarray) -> np.ndarray:
+    """The shift by block that moves nothing, for scores [S, T, F]. Shape [S, blocks, F]."""
+    sessions, steps, features = scores.shape
+    return np.zeros((sessions, -(-steps // BLOCK), features), np.float32)
+
+
+def spread(rows: int) -> np.ndarray:
+    """Which of so many rows the maps are fitted to. Shape [n], n at most `MAX_ROWS`."""
+    return np.linspace(0, rows - 1, min(rows, MAX_ROWS)).astype(np.int64)
 
 
 def identity(features: int) -> np.ndarray:
@@ -137,13 +166,12 @@ def fit_maps(
       Matrix [F, F], offset [F], table [F, GRID_SIZE].
     """
     count = scores.shape[1]
-    chosen = np.linspace(0, len(scores) - 1, min(len(scores), MAX_ROWS)).astype(np.int64)
-    scores, slow = scores[chosen].astype(np.float64), slow[chosen].astype(np.float64)
+    scores, slow = (np.ascontiguousarray(part, np.float32) for part in (scores, slow))
     wanted = _mixture(targets.quantiles, weights)
     mean = weights @ targets.means
     target = _correlation(np.tensordot(weights, targets.products, 1) - np.outer(mean, mean))
-    spread, centre = scores.std(0), slow.mean(0)
-    live = (slow.std(0) > MIN_SLOW) & ~fixed
+    spread, centre = scores.std(0, dtype=np.float64), slow.mean(0, dtype=np.float64)
+    live = (slow.std(0, dtype=np.float64) > MIN_SLOW) & ~fixed
     place = np.ix_(live, live)
     matrix, offset = np.zeros((count, count)), np.zeros(count)
     table = identity(count).astype(np.float64)
@@ -157,18 +185,36 @@ def fit_maps(
         wanted_slow = present + scale * aim - total
         matrix[place] = _transport(present[place], wanted_slow[place]) - np.eye(int(live.sum()))
         offset = -centre @ matrix
-        moved = scores + slow @ matrix + offset
-        table = _monotone(moved, wanted)
-        conformed = np.stack([_read(own, at) for own, at in zip(table, moved.T)], axis=1)
-        found = _correlation(np.cov(decode(decoder, conformed).T).reshape(count, count))
+        cells = _cells(scores + slow @ matrix.astype(np.float32) + offset.astype(np.float32))
+        table = _monotone(cells, wanted)
+        # A cell is 0.005 wide: as good as the value itself for a correlation.
+        emitted = decode(decoder, table.T).T.astype(np.float32)
+        values = np.take(np.ascontiguousarray(emitted - emitted.mean(1, keepdims=True)), cells)
+        found = _correlation(np.cov(values.T).reshape(count, count))
         aim = np.clip(aim + target - found, -0.999, 0.999)
         np.fill_diagonal(aim, 1.0)
     return matrix.astype(np.float32), offset.astype(np.float32), table.astype(np.float32)
 
 
-def _read(table: np.ndarray, scores: np.ndarray) -> np.ndarray:
+def _cells(scores: np.ndarray) -> np.ndarray:
+    """Nearest point of the latent grid, in one range of numbers per feature. Shape [n, F], int64."""
     position = (np.clip(scores, -GRID_LIMIT, GRID_LIMIT) + GRID_LIMIT) * ((GRID_SIZE - 1) / (2 * GRID_LIMIT))
-    return np.interp(position, np.arange(GRID_SIZE), table)
+    found: np.ndarray = np.rint(position).astype(np.int64) + np.arange(scores.shape[1]) * GRID_SIZE
+    return found
+
+
+def _cell_quantiles(cells: np.ndarray) -> np.ndarray:
+    """`_quantiles` of scores that are known by their `_cells`. Shape [F, POINTS]."""
+    count = cells.shape[1]
+    found = np.bincount(cells.ravel(), minlength=count * GRID_SIZE).reshape(count, GRID_SIZE)
+    grid = np.linspace(-GRID_LIMIT, GRID_LIMIT, GRID_SIZE)
+    edges = np.arange(POINTS + 1) / POINTS * len(cells)
+    out = np.empty((count, POINTS))
+    for feature, own in enumerate(found):
+        # The sum of the least k scores is piecewise linear in k.
+        rows, total = (np.concatenate([[0.0], np.cumsum(part)]) for part in (own, own * grid))
+        out[feature] = np.diff(np.interp(edges, rows, total)) / np.diff(edges)
+    return out
 
 
 def _mixture(quantiles: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -186,11 +232,11 @@ def _mixture(quantiles: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return out
 
 
-def _monotone(scores: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def _monotone(cells: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Each feature onto its wanted quantiles; beyond them its own tail, moved. Shape [F, GRID_SIZE]."""
     grid = np.linspace(-GRID_LIMIT, GRID_LIMIT, GRID_SIZE)
-    out = np.repeat(grid[None], scores.shape[1], axis=0)
-    for feature, found in enumerate(_quantiles(scores)):
+    out = np.repeat(grid[None], cells.shape[1], axis=0)
+    for feature, found in enumerate(_cell_quantiles(cells)):
         rising = np.concatenate([[True], np.diff(found) > 1e-6])
         if rising.sum() < 10:
             continue

@@ -13,11 +13,10 @@ import numpy as np
 import tensorflow as tf
 
 from components.errors import DataError
-from components.synthesizer_trainer.core import conforming, selection
-from components.synthesizer_trainer.core import events as event_lib
+from components.synthesizer_trainer.core import selection
 from components.synthesizer_trainer.core.calendar import Calendar
-from components.synthesizer_trainer.core.columns import on_lattice
-from components.synthesizer_trainer.core.model import MAX_CONDITION_INDICATORS
+from components.synthesizer_trainer.core.finishing import Finisher
+from components.synthesizer_trainer.core.model import SAMPLER
 from components.synthesizer_trainer.core.panel import MICROSECONDS
 from components.synthesizer_trainer.core.planning import (
     EventPlanner,
@@ -34,7 +33,12 @@ STYLE_LEVEL_JITTER = 0.03
 STYLE_JITTER = 0.02
 
 
-class Synthesizer:
+def _padded(sessions: int) -> int:
+    """Lanes that so many sessions are run in: few different numbers, as XLA compiles for each."""
+    return 1 << (sessions - 1).bit_length() if sessions <= 4 else -(-sessions // 4) * 4
+
+
+class Synthesizer(Finisher):
     """A synthesizer, loaded or fresh.
 
     Args:
@@ -46,8 +50,8 @@ class Synthesizer:
 
     def __init__(self, module: Any) -> None:
         self.module = module
-        self.metadata: dict[str, Any] = json.loads(module.metadata.numpy().decode())
-        if "lattice" not in self.metadata:
+        self.metadata = json.loads(module.metadata.numpy().decode())
+        if self.metadata.get("sampler") != SAMPLER:
             raise DataError(
                 "the synthesizer's model was saved by an earlier version, which this one does not sample. "
                 "Train it again."
@@ -57,9 +61,9 @@ class Synthesizer:
         self.calendar = Calendar(
             tuple(found["periods_s"]), tuple(found["harmonics"]), found["start_s"], tuple(found["trend_s"])
         )
-        self.kinds: tuple[str, ...] = tuple(self.metadata["kinds"])
-        self.interval_s: float = self.metadata["interval_s"]
-        self.numeric: list[int] = self.metadata["numeric"]
+        self.kinds = tuple(self.metadata["kinds"])
+        self.interval_s = self.metadata["interval_s"]
+        self.numeric = self.metadata["numeric"]
 
     @classmethod
     def load(cls, path: str) -> Synthesizer:
@@ -107,7 +111,7 @@ class Synthesizer:
         """
         steps = max(s.steps for s in sessions)
         numbers = np.array([s.number for s in sessions])
-        lanes = 1 << int(np.ceil(np.log2(max(len(sessions), 1))))
+        lanes = _padded(len(sessions))
         total = steps + BURN_IN
         blocks = -(-total // BLOCK)
         block = BLOCK if blocks > 1 else 1 << int(np.ceil(np.log2(total)))
@@ -126,25 +130,32 @@ class Synthesizer:
         base = np.array([seed & 0x7FFFFFFF, int(numbers[0]) * 4096], np.int64)
         carry = self.module.start(tf.constant(base), tf.zeros([lanes]))
         carry["offset"] = tf.constant(np.pad(offset, ((0, lanes - len(sessions)), (0, 0))))
-        scores, states = [], []
+        chains = carry["state"].shape[1]
+        scores = np.empty((len(sessions), blocks * block, len(self.numeric)), np.float32)
+        states = np.empty((len(sessions), blocks * block, chains), np.int32)
         for index in range(blocks):
             part = slice(index * block, (index + 1) * block)
+            rows = min(block, total - index * block)
+            key = [seed & 0x7FFFFFFF, 5, int(numbers[0]), index]
+            generator = np.random.Generator(np.random.SFC64(key))
+            normal = np.zeros((block, lanes, len(self.numeric)), np.float32)
+            generator.standard_normal(out=normal[:rows], dtype=np.float32)
+            uniform = np.zeros((block, lanes, chains), np.float32)
+            generator.random(out=uniform[:rows], dtype=np.float32)
             mean = np.matmul(calendars[which[lane], part], styles[lane].transpose(0, 2, 1))
             z, state, carry = self.module.simulate(
-                tf.constant(base + np.array([0, index + 1])),
-                tf.constant(mean),
-                tf.constant(cycles[which[lane], part]),
-                tf.constant(np.ascontiguousarray(kind[:, part])),
-                carry,
+                normal, uniform, mean, cycles[which[lane], part], kind[:, part], np.int32(rows), carry
             )
-            scores.append(z.numpy())
-            states.append(state.numpy())
-        keep = (slice(0, len(sessions)), slice(BURN_IN, total))
+            scores[:, part] = z.numpy()[: len(sessions)]
+            states[:, part] = state.numpy()[: len(sessions)]
+        wanted = slice(BURN_IN, total)
+        # Sessions that all begin together share one calendar, which is not copied for each.
+        design = calendars[which, wanted] if len(starts) > 1 else calendars[:, wanted]
         return (
-            np.concatenate(scores, axis=1)[keep],
-            np.concatenate(states, axis=1)[keep],
-            kind[keep],
-            calendars[which, BURN_IN:total],
+            scores[:, wanted],
+            states[:, wanted],
+            kind[: len(sessions), wanted],
+            np.broadcast_to(design, (len(sessions), *design.shape[1:])),
         )
 
     def _styles(self, numbers: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -160,49 +171,6 @@ class Synthesizer:
             out[place, :, 0] += level
             offset[place] = self.store["offsets"][int(number) % len(styles)] + level
         return out, offset
-
-    def condition(self, design: np.ndarray, kind: np.ndarray, states: np.ndarray) -> np.ndarray:
-        """What the networks are conditioned on: cycles' first harmonics, kind, indicators.
-
-        Args:
-          design: Shape [S, T, C].
-          kind: Shape [S, T].
-          states: Chains' states. Shape [S, T, G].
-
-        Returns:
-          Shape [S, T, Q], float32.
-        """
-        columns, column = [], 1
-        for count in self.calendar.harmonics:
-            columns += [column, column + 1]
-            column += 2 * count
-        hot = (kind[..., None] == np.arange(1, len(self.kinds) + 1)).astype(np.float32)
-        indicator = self.store["indicator"][states + self.store["state_offset"]].sum(-2)
-        return np.concatenate(
-            [design[..., columns], hot, indicator[..., :MAX_CONDITION_INDICATORS]], axis=-1
-        ).astype(np.float32)
-
-    def effects(self, sessions: list[Session], steps: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Additive effects (scale units) and holds of the sessions' anomalies. Shapes [S, T, F]."""
-        count = len(self.numeric)
-        effect = np.zeros((len(sessions), steps, count), np.float32)
-        hold = np.zeros((len(sessions), steps, count), bool)
-        for index, session in enumerate(sessions):
-            generator = np.random.default_rng([seed & 0x7FFFFFFF, 3, session.number])
-            for event in session.events:
-                rows = slice(event.start, event.start + event.rows)
-                e = event.template
-                effect[index, rows] = event_lib.event_effect(
-                    self.store["event_course"][e],
-                    self.store["event_wave"][e],
-                    self.store["event_noise"][e],
-                    event.rows,
-                    generator,
-                )
-                place = np.arange(event.rows)[:, None] / max(event.rows - 1, 1)
-                first, last = self.store["event_hold"][e].T
-                hold[index, rows] |= (place > first) & (place <= last)
-        return effect, hold
 
     def _sample_batch(self, sessions: list[Session], seed: int) -> list[dict[str, np.ndarray]]:
         number = selection.draws(len(sessions), sum(len(s.keep) for s in sessions), LANES)
@@ -230,96 +198,4 @@ class Synthesizer:
         out = []
         for size, cumulative in zip(self.store["states"], self.store["frequency"]):
             out.append(np.diff(np.concatenate([[0.0], cumulative[: size - 1], [1.0]])))
-        return out
-
-    def finish(
-        self,
-        sessions: list[Session],
-        scores: np.ndarray,
-        states: np.ndarray,
-        kind: np.ndarray,
-        design: np.ndarray,
-        seed: int,
-    ) -> list[dict[str, np.ndarray]]:
-        """Core paths to rows in source units: residual, effects, holds, levels, nulls."""
-        steps = scores.shape[1]
-        effect, frozen = self.effects(sessions, steps, seed)
-        noise_seed = tf.constant([seed & 0x7FFFFFFF, sessions[0].number * 4096 + 4095], tf.int64)
-        if self.metadata["residual"]:
-            condition = self.condition(design, kind, states)
-            refined = self.module.refine(tf.constant(scores), tf.constant(condition), noise_seed)
-        else:
-            refined = tf.constant(scores)
-        rows = states + self.store["state_offset"]
-        held = (self.store["hold"][rows].sum(-2) > 0) | frozen
-        held[:, 0] = False
-        last = None
-        if held.any():
-            last = np.maximum.accumulate(np.where(held, 0, np.arange(steps)[None, :, None]), axis=1)
-        conformed = self._conform(sessions, refined.numpy(), kind, last)
-        numeric = self.module.emit(refined, tf.constant(effect), *conformed).numpy()
-        if last is not None:
-            numeric = np.take_along_axis(numeric, last, axis=1)
-        values = np.full((*scores.shape[:2], self.metadata["features"]), np.nan)
-        values[..., self.numeric] = numeric
-        for feature, (origin, step) in zip(self.numeric, self.metadata["lattice"]):
-            if step:
-                values[..., feature] = on_lattice(values[..., feature], origin, step)
-        for feature, value in self.metadata["constants"].items():
-            values[..., int(feature)] = value
-        missing = []
-        for index, variable in enumerate(self.metadata["variables"]):
-            code = self.store["state_codes"][rows[..., variable["chain"]], index]
-            if variable["role"] == "level":
-                forced = self._forced(sessions, index, steps)
-                code = np.where(forced >= 0, forced, code)
-                values[..., variable["feature"]] = np.array(variable["levels"])[code]
-            elif variable["role"] == "null":
-                missing.append((variable["feature"], code == 1))
-        for feature, mask in missing:
-            values[..., feature][mask] = np.nan
-        return [{"values": values[i, s.keep], "kind": kind[i, s.keep]} for i, s in enumerate(sessions)]
-
-    def _conform(
-        self, sessions: list[Session], scores: np.ndarray, kind: np.ndarray, last: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """What conforms the batch to the model: a shift of its scores, then a map; none where it is short.
-
-        Args:
-          sessions: The batch.
-          scores: Shape [S, T, F].
-          kind: Shape [S, T].
-          last: Row whose value each row shows, or None where nothing holds. Shape [S, T, F].
-
-        Returns:
-          Shape [S, T, F] and [F, GRID_SIZE].
-        """
-        features, styles = scores.shape[2], len(self.store["target_quantiles"])
-        normal = [s.keep[kind[i, s.keep] == 0] for i, s in enumerate(sessions)]
-        lengths = np.array([len(own) for own in normal])
-        trained_s = self.metadata["stop_s"] - self.calendar.start_s if styles else 0.0
-        lasting_s = np.mean([s.steps for s in sessions]) * self.interval_s
-        enough = lengths.sum() >= conforming.MIN_ROWS and lasting_s >= conforming.MIN_SHARE * trained_s
-        if not (features and styles and enough):
-            return np.zeros_like(scores), conforming.identity(features)
-        shown = scores if last is None else np.take_along_axis(scores, last, axis=1)
-        slow = conforming.slow_part(scores)
-        own = np.array([s.number for s in sessions]) % styles
-        targets = [self.store[f"target_{name}"][own] for name in ("quantiles", "means", "products")]
-        matrix, offset, table = conforming.fit_maps(
-            np.concatenate([shown[i, rows] for i, rows in enumerate(normal)]),
-            np.concatenate([slow[i, rows] for i, rows in enumerate(normal)]),
-            conforming.Targets(*targets),
-            self.store["table"],
-            lengths / lengths.sum(),
-            self.store["hold"].any(0),
-        )
-        return slow @ matrix + offset, table
-
-    def _forced(self, sessions: list[Session], variable: int, steps: int) -> np.ndarray:
-        out = np.full((len(sessions), steps), -1, np.int32)
-        for index, session in enumerate(sessions):
-            for event in session.events:
-                code = self.store["event_forced"][event.template, variable]
-                out[index, event.start : event.start + event.rows] = code
         return out

@@ -16,7 +16,7 @@ from components.synthesizer_trainer.config import SynthesizerTrainerConfig
 from components.synthesizer_trainer.core import adversarial
 from components.synthesizer_trainer.core.columns import GRID_LIMIT, GRID_SIZE, decode
 from components.synthesizer_trainer.core.linear_core import LinearCore, fit_linear_core
-from components.synthesizer_trainer.core.model import SynthesizerModule
+from components.synthesizer_trainer.core.model import SAMPLER, SynthesizerModule
 from components.synthesizer_trainer.core.network import Generator
 from components.synthesizer_trainer.core.panel import MICROSECONDS, Panel, check_enough
 from components.synthesizer_trainer.core.planning import Session, real_grid
@@ -60,6 +60,7 @@ def describe_core(
     """What the sampler's host side needs to know, as JSON; `stop_s` ends the training period."""
     member = {v: index for index, chain in enumerate(core.chains) for v in chain.variables}
     return {
+        "sampler": SAMPLER,
         "features": len(config.dataset.features),
         "numeric": list(core.numeric),
         "lattice": [[float(t.origin), float(t.step)] for t in core.tables],

@@ -95,11 +95,12 @@ def core_paths(
     shift = np.zeros_like(scores)
     touched = (effect != 0).any(-1)
     if touched.any():
-        same = np.zeros_like(effect), conforming.identity(scores.shape[2])
-        plain = synthesizer.module.emit(scores, np.zeros_like(effect), *same).numpy()[touched]
-        moved = synthesizer.module.emit(scores, effect, *same).numpy()[touched]
+        same = conforming.no_shift(scores), conforming.identity(scores.shape[2])
+        plain = synthesizer.module.emit(scores, np.zeros_like(effect), *same).numpy()
+        moved = synthesizer.module.emit(scores, effect, *same).numpy()
         for index, table in enumerate(core.tables):
-            shift[touched, index] = table.encode(moved[:, index]) - table.encode(plain[:, index])
+            sides = table.encode(moved[index][touched]), table.encode(plain[index][touched])
+            shift[touched, index] = sides[0] - sides[1]
     mask = np.arange(scores.shape[1]) < np.array([s.steps for s in sessions])[:, None]
     segment = np.repeat(np.arange(len(sessions)), mask.sum(1))
     return adversarial.Paths(
