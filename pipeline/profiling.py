@@ -81,7 +81,8 @@ def fragment(answer: dict[str, Any]) -> str:
         raise ConfigError(
             f"-o: locale {answer['locale']} is open and has no synthesizer; allowed: a restricted locale"
         )
-    said = f"Proposed by isthmus profile for locale {answer['locale']}, span {answer['span']}. {STAYS} "
+    said = f"Proposed by isthmus profile for locale {answer['locale']}, span {answer['span']}: a section of "
+    said += f"that locale's entry. {STAYS} "
     said += "Take the comments out of a file that others read, and know that values follow from the rows too."
     lines = [f"# {line}" for line in textwrap.wrap(said, 106)]
     lines += [f"# WARNING: {text}" for text in answer["proposal"]["warnings"]]

@@ -50,6 +50,7 @@ SIZES: dict[str, tuple[int, int, int, int, dict[str, Any]]] = {
     "other-narrow": (30_000, 5, 3, 6, {}),
     "other-wide": (5_000, 32, 8, 5, {}),
     "other-large": (300_000, 10, 2, 4, {}),
+    "other-both": (40_000, 40, 10, 4, {}),
 }
 
 

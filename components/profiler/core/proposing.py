@@ -100,9 +100,7 @@ def propose(profile: Profile, now: SynthesizerTrainerConfig) -> Proposal:
     for key, reason in _UNMOVED.items():
         add(key, SynthesizerTrainerConfig.model_fields[key].default, reason)
     chosen = {setting.key: setting.value for setting in settings}
-    proposed = SynthesizerTrainerConfig.model_validate(
-        {"dataset": now.dataset, **{key: value for key, value in chosen.items() if key != "method"}}
-    )
+    proposed = SynthesizerTrainerConfig.model_validate({**now.model_dump(), **chosen})
     size = Size.of(
         proposed, profile.train_rows, profile.latent, profile.chained, profile.cadence.longest_grid
     )
@@ -191,7 +189,8 @@ def _margins(profile: Profile, add: Callable[[str, Any, str], None]) -> None:
     rare = [c.name for c in discrete if c.held.rarest < CROWD]
     crowd = int(_default("min_state_count"))
     if rare:
-        reason = f"{len(rare)} columns have a level in fewer than {CROWD} rows: such levels merge"
+        reason = f"{len(rare)} columns have a level in fewer than {CROWD} rows: such levels merge, "
+        reason += "and combinations that are as rare with them: some fidelity for a crowd"
         add("min_state_count", CROWD, reason)
     else:
         add("min_state_count", crowd, f"no level stands in fewer than {CROWD} rows")

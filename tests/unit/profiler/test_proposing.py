@@ -129,3 +129,23 @@ def test_the_band_is_that_of_the_data_set_which_is_alike(made, dataset):
     assert like(found, columns=columns(1, 20), cadence=one).like == "SMAP A-2"
     none = like(found, columns=columns(3, 9), cadence=one)
     assert none.like is None and "nothing is promised" in none.reason
+
+
+def test_without_a_latent_series_nothing_is_trained(made, dataset):
+    own = made(days=10, series=1)
+    table = own.table(x=own.rng.integers(0, 5, len(own.series)).astype(float))
+    settings, out, found = proposal(own, dataset, table, kinds={"x": "continuous"})
+    assert (found.latent, found.chained) == (0, 1)
+    assert settings["max_steps"].value == 0 and "window_steps" not in settings
+    assert out.cost.cpu_s < 15
+
+
+def test_what_the_deployment_says_beside_counts_for_the_cost(made, dataset):
+    own = made(days=20, series=1)
+    columns = dataset(x="continuous")
+    found = profile.describe(own.table(x=own.white()), own.series, np.ones(len(own.series), bool), columns)
+    costs = [
+        propose(found, SynthesizerTrainerConfig(dataset=columns, patience=patience)).cost.cpu_s
+        for patience in (1, 6)
+    ]
+    assert costs[0] < costs[1]
