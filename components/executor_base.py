@@ -39,8 +39,8 @@ def optional_artifact(artifacts: dict[str, list[Any]], key: str) -> Any | None:
     return single_artifact(artifacts, key) if artifacts.get(key) else None
 
 
-def write_atomically(path: str | os.PathLike[str], data: bytes | str) -> None:
-    """Writes a whole file or nothing: a temporary file beside it, fsync, then rename."""
+def write_atomically(path: str | os.PathLike[str], data: bytes | str, mode: int = 0o644) -> None:
+    """Writes a whole file or nothing: a temporary file beside it, fsync, then rename; `mode`: its rights."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     payload = data.encode() if isinstance(data, str) else data
@@ -50,7 +50,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes | str) -> None:
             file.write(payload)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
+        Path(temporary).chmod(mode)
         Path(temporary).replace(target)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

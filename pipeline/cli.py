@@ -24,6 +24,7 @@ from pipeline.commands.egress import egress
 from pipeline.commands.erasure import erase
 from pipeline.commands.metrics import metrics
 from pipeline.commands.predict import predict
+from pipeline.commands.profile import profile
 from pipeline.commands.run import run_and_report, write_report
 from pipeline.commands.shared import (
     ConfigArgument,
@@ -55,6 +56,7 @@ app.command()(erase)
 app.command()(egress)
 app.command()(canary)
 app.command()(predict)
+app.command()(profile)
 app.command()(metrics)
 app.command("compile")(compile_command)
 
