@@ -160,10 +160,8 @@ def _kept(
 
 
 def _scores(side: LabelledRows, features: np.ndarray, seed: int) -> np.ndarray:
-    """Scores of a detector trained on a side; one that saw a single class knows nothing. Shape [N]."""
+    """Scores of a detector trained on a side, all alike if that holds a single class. Shape [N]."""
     anomalous = side.kind != ""
-    if anomalous.all() or not anomalous.any():
-        return np.zeros(len(features))
     model = HistGradientBoostingClassifier(
         max_iter=100, max_leaf_nodes=15, class_weight="balanced", early_stopping=False, random_state=seed
     ).fit(side.features, anomalous)
