@@ -98,3 +98,10 @@ def test_margins_are_shares_of_equally_likely_cells():
 )
 def test_draws_fill_the_lanes_unless_the_release_is_short(sessions, rows, expected):
     assert selection.draws(sessions, rows, 32) == expected
+
+
+def test_cells_are_found_as_a_search_finds_them():
+    scores = np.random.default_rng(3).standard_normal((2, 500)).astype(np.float32)
+    scores[0, : len(selection.EDGES)] = selection.EDGES
+    wanted = np.searchsorted(selection.EDGES.astype(np.float32), scores)
+    assert (selection._cell(scores) == wanted).all()
