@@ -118,7 +118,8 @@ def choose(
     lanes = np.arange(sessions)
     found = _correlation(rows, sums[trials, lanes].sum(1), products[trials, lanes].sum(1))
     # As if each score had one margin more: its mean error of correlation.
-    distance += np.abs(found - correlation).mean((1, 2)) * max(scores.shape[3], 1)
+    if correlation.size:
+        distance += np.abs(found - correlation).mean((1, 2)) * max(scores.shape[3], 1)
     best: np.ndarray = trials[int(distance.argmin())]
     return best
 
