@@ -77,7 +77,8 @@ def train(root: Path) -> dict[str, list[Any]]:
     examples.split_names = artifact_utils.encode_split_names(["train"])
     Path(schema.uri).mkdir()
     (Path(schema.uri) / "schema.pbtxt").write_text(SCHEMA)
-    config = SynthesizerTrainerConfig.small(DATASET, max_steps=0)
+    # Three windows of one kind: enough for a test.
+    config = SynthesizerTrainerConfig.small(DATASET, max_steps=0, rare_events={"min_windows": 1})
     properties = {"config": config.to_exec_property(), "locale": "eu-west", "seed": 5}
     Executor().Do({"examples": [examples], "schema": [schema]}, {"model": [model]}, properties)
     return {"model": [model], "schema": [schema], "examples": [examples]}

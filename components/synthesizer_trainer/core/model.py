@@ -110,7 +110,7 @@ class SynthesizerModule(tf.Module):
         if not self.n_numeric:
             return tf.transpose(scores, [2, 0, 1])
         steps = tf.shape(scores)[1]
-        conformed = lookup(moved, scores + _between_blocks(shift)[:, :steps])
+        conformed = lookup(moved, scores + between_blocks(shift)[:, :steps])
         value = lookup(store["table"], conformed, store["snap"]) + effect * store["scale"]
         lattice = store["step"] > 0
         step = tf.where(lattice, store["step"], 1.0)
@@ -119,7 +119,7 @@ class SynthesizerModule(tf.Module):
         return tf.transpose(value, [2, 0, 1])
 
 
-def _between_blocks(means: tf.Tensor) -> tf.Tensor:
+def between_blocks(means: tf.Tensor) -> tf.Tensor:
     """`conforming.at_rows` for all rows of all blocks. Shape [S, blocks * BLOCK, F]."""
     share = (np.arange(conforming.BLOCK) + 0.5) / conforming.BLOCK - 0.5
     before = np.maximum(-share, 0).astype(np.float32)[:, None]

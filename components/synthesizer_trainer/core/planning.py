@@ -95,7 +95,8 @@ class EventPlanner:
         for session, count in zip(sessions, emitted):
             count[1:][session.keep] = 1
         totals = [np.cumsum(count) for count in emitted]
-        taken = [np.zeros(s.steps, bool) for s in sessions]
+        # Rows up to each one that stand in an event or too near to one.
+        taken = [np.zeros(s.steps + 1, np.int64) for s in sessions]
         weights = np.array([len(s.keep) for s in sessions], float)
         plans: list[list[PlannedEvent]] = [[] for _ in sessions]
         for template, length in wanted:
@@ -103,7 +104,9 @@ class EventPlanner:
             if place is None:
                 continue
             index, start = place
-            taken[index][max(start - EVENT_GAP, 0) : start + length + EVENT_GAP] = True
+            near = np.diff(taken[index])
+            near[max(start - EVENT_GAP, 0) : start + length + EVENT_GAP] = 1
+            taken[index][1:] = np.cumsum(near)
             plans[index].append(PlannedEvent(start, length, template))
         return [
             Session(s.number, s.start_us, s.keep, s.time_us, tuple(sorted(p, key=lambda e: e.start)))
@@ -151,11 +154,12 @@ class EventPlanner:
                 continue
             starts = generator.integers(0, session.steps - length, 64)
             whole = totals[index][starts + length] - totals[index][starts] == length
-            for start in starts[whole]:
-                if taken[index][start : start + length].any():
-                    continue
-                second = session.start_us / MICROSECONDS + start * self.interval_s
-                away = abs((second % 86_400 / 3600 - hour + 12) % 24 - 12)
-                if best is None or away < best[0]:
-                    best = (away, int(index), int(start))
+            free = starts[whole & (taken[index][starts + length] == taken[index][starts])]
+            if not len(free):
+                continue
+            second = session.start_us / MICROSECONDS + free * self.interval_s
+            away = np.abs((second % 86_400 / 3600 - hour + 12) % 24 - 12)
+            nearest = int(away.argmin())
+            if best is None or away[nearest] < best[0]:
+                best = (float(away[nearest]), int(index), int(free[nearest]))
         return None if best is None else best[1:]

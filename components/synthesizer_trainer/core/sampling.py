@@ -38,6 +38,11 @@ def _padded(sessions: int) -> int:
     return 1 << (sessions - 1).bit_length() if sessions <= 4 else -(-sessions // 4) * 4
 
 
+def _generator(purpose: int, key: tuple[int, int, int]) -> np.random.Generator:
+    """NumPy's fastest bit generator, for the bulk of the numbers."""
+    return np.random.Generator(np.random.SFC64([key[0], purpose, *key[1:]]))
+
+
 class Synthesizer(Finisher):
     """A synthesizer, loaded or fresh.
 
@@ -136,12 +141,12 @@ class Synthesizer(Finisher):
         for index in range(blocks):
             part = slice(index * block, (index + 1) * block)
             rows = min(block, total - index * block)
-            key = [seed & 0x7FFFFFFF, 5, int(numbers[0]), index]
-            generator = np.random.Generator(np.random.SFC64(key))
             normal = np.zeros((block, lanes, len(self.numeric)), np.float32)
-            generator.standard_normal(out=normal[:rows], dtype=np.float32)
             uniform = np.zeros((block, lanes, chains), np.float32)
-            generator.random(out=uniform[:rows], dtype=np.float32)
+            # A stream each: what a row draws does not depend on how many rows follow.
+            key = seed & 0x7FFFFFFF, int(numbers[0]), index
+            _generator(5, key).standard_normal(out=normal[:rows], dtype=np.float32)
+            _generator(6, key).random(out=uniform[:rows], dtype=np.float32)
             mean = np.matmul(calendars[which[lane], part], styles[lane].transpose(0, 2, 1))
             z, state, carry = self.module.simulate(
                 normal, uniform, mean, cycles[which[lane], part], kind[:, part], np.int32(rows), carry

@@ -53,7 +53,7 @@ def correlations(scores: np.ndarray, states: np.ndarray, sizes: list[int]) -> np
     Returns:
       Shape [D, D], float64, D the columns of `_indicators`; 0 where a column is constant.
     """
-    rows = _indicators(scores, states, sizes)
+    rows = _indicators(scores.astype(np.float64), states, sizes)
     return _correlation(len(rows), rows.sum(0), rows.T @ rows)
 
 
@@ -98,7 +98,7 @@ def choose(
     number, sessions = scores.shape[:2]
     tables, targets = [], []
     for feature in range(scores.shape[3]):
-        cell = np.searchsorted(EDGES, scores[..., feature])
+        cell = _cell(scores[..., feature])
         tables.append(_counts(cell, counted, CELLS))
         targets.append(margin[feature])
     for chain, share in enumerate(shares):
@@ -118,20 +118,21 @@ def choose(
     lanes = np.arange(sessions)
     found = _correlation(rows, sums[trials, lanes].sum(1), products[trials, lanes].sum(1))
     # As if each score had one margin more: its mean error of correlation.
-    distance += np.abs(found - correlation).mean((1, 2)) * max(scores.shape[3], 1)
+    if correlation.size:
+        distance += np.abs(found - correlation).mean((1, 2)) * max(scores.shape[3], 1)
     best: np.ndarray = trials[int(distance.argmin())]
     return best
 
 
 def _indicators(scores: np.ndarray, states: np.ndarray, sizes: list[int]) -> np.ndarray:
-    """Scores, then one column per state but the first of each chain. Shape [..., D], float64.
+    """Scores, then one column per state but the first of each chain. Shape [..., D], dtype of scores.
 
     Chains of more states than `MAX_STATES` are left out: their shares are matched, not their dependence.
     """
-    columns = [scores.astype(np.float64)]
+    columns = [scores]
     for chain, size in enumerate(sizes):
         if size <= MAX_STATES:
-            columns.append((states[..., chain, None] == np.arange(1, size)).astype(np.float64))
+            columns.append((states[..., chain, None] == np.arange(1, size)).astype(scores.dtype))
     return np.concatenate(columns, axis=-1)
 
 
@@ -154,6 +155,15 @@ def _correlation(rows: int, sums: np.ndarray, products: np.ndarray) -> np.ndarra
     deviation = np.sqrt(np.maximum(np.diagonal(covariance, axis1=-2, axis2=-1), 0))
     scale = np.where(deviation > 1e-6, 1 / np.maximum(deviation, 1e-6), 0.0)
     out: np.ndarray = covariance * scale[..., :, None] * scale[..., None, :]
+    return out
+
+
+def _cell(scores: np.ndarray) -> np.ndarray:
+    """Cell of each score, as `np.searchsorted` has it; for few edges comparing is much faster."""
+    column = np.ascontiguousarray(scores)
+    out = np.zeros(column.shape, np.uint8)
+    for edge in EDGES.astype(column.dtype):
+        out += column > edge
     return out
 
 

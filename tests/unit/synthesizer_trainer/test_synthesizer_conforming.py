@@ -10,6 +10,7 @@ from scipy.special import ndtri
 from components.synthesizer_trainer.core import conforming, innovations
 from components.synthesizer_trainer.core.columns import GRID_LIMIT, GRID_SIZE, on_lattice
 from components.synthesizer_trainer.core.dynamics import robust
+from components.synthesizer_trainer.core.model import between_blocks
 
 ROWS = 8000
 GRID = np.linspace(-GRID_LIMIT, GRID_LIMIT, GRID_SIZE)
@@ -148,3 +149,17 @@ def test_a_lattice_is_met_to_the_last_place_of_float32() -> None:
     blurred = source.astype(np.float64) + np.random.default_rng(11).uniform(-1, 1, len(source)) * 4e-4
     found = on_lattice(blurred, float(source[332]), 0.0010000000474974513)
     assert (found.astype(np.float32) == source).all()
+
+
+def test_quantiles_off_the_grid_are_those_of_the_scores() -> None:
+    scores = np.concatenate([_slow(12, 0.3), np.full((400, 2), 0.75)]).astype(np.float32)
+    wanted = conforming._quantiles(np.clip(scores, -GRID_LIMIT, GRID_LIMIT))
+    assert conforming._cell_quantiles(conforming._cells(scores)) == pytest.approx(wanted, abs=0.003)
+
+
+def test_the_graph_draws_the_same_lines_between_blocks_as_the_fit() -> None:
+    means = np.random.default_rng(13).standard_normal((2, 3, 4)).astype(np.float32)
+    rows = np.tile(np.arange(3 * conforming.BLOCK), 2)
+    wanted = conforming.at_rows(means, np.repeat([0, 1], 3 * conforming.BLOCK), rows)
+    found = between_blocks(means).numpy()
+    assert found.reshape(wanted.shape) == pytest.approx(wanted, abs=1e-6)

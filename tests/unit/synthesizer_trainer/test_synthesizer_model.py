@@ -214,6 +214,19 @@ def test_amplification_multiplies_events(panel: Panel, trained: Trained) -> None
     assert share[2] > 1.5 * share[1]
 
 
+def test_a_longer_release_begins_like_a_shorter_one(panel: Panel, trained: Trained) -> None:
+    synthesizer = Synthesizer(trained.module)
+    first = real_grid(panel.time_us, panel.series, DATASET.interval_s)[0]
+    # Five sessions run in eight lanes; 700 rows in one block of 1,024, 1,152 in two.
+    long = [dataclasses.replace(first, number=n) for n in range(5)]
+    short = [dataclasses.replace(s, keep=s.keep[:700], time_us=s.time_us[:700]) for s in long]
+    for whole, part in zip(synthesizer.latent_paths(long, 6), synthesizer.latent_paths(short, 6)):
+        assert whole.shape[:2] == (5, 1152) and part.shape[:2] == (5, 700)
+        assert (whole[:, :700] == part).all()
+    scores = synthesizer.latent_paths(long, 6)[0]
+    assert np.abs(np.diff(scores, axis=1)).max(2).min() > 0
+
+
 def test_same_seed_same_bytes_other_seed_other_bytes(panel: Panel, trained: Trained) -> None:
     synthesizer = Synthesizer(trained.module)
     first, again, other = (_sample(synthesizer, panel, seed=s)[0] for s in (3, 3, 4))

@@ -98,3 +98,21 @@ def test_margins_are_shares_of_equally_likely_cells():
 )
 def test_draws_fill_the_lanes_unless_the_release_is_short(sessions, rows, expected):
     assert selection.draws(sessions, rows, 32) == expected
+
+
+def test_cells_are_found_as_a_search_finds_them():
+    scores = np.random.default_rng(3).standard_normal((2, 500)).astype(np.float32)
+    scores[0, : len(selection.EDGES)] = selection.EDGES
+    wanted = np.searchsorted(selection.EDGES.astype(np.float32), scores)
+    assert (selection._cell(scores) == wanted).all()
+
+
+def test_a_set_is_chosen_where_nothing_has_a_correlation():
+    """One chain of more states than take part in the correlations, and no number."""
+    size = selection.MAX_STATES + 1
+    states = np.random.default_rng(4).integers(1, size, (8, 1, 200, 1))
+    states[5] = np.arange(200)[:, None] % size
+    shares = [np.bincount(states[5, 0, :, 0], minlength=size) / 200]
+    counted, generator = np.ones((1, 200), bool), np.random.default_rng(1)
+    empty = np.zeros((8, 1, 200, 0), np.float32), np.zeros((0, selection.CELLS)), np.zeros((0, 0))
+    assert selection.choose(empty[0], states, counted, empty[1], shares, empty[2], generator) == [5]
