@@ -200,7 +200,7 @@ def _margins(profile: Profile, add: Callable[[str, Any, str], None]) -> None:
         reason = (
             f"{_counted(len(rare), 'column')} with a level in fewer than {CROWD} rows: such levels merge, "
         )
-        reason += "and combinations that are as rare with them: some fidelity for a crowd"
+        reason += "and combinations that are as rare with them: up to 0.02 of pair correlation where measured"
         add("min_state_count", CROWD, reason)
     else:
         add("min_state_count", crowd, f"no level stands in fewer than {CROWD} rows")
