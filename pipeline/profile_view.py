@@ -126,9 +126,12 @@ def _end(answer: dict[str, Any]) -> list[str]:
     lines = [f"WARNING: {text}" for text in answer["proposal"]["warnings"]]
     cost, fidelity = answer["expected"]["cost"], answer["expected"]["fidelity"]
     if cost:
+        factor = "beyond the sizes that were measured, so roughly"
+        if cost["within_factor"]:
+            factor = f"each within a factor of {cost['within_factor']}"
         lines.append(
             f"expected cost of a training: {cost['cpu_minutes']:.1f} processor minutes, "
-            f"{cost['peak_memory_mb']:,} MB, each within a factor of {cost['within_factor']}"
+            f"{cost['peak_memory_mb']:,} MB, {factor}"
         )
     if fidelity["like"]:
         bands = ", ".join(

@@ -146,8 +146,9 @@ def _proposal(proposal: Proposal) -> dict[str, Any]:
 def _expected(proposal: Proposal, found: Profile) -> dict[str, Any]:
     cost = None
     if proposal.cost is not None:
+        factor = 2 if proposal.cost.measured else None
         minutes, memory_mb = round(proposal.cost.cpu_s / 60, 2), round(proposal.cost.peak_mb)
-        cost = {"cpu_minutes": minutes, "peak_memory_mb": memory_mb, "within_factor": 2}
+        cost = {"cpu_minutes": minutes, "peak_memory_mb": memory_mb, "within_factor": factor}
     if proposal.cost is None:
         reason = "docs/differential-privacy.md has the measured utility of method dp_linear"
         return {"cost": None, "fidelity": {"like": None, "reason": reason, "bands": {}}}

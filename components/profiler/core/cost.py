@@ -75,10 +75,17 @@ class Size:
 
 @dataclass(frozen=True)
 class Cost:
-    """Expected processor seconds on one thread, and peak memory in MB (10^6 bytes) of the process."""
+    """What a training is expected to cost.
+
+    Attributes:
+      cpu_s: Processor seconds on one thread.
+      peak_mb: Peak memory of the process, in MB (10^6 bytes).
+      measured: Whether no part of the size is beyond those measured, where a factor of two holds.
+    """
 
     cpu_s: float
     peak_mb: float
+    measured: bool
 
 
 #: Coefficients by term.
@@ -99,11 +106,16 @@ MEMORY: dict[str, float] = {
 }
 
 
+#: The largest of each that was measured.
+LIMITS = {"rows": 300_000, "numeric": 45, "discrete": 24, "longest": 75_000, "steps": 480}
+
+
 def estimate(size: Size) -> Cost:
     """What a training of that size is expected to cost."""
     terms = size.terms()
     cpu_s, peak_mb = (sum(own[name] * terms[name] for name in own) for own in (CPU, MEMORY))
-    return Cost(cpu_s, peak_mb)
+    measured = all(getattr(size, name) <= limit for name, limit in LIMITS.items())
+    return Cost(cpu_s, peak_mb, measured)
 
 
 def adversarial_s(size: Size) -> float:

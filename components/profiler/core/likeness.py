@@ -74,7 +74,7 @@ class Band:
 def expect(profile: Profile) -> Band:
     """The measured data set that a profile is most like, and its band."""
     latent, chained, series = profile.latent, profile.chained, profile.cadence.series
-    shape = f"{latent} numbers, {chained} flags and levels, {series} series"
+    shape = f"latent series {latent}, flags and levels {chained}, series {series}"
     daily = max((column.course.daily or 0.0 for column in profile.columns if column.course), default=0.0)
     if latent >= 10 and latent >= 4 * chained and series <= 2:
         like, why = DENSE, "dense numbers of one machine"

@@ -116,6 +116,10 @@ def propose(profile: Profile, now: SynthesizerTrainerConfig) -> Proposal:
     return Proposal(tuple(settings), _warnings(profile, proposed), estimate(size))
 
 
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" + ("" if count == 1 else "s")
+
+
 def _default(key: str) -> Any:
     return SynthesizerTrainerConfig.model_fields[key].default
 
@@ -166,11 +170,11 @@ def _recurrence(profile: Profile, add: Callable[[str, Any, str], None]) -> None:
     add("memory_steps", memory, f"{reason}; the trainer leaves out what is more than half of that run")
     days = profile.cadence.days
     daily = [c for c in profile.columns if c.course and (c.course.daily or 0) >= 0.1]
-    reason = f"{days:.1f} days of rows, {len(daily)} columns with a daily course; other cycles are looked for"
+    reason = f"{days:.1f} days of rows, {_counted(len(daily), 'column')} with a daily course; other cycles"
     add(
         "max_periods",
         int(_default("max_periods")),
-        reason + ", and kept only if half of the rows predict them",
+        reason + " are looked for, and kept only if half of the rows predict them",
     )
 
 
@@ -185,12 +189,18 @@ def _margins(profile: Profile, add: Callable[[str, Any, str], None]) -> None:
         add("quantiles", fewer, reason)
     discrete = [c for c in profile.columns if c.varies and not c.latent]
     states = int(_default("chain_states"))
-    add("chain_states", states, f"{len(discrete)} columns of levels share chains of so many joint states")
+    add(
+        "chain_states",
+        states,
+        f"{_counted(len(discrete), 'column')} of levels in chains of so many joint states at most",
+    )
     rare = [c.name for c in discrete if c.held.rarest < CROWD]
     crowd = int(_default("min_state_count"))
     if rare:
-        reason = f"{len(rare)} columns have a level in fewer than {CROWD} rows: such levels merge, "
-        reason += "and combinations that are as rare with them: some fidelity for a crowd"
+        reason = (
+            f"{_counted(len(rare), 'column')} with a level in fewer than {CROWD} rows: such levels merge, "
+        )
+        reason += "and combinations that are as rare with them: up to 0.02 of pair correlation where measured"
         add("min_state_count", CROWD, reason)
     else:
         add("min_state_count", crowd, f"no level stands in fewer than {CROWD} rows")
@@ -225,8 +235,9 @@ def _warnings(profile: Profile, proposed: SynthesizerTrainerConfig) -> tuple[str
             )
     for kind in profile.labels or ():
         if kind.rare:
+            events = _counted(kind.events, "window")
             found.append(
-                f"label kind '{kind.name}' has {kind.events} windows, fewer than 10: merge it with another, "
-                "leave it out, or release with differential privacy"
+                f"label kind '{kind.name}' has {events}, fewer than 10: merge it with another, leave it out, "
+                "or release with differential privacy"
             )
     return tuple(found)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from components.drift.core.block_length import automatic_length
 from components.profiler.core.cadence import MICROSECONDS, Floats, Ints, bounds, on_grid
 
 DAY_S = 86_400
@@ -17,8 +16,9 @@ MIN_WEEKS = 3
 #: Bins of a day, at most; fewer than four are no course.
 DAY_BINS = 24
 MIN_BINS = 4
-#: Blocks of a half, at least, and the level of the test over all series.
-MIN_BLOCKS = 4
+#: Values of a half, at least; its cosines; and the level of the test over all series.
+MIN_HALF = 40
+COSINES = 4
 DRIFT_ALPHA = 0.01
 
 
@@ -32,8 +32,8 @@ class Course:
       weekly: The same of the day of the week, beyond the daily course; None below three weeks.
       drift: Mean over series of the distance between the levels of the first and second half, in standard
         deviations of the series; None where none is long enough.
-      drifting: Series in which it is more than noise, by Welch's test on means of blocks that are as long as
-        the series remembers, at 0.01 over all series.
+      drifting: Series in which it is more than noise, by a t-test whose variance comes from the four slowest
+        cosines of each half, at 0.01 over all series.
       tested: Series that were long enough.
       correlation_s: Lag at which the autocorrelation, less the daily course, falls to 1/e; half of the
         longest series where it does not. None where nothing varies.
@@ -112,48 +112,39 @@ def _season(
 
 
 def _drift(values: Floats, time_us: Ints, series: Ints, interval_s: float) -> tuple[float | None, int, int]:
+    """Mean distance of the halves' levels, series in which it is more than noise, series that were tested.
+
+    Of each half `COSINES` slow cosines, which are at right angles to its mean, tell the variance of that mean
+    however the rows are correlated, as long as they forget within a part of the half.
+
+    Source: Lazarus, Lewis, Stock and Watson (2018), HAR Inference, J. Bus. Econ. Stat. 36(4).
+    """
     distances, verdicts = [], []
     for begin, end in bounds(series):
         grid = on_grid(values[begin:end], time_us[begin:end], interval_s)
-        known = ~np.isnan(grid)
-        spread = float(grid[known].std()) if known.any() else 0.0
-        if not spread > 1e-9 * max(1.0, float(np.abs(grid[known]).max(initial=0))):
-            continue
         middle = len(grid) // 2
-        if not (known[:middle].any() and known[middle:].any()):
+        parts = [part[~np.isnan(part)] for part in (grid[:middle], grid[middle:])]
+        if min(len(part) for part in parts) < MIN_HALF:
             continue
-        # Each half less its own mean: a step between them would pass for memory.
-        halves = [np.where(part, half, half[part].mean()) for half, part in _halves(grid, known, middle)]
-        length = max(automatic_length(half) for half in halves)
-        day = DAY_S / interval_s
-        size = max(round(length), 1)
-        if len(grid) >= 2 * MIN_BLOCKS * day:
-            size = max(size, round(day))
-        if middle // size < MIN_BLOCKS:
+        spread = float(np.concatenate(parts).std())
+        if not spread > 1e-9 * max(1.0, float(np.abs(np.concatenate(parts)).max())):
             continue
-        means = [_block_means(*half, size) for half in _halves(grid, known, middle)]
-        if min(len(part) for part in means) < MIN_BLOCKS:
-            continue
-        distances.append(abs(float(np.mean(means[1]) - np.mean(means[0]))) / spread)
-        verdicts.append(float(stats.ttest_ind(*means, equal_var=False).pvalue))
+        powers, variance = [], 0.0
+        for half, part in zip((grid[:middle], grid[middle:]), parts):
+            left = np.where(np.isnan(half), 0.0, half - part.mean())
+            turn = np.pi * (np.arange(len(half)) + 0.5) / len(half)
+            waves = np.cos(np.outer(np.arange(1, COSINES + 1), turn)) @ left
+            powers += list(2 / len(half) * waves**2)
+            variance += len(half) / len(part) ** 2
+        distance = abs(float(parts[1].mean() - parts[0].mean()))
+        error = float(np.sqrt(variance * np.mean(powers)))
+        distances.append(distance / spread)
+        ratio = distance / error if error > 0 else np.inf
+        verdicts.append(2 * float(stats.t.sf(ratio, len(powers))) if distance > 0 else 1.0)
     if not distances:
         return None, 0, 0
     drifting = sum(p < DRIFT_ALPHA / len(verdicts) for p in verdicts)
     return float(np.mean(distances)), int(drifting), len(verdicts)
-
-
-def _halves(grid: Floats, known: np.ndarray, middle: int) -> list[tuple[Floats, np.ndarray]]:
-    return [(grid[:middle], known[:middle]), (grid[middle:], known[middle:])]
-
-
-def _block_means(half: Floats, known: np.ndarray, size: int) -> Floats:
-    """Means of whole blocks that are at least half full. Shape [block]."""
-    whole = len(half) // size * size
-    count = known[:whole].reshape(-1, size).sum(1)
-    sums = np.where(known, half, 0.0)[:whole].reshape(-1, size).sum(1)
-    full = 2 * count >= size
-    out: Floats = sums[full] / count[full]
-    return out
 
 
 def _memory(values: Floats, time_us: Ints, series: Ints, interval_s: float) -> float | None:

@@ -45,6 +45,7 @@ def test_the_coefficients_are_those_of_the_code() -> None:
     for terms in (cost.CPU, cost.MEMORY):
         for value in terms.values():
             assert f"{value:g}" in told.replace(",", ""), value
+    assert f"Beyond {cost.LIMITS['rows']:,} rows, {cost.LIMITS['numeric']} numbers" in told
 
 
 def test_the_measured_fidelity_stands_in_the_synthesizers_table() -> None:

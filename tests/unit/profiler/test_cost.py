@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from components.dataset import DatasetConfig, FeatureConfig
-from components.profiler.core.cost import CPU, Size, adversarial_s, estimate, fit_coefficients
+from components.profiler.core.cost import CPU, LIMITS, Size, adversarial_s, estimate, fit_coefficients
 from components.synthesizer_trainer.config import SynthesizerTrainerConfig
 
 DATASET = DatasetConfig(features=(FeatureConfig(name="x"),), targets=("x",), interval_s=60.0)
@@ -50,6 +50,12 @@ def test_the_residual_is_a_part_of_the_whole():
     assert 0 < adversarial_s(size()) < estimate(size()).cpu_s
     more = dataclasses.replace(size(), steps=2 * size().steps)
     assert estimate(more).cpu_s > estimate(size()).cpu_s and set(CPU) <= set(size().terms())
+
+
+def test_no_factor_is_claimed_beyond_what_was_measured():
+    assert estimate(size()).measured and estimate(size(LIMITS["rows"])).measured
+    for beyond in (size(LIMITS["rows"] + 1), size(numeric=LIMITS["numeric"] + 1), size(longest=10**6)):
+        assert not estimate(beyond).measured
 
 
 @pytest.mark.slow

@@ -49,13 +49,24 @@ def test_a_level_that_moved_is_found_and_measured_in_spreads(made):
     assert moved.drift == pytest.approx(3 / np.sqrt(1 + 9 / 4), abs=0.1)
 
 
-def test_memory_is_not_taken_for_drift(made):
+@pytest.mark.parametrize("steps, most", [(20, 0), (150, 3)])
+def test_memory_is_not_taken_for_drift(made, steps, most):
+    # A day of memory in halves of ten days; a test on means of daily blocks called a fifth of them drifting.
     alarms = tested = 0
-    for seed in range(12):
-        own = made(days=20, series=2, seed=seed)
-        found = course(own, own.memory(20))
+    for seed in range(40):
+        own = made(days=20, series=1, seed=seed)
+        found = course(own, own.memory(steps))
         alarms, tested = alarms + found.drifting, tested + found.tested
-    assert tested == 24 and alarms <= 1
+    assert tested == 40 and alarms <= most
+
+
+def test_a_shift_is_found_through_nulls_and_not_where_there_is_none(made):
+    own = made(days=20, series=1)
+    values = own.memory(10) + 1.5 * (np.arange(len(own.series)) >= own.each // 2)
+    values[own.rng.random(len(values)) < 0.4] = np.nan
+    assert course(own, values).drifting == 1
+    values[: own.each // 2] = np.nan
+    assert course(own, values).tested == 0 and course(own, values).drift is None
 
 
 @pytest.mark.parametrize("steps", [4, 40])
