@@ -10,7 +10,7 @@ import numpy as np
 
 from components.profiler.core.cost import Cost, Size, adversarial_s, estimate
 from components.profiler.core.profile import Profile
-from components.synthesizer_trainer.config import SynthesizerTrainerConfig
+from components.synthesizer_trainer.config import RareEventsConfig, SynthesizerTrainerConfig
 
 #: Rows for each knot of the copula transform, at least: an interval of fewer is nearly a row's own value.
 ROWS_PER_KNOT = 5
@@ -214,6 +214,15 @@ def _margins(profile: Profile, add: Callable[[str, Any, str], None]) -> None:
     add("min_train_rows", int(_default("min_train_rows")), reason)
 
 
+def _fate(windows: int, policy: RareEventsConfig) -> str:
+    """What the trainer does with a kind of few windows; it counts those of the training rows alone."""
+    if windows >= policy.min_windows:
+        return f"released by itself, as rare_events.min_windows is {policy.min_windows}"
+    if policy.below == "merge":
+        return "merged with other such kinds, as rare_events.below is merge"
+    return "the trainer will refuse it (rare_events.below: merge, a longer span or method: dp_linear)"
+
+
 def _warnings(profile: Profile, proposed: SynthesizerTrainerConfig) -> tuple[str, ...]:
     found = []
     if profile.train_normal < proposed.min_train_rows:
@@ -235,9 +244,8 @@ def _warnings(profile: Profile, proposed: SynthesizerTrainerConfig) -> tuple[str
             )
     for kind in profile.labels or ():
         if kind.rare:
-            events = _counted(kind.events, "window")
             found.append(
-                f"label kind '{kind.name}' has {events}, fewer than 10: merge it with another, leave it out, "
-                "or release with differential privacy"
+                f"label kind '{kind.name}' has {_counted(kind.events, 'window')}, fewer than 10: "
+                f"{_fate(kind.events, proposed.rare_events)}"
             )
     return tuple(found)

@@ -9,7 +9,7 @@ import pytest
 
 from components.profiler.core import likeness, profile, proposing
 from components.profiler.core.proposing import propose
-from components.synthesizer_trainer.config import DpConfig, SynthesizerTrainerConfig
+from components.synthesizer_trainer.config import DpConfig, RareEventsConfig, SynthesizerTrainerConfig
 
 
 def proposal(made, dataset, table, train=None, kinds=None, **labels):
@@ -84,6 +84,14 @@ def test_a_rare_kind_is_warned_of(made, dataset):
     assert [(x.name, x.rare) for x in found.labels] == [("often", False), ("rare", True)]
     (told,) = out.warnings
     assert "'rare' has 9 windows" in told and found.labelled_rows == 120
+    assert "will refuse it (rare_events.below: merge" in told
+    now = SynthesizerTrainerConfig(dataset=dataset(label="label", label_kind="kind", x="continuous"))
+    for policy, fate in (
+        ({"below": "merge"}, "merged with other"),
+        ({"min_windows": 1}, "released by itself"),
+    ):
+        other = now.model_copy(update={"rare_events": RareEventsConfig(**policy)})
+        assert fate in propose(found, other).warnings[0]
 
 
 def test_a_training_that_would_be_cut_gets_more_minutes(made, dataset, monkeypatch):
