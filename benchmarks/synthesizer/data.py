@@ -25,6 +25,7 @@ from components.simulator.config import dataset_config
 from components.simulator.core.fleet import simulate_locale
 from components.simulator.presets import default_fleet
 from components.split_io import arrow_schema
+from components.synthesizer_trainer.core.panel import segments, series_numbers
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -108,7 +109,7 @@ def divide(
       alone: A feature that is judged by itself as well.
     """
     flat = flatten(table, dataset)
-    series = series_of(flat, dataset)
+    series = series_numbers(flat, dataset)
     stamps = flat[TIMESTAMP].to_numpy()
     rng = np.random.default_rng([seed, 77])
     later, held = np.zeros(len(stamps), bool), np.zeros(len(stamps), bool)
@@ -131,15 +132,6 @@ def divide(
     return Case(name, dataset, alone=alone, **parts)
 
 
-def series_of(table: pa.Table, dataset: DatasetConfig) -> Ints:
-    """Number of each row's series. Shape [N]."""
-    if not dataset.series:
-        return np.zeros(table.num_rows, np.int64)
-    keys = table.select(list(dataset.series)).to_pandas().fillna("")
-    out: Ints = keys.groupby(list(dataset.series), sort=True).ngroup().to_numpy().astype(np.int64)
-    return out
-
-
 def numbers(table: pa.Table, case: Case) -> Floats:
     """Features of all rows as numbers, as `Rows.values`. Shape [N, F]."""
     columns = []
@@ -158,14 +150,13 @@ def rows_of(table: pa.Table, case: Case) -> Rows:
     """A table's normal rows as numbers; a labelled row ends its segment."""
     dataset = case.dataset
     stamps = table[TIMESTAMP].to_numpy().astype(np.int64)
-    series = series_of(table, dataset)
+    series = series_numbers(table, dataset)
     values = numbers(table, case)
     calm = np.ones(len(stamps), bool)
     if dataset.label:
         calm = table[dataset.label].fill_null(0).to_numpy() == 0
     values, stamps, series = values[calm], stamps[calm], series[calm]
-    gap = np.diff(stamps) > dataset.interval_s * 1.5e6
-    segment = np.cumsum(np.r_[True, gap | (series[1:] != series[:-1])]) - 1
+    segment = segments(stamps, series, dataset.interval_s)
     hour = stamps // round(dataset.interval_s * 1e6 * BLOCK_ROWS) % 2
     return Rows(values, segment.astype(np.int64), hour.astype(np.int64))
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.synthesizer.data import Case, numbers, series_of
+from benchmarks.synthesizer.data import Case, numbers
 from components.dataset import TIMESTAMP
 from components.release_evaluator.core.anomaly_recall import (
     LabelledRows,
@@ -16,7 +16,7 @@ from components.release_evaluator.core.anomaly_recall import (
     anomaly_recall_kept,
     labelled_rows,
 )
-from components.synthesizer_trainer.core.panel import label_kinds
+from components.synthesizer_trainer.core.panel import label_kinds, segments, series_numbers
 
 #: Share of a kind's recall that a release should keep.
 WANTED = 0.90
@@ -25,9 +25,9 @@ WANTED = 0.90
 def rows_with_kinds(table: pa.Table, case: Case) -> LabelledRows:
     """A table's rows, sorted by series and time or one channel after the other, as a detector sees them."""
     stamps = table[TIMESTAMP].to_numpy().astype(np.int64)
-    series, step = series_of(table, case.dataset), np.diff(stamps)
-    breaks = (step > case.dataset.interval_s * 1.5e6) | (step <= 0) | (np.diff(series) != 0)
-    segment = np.cumsum(np.r_[True, breaks]) - 1
+    own = segments(stamps, series_numbers(table, case.dataset), case.dataset.interval_s)
+    # Another channel begins where time goes back.
+    segment = np.cumsum(np.r_[True, (np.diff(own) != 0) | (np.diff(stamps) <= 0)]) - 1
     return labelled_rows(numbers(table, case), label_kinds(table, case.dataset), segment)
 
 

@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 
 from benchmarks.peers.environment import ROOT
 from benchmarks.synthesizer.baseline import CopulaVar
-from benchmarks.synthesizer.data import Case, Rows, rows_of, series_of
+from benchmarks.synthesizer.data import Case, Rows, rows_of
+from components.synthesizer_trainer.core.panel import series_numbers
 
 #: Rows drawn to time sampling.
 RATE_ROWS = 100_000
@@ -91,7 +92,7 @@ def baseline(case: Case, seed: int, config: Mapping[str, Any]) -> Made:
     model = CopulaVar(train.values, train.segment)
     fit_cpu_s = time.process_time() - began
     rng = np.random.default_rng(seed)
-    series = series_of(case.period, case.dataset)
+    series = series_numbers(case.period, case.dataset)
     if case.dataset.label:
         series = series[case.period[case.dataset.label].fill_null(0).to_numpy() == 0]
     values = np.empty_like(period.values)

@@ -61,7 +61,7 @@ def remember(course: Floats, design: Design) -> Memory:
     share = slow / slow.sum(axis=1, keepdims=True)
     chances = _chances(_weights(np.concatenate(powers, axis=2), copies, design), design)
     if design.course.phase is not None and waves.shape[2] <= COMPONENTS:
-        chances = _modulated(chances, course, waves, turn, share, design)
+        chances = _modulated(chances, course, leading, turn, share, design)
     return _drawn(chances, share, design)
 
 
@@ -83,7 +83,7 @@ def _chances(weight: Floats, design: Design) -> _Chances:
 
 
 def _modulated(
-    plain: _Chances, course: Floats, waves: Floats, turn: Floats, share: Floats, design: Design
+    plain: _Chances, course: Floats, leading: Floats, turn: Floats, share: Floats, design: Design
 ) -> _Chances:
     """With those of components that vary at some hours of the day only."""
     turned = np.einsum("tfd,fdj->tfj", course, turn, optimize=True)
@@ -91,9 +91,8 @@ def _modulated(
     changed = modulation.is_modulated(spread) & (share > LEAST_SHARE) & (plain.weight[0] < CLEAR)
     if not changed.any():
         return plain
-    found = np.log(design.prior)[:, None] + modulation.likelihoods(
-        np.einsum("kfd,fdj->kfj", waves, turn, optimize=True)[:, changed], spread[:, changed], design
-    )
+    found = modulation.likelihoods(leading[:, changed], spread[:, changed], design)
+    found += np.log(design.prior)[:, None]
     found = np.exp(found - found.max(axis=0))
     plain.weight[:, changed] = found / found.sum(axis=0)
     plain.within[:, changed], plain.dealt[:, changed] = modulation.ratios(spread[:, changed], design)

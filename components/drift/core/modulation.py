@@ -95,7 +95,7 @@ def likelihoods(waves: Floats, spread: Floats, design: Design) -> Floats:
     course = design.course
     assert course.phase is not None
     found = np.empty((design.spread.shape[0], waves.shape[1]))
-    processes = [np.eye(course.time.size), *correlations(course)]
+    processes = list(correlations(course))
     for column in range(waves.shape[1]):
         turned = design.basis * spread[course.phase, column][:, None]
         found[:, column] = list(_each(waves[:, column], turned, processes))
@@ -110,7 +110,7 @@ def _each(waves: Floats, turned: Floats, processes: list[Floats]) -> Iterator[fl
     lower = np.linalg.cholesky(white)
     clear = np.linalg.solve(lower, waves)
     yield float(-0.5 * size * np.log(clear @ clear))
-    for process in processes[1:]:
+    for process in processes:
         half = np.linalg.solve(lower, turned.T @ process @ turned)
         variance, axes = np.linalg.eigh(np.linalg.solve(lower, half.T))
         squares = np.square(axes.T @ clear)

@@ -140,18 +140,15 @@ def correlations(course: Course) -> Iterator[Floats]:
     """
     per_block = max(course.time.size // (int(course.block[-1]) + 1), 1)
     gap = np.abs(course.time[:, None] - course.time[None, :])
-    time, longest = (
-        max(per_block * _SHORTEST, 0.5),
-        _LONGEST * min(course.first, course.time.size - course.first),
-    )
-    first = True
-    while first or time <= longest:
+    times = [max(per_block * _SHORTEST, 0.5)]
+    while times[-1] * 2 <= _LONGEST * min(course.first, course.time.size - course.first):
+        times.append(times[-1] * 2)
+    for time in times:
         covariance = np.exp(-gap / time)
         if course.apart:
             covariance[: course.first, course.first :] = covariance[course.first :, : course.first] = 0
         covariance *= np.tanh(1 / (2 * time))
         yield covariance
-        first, time = False, time * 2
 
 
 def _cosines(course: Course, period: float) -> Floats:

@@ -8,13 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from components.example_gen.core.cadence import TOLERANCE
+from components.synthesizer_trainer.core.panel import GAP_INTERVALS, MICROSECONDS
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-MICROSECONDS = 1_000_000
-#: A step longer than this many intervals is a gap, as the synthesizer has it.
-GAP_INTERVALS = 1.5
 #: Cells of a grid for each row, at most: a series of a few rows years apart has none.
 MAX_CELLS = 16
 
@@ -83,12 +81,6 @@ def describe(time_us: Ints, series: Ints, interval_s: float) -> Cadence:
         longest_grid=round(max(grids)),
         days=float(time_us.max() - time_us.min()) / MICROSECONDS / 86_400,
     )
-
-
-def segments(time_us: Ints, series: Ints, interval_s: float) -> Ints:
-    """Number of the run of neighbouring rows that each row is in. Shape [row]."""
-    breaks = (np.diff(series) != 0) | (np.diff(time_us) > interval_s * MICROSECONDS * GAP_INTERVALS)
-    return np.concatenate([[0], np.cumsum(breaks)]).astype(np.int64)
 
 
 def longest_silence_s(known: npt.NDArray[np.bool_], time_us: Ints, series: Ints) -> float:

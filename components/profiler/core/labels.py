@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from components.profiler.core.cadence import MICROSECONDS, Ints
+from components.profiler.core.cadence import Ints
+from components.synthesizer_trainer.config import RareEventsConfig
 from components.synthesizer_trainer.core.events import find_events
+from components.synthesizer_trainer.core.panel import MICROSECONDS
 
-#: A kind of fewer windows is rare: what stands in so few is each one's own.
-MIN_WINDOWS = 10
+#: A kind of fewer windows is rare, as the trainer has it by default.
+MIN_WINDOWS = RareEventsConfig().min_windows
 
 
 @dataclass(frozen=True)

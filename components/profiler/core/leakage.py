@@ -14,6 +14,7 @@ from scipy.stats import rankdata
 from components.pii.detect import find_identifiers
 from components.profiler.core.cadence import Ints
 from components.profiler.core.kinds import ColumnKind, numbers
+from components.synthesizer_trainer.config import SynthesizerTrainerConfig
 
 Risk = Literal[
     "identifier",
@@ -27,8 +28,8 @@ Risk = Literal[
     "determines the label",
 ]
 
-#: More categories than this are many: SynthesizerTrainer's default `max_vocabulary`.
-MANY_CATEGORIES = 256
+#: More categories than this are many, as the trainer has it by default.
+MANY_CATEGORIES: int = SynthesizerTrainerConfig.model_fields["max_vocabulary"].default
 #: A share of rows above which a column tells its series, or the label.
 CERTAIN = 0.999
 #: A value must stand in so many rows on average: else it names a row, not a series.

@@ -17,7 +17,7 @@ from components.profiler.core.labels import LabelKind
 from components.profiler.core.leakage import Finding
 from components.profiler.core.time_structure import Course
 from components.synthesizer_trainer.core.linear_core import MAX_JUMP_LEVELS, MAX_LEVELS, jumps
-from components.synthesizer_trainer.core.panel import label_kinds
+from components.synthesizer_trainer.core.panel import label_kinds, segments
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def describe(
     """
     time_us = table.column(TIMESTAMP).to_numpy().astype(np.int64)
     interval_s = dataset.interval_s
-    segment = cadence.segments(time_us, series, interval_s)
+    segment = segments(time_us, series, interval_s)
     names = label_kinds(table, dataset)
     features: Mapping[str, pa.Array] = {
         feature.name: _whole(table.column(feature.name)) for feature in dataset.features
@@ -144,9 +144,7 @@ def describe(
 
 def _runs(time_us: Ints, series: Ints, labelled: npt.NDArray[np.bool_], interval_s: float) -> Ints:
     """Normal rows of each run of neighbouring rows. Shape [segment]."""
-    if not len(time_us):
-        return np.zeros(0, np.int64)
-    rows: Ints = np.bincount(cadence.segments(time_us, series, interval_s)[~labelled])
+    rows: Ints = np.bincount(segments(time_us, series, interval_s)[~labelled])
     return rows[rows > 0]
 
 

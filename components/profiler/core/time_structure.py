@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from components.profiler.core.cadence import MICROSECONDS, Floats, Ints, bounds, on_grid
+from components.profiler.core.cadence import Floats, Ints, bounds, on_grid
+from components.synthesizer_trainer.core.panel import MICROSECONDS
 
 DAY_S = 86_400
 #: Below it, odd and even days (weeks) are too few to agree on a course.

@@ -59,6 +59,28 @@ def label_kinds(table: pa.Table, dataset: DatasetConfig) -> np.ndarray:
     return names
 
 
+def series_numbers(table: pa.Table, dataset: DatasetConfig) -> np.ndarray:
+    """Number of each row's series, in the order of their names. Shape [N], int64."""
+    if not dataset.series:
+        return np.zeros(table.num_rows, np.int64)
+    keys = table.select(list(dataset.series)).to_pandas().fillna("")
+    return keys.groupby(list(dataset.series), sort=True).ngroup().to_numpy().astype(np.int64)
+
+
+def segments(time_us: np.ndarray, series: np.ndarray, interval_s: float) -> np.ndarray:
+    """Number of the run of neighbouring rows that each row is in: no other series, no gap. Shape [N], int64.
+
+    Args:
+      time_us: Microseconds UTC, ascending within a series. Shape [N].
+      series: Number of each row's series, those of one side by side. Shape [N].
+      interval_s: Cadence.
+    """
+    breaks = np.ones(len(time_us), bool)
+    step = interval_s * MICROSECONDS * GAP_INTERVALS
+    breaks[1:] = (np.diff(series) != 0) | (np.diff(time_us) > step)
+    return np.cumsum(breaks) - 1
+
+
 def check_columns(table: pa.Table, dataset: DatasetConfig, place: str) -> None:
     """Checks that the table holds the columns of the configuration.
 
@@ -98,16 +120,9 @@ def build_panel(
     """
     check_columns(table, dataset, place)
     time_us = table.column(TIMESTAMP).to_numpy().astype(np.int64)
-    if dataset.series:
-        keys = table.select(list(dataset.series)).to_pandas().fillna("")
-        series = keys.groupby(list(dataset.series), sort=True).ngroup().to_numpy().astype(np.int32)
-    else:
-        series = np.zeros(table.num_rows, np.int32)
+    series = series_numbers(table, dataset).astype(np.int32)
     order = np.lexsort((time_us, series))
     time_us, series = time_us[order], series[order]
-    step = dataset.interval_s * MICROSECONDS * GAP_INTERVALS
-    breaks = np.ones(len(time_us), bool)
-    breaks[1:] = (np.diff(series) != 0) | (np.diff(time_us) > step)
     values = np.empty((len(time_us), len(dataset.features)), np.float64)
     for index, feature in enumerate(dataset.features):
         column = table.column(feature.name)
@@ -126,7 +141,7 @@ def build_panel(
     return Panel(
         time_us=time_us,
         series=series,
-        segment=(np.cumsum(breaks) - 1).astype(np.int32),
+        segment=segments(time_us, series, dataset.interval_s).astype(np.int32),
         values=values,
         kind=kind,
         kinds=kinds,

@@ -25,7 +25,7 @@ from components.dataset import TIMESTAMP, DatasetConfig
 from components.egress.categories import OTHER
 from components.errors import InsufficientDataError
 from components.synthesizer_trainer.config import RareEventsConfig
-from components.synthesizer_trainer.core.panel import check_columns, label_kinds
+from components.synthesizer_trainer.core.panel import check_columns, label_kinds, series_numbers
 
 _LOG = logging.getLogger(__name__)
 
@@ -69,10 +69,7 @@ def count_windows(table: pa.Table, dataset: DatasetConfig, place: str) -> dict[s
     """
     check_columns(table, dataset, place)
     names = label_kinds(table, dataset)
-    series = np.zeros(len(names), np.int64)
-    if dataset.series:
-        keys = table.select(list(dataset.series)).to_pandas().fillna("")
-        series = keys.groupby(list(dataset.series)).ngroup().to_numpy().astype(np.int64)
+    series = series_numbers(table, dataset)
     order = np.lexsort((table.column(TIMESTAMP).to_numpy(), series))
     names, series = names[order], series[order]
     begins = np.ones(len(names), bool)

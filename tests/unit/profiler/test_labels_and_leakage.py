@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from components.profiler.core import kinds, labels, leakage
-from components.profiler.core.cadence import segments
+from components.synthesizer_trainer.core.panel import segments
 
 ROWS = 2_000
 RNG = np.random.default_rng(11)

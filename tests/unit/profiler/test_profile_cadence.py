@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from components.profiler.core import cadence
+from components.synthesizer_trainer.core.panel import segments
 
 STEP = 60_000_000
 
@@ -22,7 +23,7 @@ def test_gaps_are_counted_within_series_only():
     found = cadence.describe(time_us, series, 60.0)
     assert (found.gaps, found.longest_gap_s, found.shortest_rows) == (1, 11 * 60.0, 30)
     assert found.covered == pytest.approx(130 / 140) and found.irregular == 0.0
-    assert np.bincount(cadence.segments(time_us, series, 60.0)).tolist() == [50, 50, 30]
+    assert np.bincount(segments(time_us, series, 60.0)).tolist() == [50, 50, 30]
 
 
 def test_steps_off_every_multiple_are_irregular():
