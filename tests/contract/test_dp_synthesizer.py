@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy import stats
 
 from components import split_io
 from components.dataset import DatasetConfig, FeatureConfig
@@ -40,6 +41,8 @@ DP: dict[str, Any] = {
     "vocabularies": {"mode": ("day", "night", "never")},
     "kinds": ("shift", "rare"),
     "period": {"start": "1970-01-01T00:00:00Z", "end": "1970-01-15T00:00:00Z"},
+    # The noise is never seeded. One row counts as a kind at three deviations once in 700 runs, at six never.
+    "signal": 6.0,
 }
 SCHEMA = """
 feature { name: "temp" type: FLOAT float_domain { min: -10.0 max: 50.0 } }
@@ -148,18 +151,22 @@ def _generate(root: Path, inputs: dict[str, list[Any]], model: Any, **changes: A
     return split_io.read_table(synthetic.uri, "train", dataset=DATASET)
 
 
-def test_rows_stand_on_the_public_grid_and_follow_the_day(trained: Any, tmp_path: Path) -> None:
-    inputs, model = trained
+def test_rows_stand_on_the_public_grid_and_follow_the_day(tmp_path: Path) -> None:
+    # The noise is never the same, and what is asserted has to hold whatever it is: ten times the rows of the
+    # other tests, and ranks and quantiles, which a stray cell of a noisy histogram does not move. Of 40
+    # trainings the rank correlation was 0.928 to 0.965, the range 5.67 to 5.77, the shift 7.4 to 7.7.
+    period = {"start": "1970-01-01T00:00:00Z", "end": "1970-05-21T00:00:00Z"}
+    inputs, model = _train(tmp_path, _table(20_160), period=period)
     table = _generate(tmp_path, inputs, model, grid="regular", sessions=2, egress={})
-    assert table.num_rows == 2 * (14 * 144 + 1)
+    assert table.num_rows == 2 * (140 * 144 + 1)
     assert set(table.column("kind").to_pylist()) == {"", "shift"}
     frame = table.to_pandas()
     calm = frame[frame.label == 0]
     # The daily sine of amplitude 3 on noise of 0.5.
     hour = calm.timestamp / 3.6e9 % 24
-    assert np.corrcoef(calm.temp, np.sin(2 * np.pi * hour / 24))[0, 1] > 0.8
-    assert calm.temp.std() == pytest.approx(2.2, abs=0.4)
-    assert frame[frame.label == 1].temp.mean() - calm.temp.mean() > 4
+    assert stats.spearmanr(calm.temp, np.sin(2 * np.pi * hour / 24)).statistic > 0.85
+    assert np.diff(np.quantile(calm.temp, [0.1, 0.9]))[0] == pytest.approx(5.7, abs=0.5)
+    assert frame[frame.label == 1].temp.median() - calm.temp.median() == pytest.approx(7.5, abs=1)
     # Every category is public, so that the Pusher finds a count that nobody took.
     support = json.loads((tmp_path / "synthetic" / "categories.json").read_text())
     assert set(support["mode"]) == {"day", "night", "never"} and set(support["kind"]) == {"shift"}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -156,12 +154,10 @@ def test_daily_profile_by_hand():
         temporal.daily_profile_error(columns({"a": hour[:300]}), other)
 
 
-def test_summary_is_fast_and_complete(sim):
+def test_summary_is_complete(sim):
     rng = np.random.default_rng(0)
     real, other = sim.fleet(rng, rows=5000), sim.fleet(rng, rows=5000)
-    begun = time.process_time()
     found = fidelity.fidelity_summary(real, other, sim.dataset)
-    assert time.process_time() - begun < 4
     assert set(found) == {
         "marginal_fidelity",
         "worst_column_fidelity",

@@ -81,10 +81,8 @@ def test_a_context_that_is_sent_again_is_recorded_once_and_unknown_locales_have_
 
 def test_a_full_queue_makes_nobody_wait_and_is_counted(tmp_path, plan, training):
     one = recorder(tmp_path, plan, queued_rows=training.num_rows, queued_requests=8)
-    begin = time.monotonic()
-    for _ in range(50):  # the thread was not started: nothing is taken out
+    for _ in range(50):  # the thread was not started: nothing is taken out, and whoever waited would wait on
         one.offer(training, "eu-west")
-    assert time.monotonic() - begin < 1.0
     assert one.counts()[1]["full"] == 49 * training.num_rows
     few = recorder(tmp_path, plan, queued_requests=2)
     for _ in range(5):
