@@ -12,6 +12,7 @@ from components.release.manifest import ReleaseKind
 from components.release.options import DEFAULT_OPTIONS, StorageOptions
 from components.release.privacy import PrivacyClaim
 from components.secrets import SecretRef
+from components.synthesizer_trainer.config import RareEventsConfig
 
 
 class PusherConfig(ComponentConfig):
@@ -31,6 +32,8 @@ class PusherConfig(ComponentConfig):
       egress: What the locale lets out.
       governance: The locale's budget ledger and approvals; None where it has neither.
       operator_holds_rows: The manifest says that this border is a simulation (`central.ideal`).
+      rare_events: What the synthesizer does with kinds of anomaly of few windows, for the privacy statement;
+        None says nothing.
     """
 
     kind: ReleaseKind
@@ -43,6 +46,7 @@ class PusherConfig(ComponentConfig):
     egress: EgressConfig = EgressConfig()
     operator_holds_rows: bool = False
     governance: GovernanceConfig | None = None
+    rare_events: RareEventsConfig | None = None
 
     @pydantic.model_validator(mode="after")
     def _check_privacy(self) -> PusherConfig:

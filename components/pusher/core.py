@@ -30,6 +30,7 @@ from components.release.publish import BeforePublish, draft_release
 from components.release.storage import Source
 from components.schema_gen.curated import curated_schema
 from components.split_io import list_splits, read_batches, read_records, shard_paths, stored_schema
+from components.synthesizer_trainer.config import RareEventsConfig
 from components.version import __version__
 
 #: The one split of synthetic examples (decision 1). Real rows have others, so that real rows wired to
@@ -41,6 +42,20 @@ SYNTHETIC_SPLITS = ["train"]
 HOLDS_ROWS = (
     "This deployment is a simulation (central.ideal): its operator holds the raw rows of locale {locale} "
     "as well, and its centre reads them for comparison. No border protects them from the operator."
+)
+
+#: What a manifest says of kinds of anomaly with few real windows, by the policy (`rare_events.below`).
+RARE_EVENTS = {
+    "refuse": "Rare events: no kind of anomaly with fewer than {minimum} real windows is in these rows; a "
+    "model is trained of none.",
+    "merge": "Rare events: a kind of anomaly with fewer than {minimum} real windows is called 'other' in "
+    "these rows, with all other such kinds, which hides its name but not the shape of its windows.",
+    "dp": "Rare events: a kind of anomaly is in these rows if its noisy count stands out of the noise; no "
+    "real window was counted without noise.",
+}
+EVERY_KIND = (
+    "Rare events: every kind of anomaly is released by itself, however few real windows of it there are "
+    "(rare_events.min_windows is 1)."
 )
 
 
@@ -277,4 +292,19 @@ def privacy_statement(config: PusherConfig, locale: str, span: int) -> PrivacySt
         extra = (SUPPRESSED.format(minimum=config.egress.sketch.minimum), *extra)
     if config.kind == "open":
         return open_statement(locale, span, extra)
+    if config.rare_events is not None:
+        extra = (rare_events_sentence(config.rare_events, config.privacy is not None), *extra)
     return synthetic_statement(locale, span, config.privacy, extra)
+
+
+def rare_events_sentence(policy: RareEventsConfig, private: bool) -> str:
+    """What a release says of its rare kinds: the policy, which is public, and never what it met.
+
+    Args:
+      policy: Of the synthesizer.
+      private: The synthesizer is differentially private.
+    """
+    below = policy.below or ("dp" if private else "refuse")
+    if below != "dp" and policy.min_windows == 1:
+        return EVERY_KIND
+    return RARE_EVENTS[below].format(minimum=policy.min_windows)

@@ -63,3 +63,8 @@ class SyntheticGenConfig(ComponentConfig):
         if isinstance(factors, dict):
             return {kind: factors.get(kind, 1.0) for kind in kinds}
         return dict.fromkeys(kinds, factors)
+
+    def unmet_factors(self, kinds: tuple[str, ...]) -> list[str]:
+        """Kinds with a factor of their own that are not among a model's kinds, by name."""
+        factors = self.label_amplification
+        return sorted(set(factors) - set(kinds)) if isinstance(factors, dict) else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from components.beam.executor import BeamExecutor
 from components.dataset import TIMESTAMP
 from components.egress import categories, numbers
 from components.egress.schema import public_values
-from components.errors import ConfigError
+from components.errors import ConfigError, list_briefly
 from components.schema_gen.curated import curated_schema
 from components.synthetic_gen.config import SyntheticGenConfig
 from components.tfx_shim import artifact_utils
@@ -22,6 +23,8 @@ MODEL_KEY = "model"
 SCHEMA_KEY = "schema"
 EXAMPLES_KEY = "examples"
 SYNTHETIC_KEY = "synthetic"
+
+_LOG = logging.getLogger(__name__)
 
 
 class Executor(BeamExecutor):
@@ -87,6 +90,14 @@ class Executor(BeamExecutor):
                 place,
             )
         sessions = grid.limit_rows(sessions, config.rows)
+        for kind in config.unmet_factors(synthesizer.kinds):
+            _LOG.warning(
+                "%s: generation.label_amplification: found a factor for '%s', a kind that the model does not "
+                "have; its kinds are %s",
+                place,
+                kind,
+                list_briefly(synthesizer.kinds) or "none",
+            )
         sessions = synthesizer.plan_events(sessions, config.amplification(synthesizer.kinds), int(seed))
         parts = grid.shards(sessions, config.rows_per_shard)
         specification = read_schema(Path(schema.uri) / "schema.pbtxt")

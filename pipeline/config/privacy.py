@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from components.data_quality.config import ROW_BY_ROW
+from components.egress.categories import OTHER
 from components.errors import ConfigError
 from components.example_gen.config import SplitConfig
 from components.governance.config import BudgetConfig
@@ -111,6 +112,24 @@ def check_imputation(
                 "from other rows, so that one row more changes others; allowed with method 'dp_linear': "
                 f"{' or '.join(ROW_BY_ROW)}"
             )
+
+
+def check_amplification(
+    generation: SyntheticGenConfig, synthesizer: SynthesizerTrainerConfig, locale: str
+) -> None:
+    """Checks that factors by kind name the kind that rare ones are merged into.
+
+    Raises:
+      ConfigError: they do not, so that a merged kind would silently lose the factor of its own name.
+    """
+    factors = generation.label_amplification
+    if synthesizer.rare_events.below != "merge" or not isinstance(factors, dict) or OTHER in factors:
+        return
+    raise ConfigError(
+        f"locale {locale}: generation.label_amplification: found {', '.join(sorted(factors)) or 'no kind'}, "
+        f"but synthesizer.rare_events.below is merge, which releases rare kinds as '{OTHER}'; allowed: a "
+        f"factor for '{OTHER}' as well, or one number for all"
+    )
 
 
 def splits_for(splits: SplitConfig, synthesizer: SynthesizerTrainerConfig | None) -> SplitConfig:

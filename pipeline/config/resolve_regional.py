@@ -20,6 +20,7 @@ from components.synthetic_gen.config import SyntheticGenConfig
 from pipeline.config.model import Deployment, LocaleSection
 from pipeline.config.privacy import (
     budgeted,
+    check_amplification,
     check_budget,
     check_imputation,
     check_public_grid,
@@ -90,6 +91,7 @@ def regional_configs(deployment: Deployment, name: str, *, small: bool = False) 
             operator_holds_rows=restricted and deployment.central.ideal,
             governance=governance_config(deployment, name),
             privacy=privacy_claim(synthesizer),
+            rare_events=synthesizer.rare_events if synthesizer else None,
         ),
         synthesizer=synthesizer,
         generation=_generation(deployment, locale, at) if restricted else None,
@@ -194,6 +196,7 @@ def _generation(deployment: Deployment, locale: LocaleSection, at: Location) -> 
         )
     config = SyntheticGenConfig(**given, **said)
     check_public_grid(config, synthesizer, locale.name)
+    check_amplification(config, synthesizer, locale.name)
     return config
 
 

@@ -185,3 +185,20 @@ def test_a_budget_is_checked_for_its_own_neighbours(monkeypatch):
         budget = BudgetConfig(epsilon=3, delta=1e-6, unit="series", neighboring_relation=relation)
         check_fits(cost, budget, "eu-west")
     assert seen == ["add_or_remove_one", "replace_one"]
+
+
+def _merging(factors: Any) -> Any:
+    def edit(found: dict[str, Any]) -> None:
+        found["locales"][0]["privacy"] = {"gate": {}}
+        found["locales"][0]["synthesizer"] = {"rare_events": {"below": "merge"}}
+        found["generation"]["label_amplification"] = factors
+
+    return edit
+
+
+def test_merged_kinds_need_a_factor_under_their_new_name(tmp_path: Any) -> None:
+    with pytest.raises(ConfigError, match=r"label_amplification: found spike, but .*a factor for 'other'"):
+        resolve.regional_configs(load(tmp_path, _merging({"spike": 5})), "eu-west")
+    for factors in ({"spike": 5, "other": 5}, 3):
+        found = resolve.regional_configs(load(tmp_path, _merging(factors)), "eu-west")
+        assert found.pusher.rare_events is not None and found.pusher.rare_events.below == "merge"

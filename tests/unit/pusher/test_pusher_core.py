@@ -24,6 +24,7 @@ from components.release.storage import open_store
 from components.release.verify import verify_release
 from components.secrets import SecretRef
 from components.split_io import write_split
+from components.synthesizer_trainer.config import RareEventsConfig
 
 
 def table(rows: int = 20) -> pa.Table:
@@ -256,6 +257,40 @@ def test_a_push_makes_no_key(tmp_path):
 def test_config_round_trip(tmp_path):
     written = config(tmp_path, config_digest="a" * 64)
     assert PusherConfig.from_exec_property(written.to_exec_property()) == written
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        ({}, "no kind of anomaly with fewer than 10 real windows is in these rows"),
+        ({"below": "merge", "min_windows": 4}, "fewer than 4 real windows is called 'other'"),
+        ({"below": "dp"}, "if its noisy count stands out"),
+        ({"min_windows": 1}, "however few real windows of it there are"),
+        ({"min_windows": 1, "below": "merge"}, "however few real windows of it there are"),
+    ],
+)
+def test_the_statement_says_what_became_of_rare_kinds(tmp_path, policy, said):
+    """The policy, which is public; nothing that was met."""
+    found = privacy_statement(config(tmp_path, rare_events=RareEventsConfig(**policy)), "eu-west", 1)
+    (sentence,) = [text for text in found.sentences if text.startswith("Rare events:")]
+    assert said in sentence
+    for quiet in (config(tmp_path), config(tmp_path, "open", rare_events=RareEventsConfig())):
+        sentences = privacy_statement(quiet, "eu-west", 1).sentences
+        assert not any(text.startswith("Rare events:") for text in sentences)
+
+
+def test_a_private_model_counts_no_real_window_whatever_the_minimum(tmp_path):
+    claim = PrivacyClaim(
+        mechanism="Gaussian",
+        epsilon=1,
+        delta=1e-6,
+        unit="record",
+        adjacency="add_or_remove_one",
+        sampling="none",
+    )
+    policy = RareEventsConfig(min_windows=1)
+    found = privacy_statement(config(tmp_path, privacy=claim, rare_events=policy), "eu-west", 1)
+    assert any("if its noisy count stands out" in text for text in found.sentences)
 
 
 def test_privacy_statements(tmp_path):

@@ -157,6 +157,8 @@ def test_amplification_by_kind_or_for_all() -> None:
     some = SyntheticGenConfig(dataset=DATASET, label_amplification={"a": 4.0})
     assert some.amplification(("a", "b")) == {"a": 4.0, "b": 1.0}
     assert SyntheticGenConfig.from_exec_property(some.to_exec_property()) == some
+    assert one.unmet_factors(("a",)) == [] and some.unmet_factors(("b",)) == ["a"]
+    assert some.unmet_factors(("a", "b")) == []
 
 
 def test_bad_configurations_are_refused() -> None:
