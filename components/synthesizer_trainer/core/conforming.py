@@ -237,10 +237,12 @@ def _monotone(cells: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     grid = np.linspace(-GRID_LIMIT, GRID_LIMIT, GRID_SIZE)
     out = np.repeat(grid[None], cells.shape[1], axis=0)
     for feature, found in enumerate(_cell_quantiles(cells)):
-        rising = np.concatenate([[True], np.diff(found) > 1e-6])
-        if rising.sum() < 10:
+        # A value that is held for long fills several quantiles: it goes to the middle of theirs.
+        group = np.concatenate([[0], np.cumsum(np.diff(found) > 1e-6)])
+        count = np.bincount(group)
+        if len(count) < 10:
             continue
-        own, goal = found[rising], wanted[feature][rising]
+        own, goal = (np.bincount(group, part) / count for part in (found, wanted[feature]))
         inside = np.interp(grid, own, goal)
         inside += np.maximum(grid - own[-1], 0) + np.minimum(grid - own[0], 0)
         out[feature] = np.clip(inside, -GRID_LIMIT, GRID_LIMIT)

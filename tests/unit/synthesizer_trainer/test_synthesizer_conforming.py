@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 from scipy.special import ndtri
+from scipy.stats import kstest
 
 from components.synthesizer_trainer.core import conforming, innovations
 from components.synthesizer_trainer.core.columns import GRID_LIMIT, GRID_SIZE, on_lattice
@@ -79,6 +80,20 @@ def test_a_series_of_few_rows_has_no_margin_of_its_own() -> None:
     everything = conforming.fit_targets(scores, conforming.identity(2), np.zeros(ROWS, int), 1)
     assert targets.quantiles[1] == pytest.approx(everything.quantiles[0])
     assert targets.products[1] == pytest.approx(everything.products[0])
+
+
+def test_a_value_that_is_held_for_long_goes_to_the_middle_of_its_rows() -> None:
+    rng = np.random.default_rng(5)
+    targets = conforming.fit_targets(
+        rng.standard_normal((ROWS, 1)), conforming.identity(1), np.zeros(ROWS, int), 1
+    )
+    made = rng.standard_normal((ROWS, 1))
+    made[: ROWS // 4] = 0.4
+    table, slow = conforming.identity(1), np.zeros((ROWS, 1))
+    moved = conforming.fit_maps(made, slow, targets, table, np.ones(1), np.ones(1, bool))[2]
+    # A quarter of the rows shares one value: half of that above and half below is the best there is.
+    found = np.interp(made[:, 0], GRID, moved[0])
+    assert kstest(found, "norm").statistic == pytest.approx(0.125, abs=0.02)
 
 
 def test_no_quantile_of_a_target_is_a_rows_value() -> None:
