@@ -18,8 +18,7 @@ def free_run(
     y: np.ndarray,
     memory: np.ndarray,
     inputs: np.ndarray,
-    starts: np.ndarray,
-    rows: int,
+    path: np.ndarray,
     dynamics: Dynamics,
     segment: np.ndarray,
 ) -> np.ndarray:
@@ -29,8 +28,7 @@ def free_run(
       y: Deviations. Shape [N, F].
       memory: Their averages. Shape [N, K, F].
       inputs: Centred indicators. Shape [N, D].
-      starts: First rows of the windows. Shape [B].
-      rows: Length of every window.
+      path: Rows of the windows; where a row is missing, the last one that is not. Shape [B, rows].
       dynamics: The recurrence.
       segment: Shape [N]; a window at its segment's start begins at the calendar.
 
@@ -38,6 +36,7 @@ def free_run(
       Shape [B, rows, F].
     """
     order = len(dynamics.lags)
+    starts, rows = path[:, 0], path.shape[1]
     out = np.empty((len(starts), rows, y.shape[1]))
 
     def at(offset: int) -> tuple[np.ndarray, np.ndarray]:
@@ -49,7 +48,7 @@ def free_run(
     row, inside = at(1)
     state = np.where(inside[:, None], memory[row], 0.0)
     for step in range(rows):
-        here = np.minimum(starts + step, len(y) - 1)
+        here = path[:, step]
         parts = [*lags, *(state[:, k] for k in range(state.shape[1]))]
         parts += [inputs[here], inputs[np.maximum(here - 1, 0)], np.ones((len(starts), 1))]
         now = np.concatenate(parts, axis=1) @ dynamics.matrix.T
@@ -70,10 +69,18 @@ def fit_events(
     inputs: np.ndarray,
     dynamics: Dynamics,
     held: np.ndarray,
+    interval_s: float,
     generator: np.random.Generator,
-) -> event_lib.EventTable:
-    """Measures every event against a free run from before it and against normal windows."""
-    found = event_lib.find_events(panel.kind, panel.segment)
+) -> tuple[event_lib.EventTable, np.ndarray]:
+    """Measures events against a free run from before them and against normal windows.
+
+    Returns:
+      The events, and for each kind the rows of training per event. Shape [kinds].
+    """
+    windows = event_lib.find_windows(
+        panel.kind, panel.segment, panel.series, panel.time_us, interval_s * MICROSECONDS
+    )
+    found = event_lib.templates(windows)
     count, features = len(found), latent.shape[1]
     course = np.zeros((count, features, event_lib.DEGREES))
     wave, noise = np.zeros((count, features, 2)), np.zeros((count, features))
@@ -87,8 +94,8 @@ def fit_events(
     bad = np.concatenate([[0], np.cumsum(panel.kind > 0)])
     normal = np.flatnonzero(panel.kind == 0)
     longest = event_lib.longest_run(held & (panel.kind == 0)[:, None])[0]
-    for index, (_, begin, end) in enumerate(found):
-        rows = end - begin
+    for index, window in enumerate(found):
+        rows = window.length
         length, controls = rows, np.zeros(0, int)
         while length >= 1:
             starts = normal[(normal > 0) & (normal + length <= len(y))]
@@ -98,16 +105,17 @@ def fit_events(
                 controls = generator.choice(starts, CONTROLS, replace=len(starts) < CONTROLS)
                 break
             length //= 2
+        steps = np.minimum(controls[:, None] + np.arange(length), len(y) - 1)
         if features:
-            own = _deviation(
-                np.array([begin]), rows, values, mean, y, memory, centred, dynamics, panel.segment, table
-            )
-            usual = (
-                _deviation(controls, length, values, mean, y, memory, centred, dynamics, panel.segment, table)
-                if len(controls)
-                else np.zeros((1, rows, features))
-            )
-            still, first = event_lib.longest_run(held[begin + 1 : end])
+            path, unseen = _path(window)
+            own = _deviation(path[None], values, mean, y, memory, centred, dynamics, panel.segment, table)
+            own[:, unseen] = np.nan
+            usual = np.zeros((1, rows, features))
+            if len(controls):
+                usual = _deviation(steps, values, mean, y, memory, centred, dynamics, panel.segment, table)
+                if length == rows:
+                    usual[:, unseen] = np.nan
+            still, first = event_lib.longest_run(_still(window, held, values)[1:])
             usually = [event_lib.longest_run(held[c + 1 : c + length])[0] for c in controls]
             course[index], wave[index], noise[index], stuck = event_lib.measure_event(
                 own[0] / scale,
@@ -119,19 +127,27 @@ def fit_events(
             ends = np.stack([first, first + still], axis=1) / max(rows - 1, 1)
             hold[index] = np.where(stuck[:, None], ends, hold[index])
         for column, variable in enumerate(variables):
-            if variable.role != "level" or rows < 4:
+            if variable.role != "level" or len(window.rows) < 4:
                 continue
-            inside_codes = variable.codes[begin:end]
+            inside_codes = variable.codes[window.rows]
             if (inside_codes == inside_codes[0]).all() and len(controls):
-                steps = np.minimum(controls[:, None] + np.arange(length), len(y) - 1)
                 usual_codes = variable.codes[steps]
                 same = (usual_codes == inside_codes[0]).all(1)
                 if same.mean() < 0.1:
                     forced[index, column] = inside_codes[0]
-    hours = np.array([panel.time_us[b] / MICROSECONDS % 86_400 / 3600 for _, b, _ in found])
-    return event_lib.EventTable(
-        kind=np.array([k for k, _, _ in found], np.int32),
-        duration=np.array([e - b for _, b, e in found], np.int32),
+    hours = np.array([panel.time_us[w.rows[0]] / MICROSECONDS % 86_400 / 3600 for w in found])
+    kind, duration = (
+        np.array(part, np.int32) for part in ([w.kind for w in found], [w.length for w in found])
+    )
+    # As many events as make the share of labelled rows that was seen, however much of each was.
+    labelled = np.bincount(panel.kind, minlength=len(panel.kinds) + 1)[1:]
+    lasting = [
+        duration[kind == index + 1].mean() if (kind == index + 1).any() else 1.0
+        for index in range(len(labelled))
+    ]
+    events = event_lib.EventTable(
+        kind=kind,
+        duration=duration,
         hour=hours.reshape(count),
         course=course,
         wave=wave,
@@ -139,11 +155,28 @@ def fit_events(
         hold=hold,
         forced=forced,
     )
+    return events, len(panel) * np.array(lasting) / np.maximum(labelled, 1)
+
+
+def _path(window: event_lib.Window) -> tuple[np.ndarray, np.ndarray]:
+    """The last row seen at each place of an event, and which places were not seen. Shapes [length]."""
+    unseen = np.ones(window.length, bool)
+    unseen[window.place] = False
+    return window.rows[np.cumsum(~unseen) - 1], unseen
+
+
+def _still(window: event_lib.Window, held: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Whether a place repeats the value before it; in a gap, where its ends are alike. Shape [length, F]."""
+    out = np.zeros((window.length, held.shape[1]), bool)
+    out[window.place] = held[window.rows]
+    for before in np.flatnonzero(np.diff(window.place) > 1):
+        left, right = window.rows[before], window.rows[before + 1]
+        out[window.place[before] + 1 : window.place[before + 1] + 1] = values[left] == values[right]
+    return out
 
 
 def _deviation(
-    starts: np.ndarray,
-    rows: int,
+    path: np.ndarray,
     values: np.ndarray,
     mean: np.ndarray,
     y: np.ndarray,
@@ -154,6 +187,5 @@ def _deviation(
     table: np.ndarray,
 ) -> np.ndarray:
     """Observed minus expected over windows, in source units. Shape [B, rows, F]."""
-    expected = free_run(y, memory, inputs, starts, rows, dynamics, segment)
-    here = np.minimum(starts[:, None] + np.arange(rows), len(y) - 1)
-    return values[here] - decode(table, expected + mean[here])
+    expected = free_run(y, memory, inputs, path, dynamics, segment)
+    return values[path] - decode(table, expected + mean[path])

@@ -22,6 +22,8 @@ JITTER = 0.15
 DURATION_JITTER = 0.15
 #: A sensor is stuck when one value fills this share of the event, which normal rows do not do.
 MIN_HOLD_SHARE = 0.45
+#: Runs of one kind are one event across a gap of at most so many times the rows that were seen of it.
+MAX_GAP_SHARE = 2.0
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,80 @@ def find_events(kind: np.ndarray, segment: np.ndarray) -> list[tuple[int, int, i
     ]
 
 
+@dataclass(frozen=True)
+class Window:
+    """An event as far as it was seen: rows that were held out or missing may be inside it, or at its ends.
+
+    Attributes:
+      kind: 1-based.
+      rows: Rows of the panel that were seen. Shape [n], rising.
+      place: Their place in the event, in intervals from its first row. Shape [n].
+      whole: A normal row stands right before it and right after it, so that nothing is missing at its ends.
+    """
+
+    kind: int
+    rows: np.ndarray
+    place: np.ndarray
+    whole: bool
+
+    @property
+    def length(self) -> int:
+        """Rows from the first to the last one seen, unseen ones included."""
+        return int(self.place[-1]) + 1
+
+
+def find_windows(
+    kind: np.ndarray, segment: np.ndarray, series: np.ndarray, time_us: np.ndarray, interval_us: float
+) -> list[Window]:
+    """Events: runs of one kind, those put together that no normal row parts and that a short gap does.
+
+    Args:
+      kind: 0 for normal. Shape [N].
+      segment: Shape [N].
+      series: Shape [N].
+      time_us: Shape [N], rising within a series.
+      interval_us: Cadence.
+    """
+    found: list[list[tuple[int, int]]] = []
+    for own, begin, end in find_events(kind, segment):
+        if (
+            found
+            and found[-1][-1][1] == begin
+            and kind[begin - 1] == own
+            and series[begin - 1] == series[begin]
+        ):
+            gap = (time_us[begin] - time_us[begin - 1]) / interval_us - 1
+            if gap <= MAX_GAP_SHARE * (end - found[-1][0][0]):
+                found[-1].append((begin, end))
+                continue
+        found.append([(begin, end)])
+    windows = []
+    for runs in found:
+        begin, end = runs[0][0], runs[-1][1]
+        rows = np.arange(begin, end)
+        place = np.rint((time_us[rows] - time_us[begin]) / interval_us).astype(np.int64)
+        whole = begin > 0 and end < len(kind)
+        whole = whole and segment[begin - 1] == segment[begin] and segment[end] == segment[end - 1]
+        windows.append(Window(int(kind[begin]), rows, place, bool(whole)))
+    return windows
+
+
+def templates(windows: list[Window]) -> list[Window]:
+    """The events that others are sampled in the manner of: not those of which little was seen.
+
+    An event that a holdout cuts off would be sampled too short, with a course that is a part of its own. So
+    it counts only where it is at least as long as the median of its kind's whole events, or, where none is
+    whole, as half of the longest.
+    """
+    out = []
+    for kind in sorted({window.kind for window in windows}):
+        own = [window for window in windows if window.kind == kind]
+        whole = [window.length for window in own if window.whole]
+        least = float(np.median(whole)) if whole else max(window.length for window in own) / 2
+        out += [window for window in own if window.whole or window.length >= least]
+    return sorted(out, key=lambda window: int(window.rows[0]))
+
+
 def legendre(rows: int) -> np.ndarray:
     """Legendre polynomials over an event's rows. Shape [rows, min(rows, DEGREES)]."""
     place = np.linspace(-1, 1, rows) if rows > 1 else np.zeros(1)
@@ -70,19 +146,26 @@ def describe(deviation: np.ndarray) -> dict[str, np.ndarray]:
     """Shape statistics of a window's deviation from what was expected.
 
     Args:
-      deviation: In scale units; NaN is unknown. Shape [rows, F].
+      deviation: In scale units; NaN is unknown. A row of which nothing is known takes no part. Shape
+        [rows, F].
 
     Returns:
       `course` [F, DEGREES], `amplitude` [F], `period` [F], `share` [F] (of the rest's variance that
       the strongest frequency explains), `rough` [F] (standard deviation of first differences).
     """
     rows, count = deviation.shape
+    seen = ~np.isnan(deviation).all(1)
+    if not seen.any() or not count:
+        seen = np.ones(rows, bool)
     filled = np.where(np.isnan(deviation), 0.0, deviation)
     basis = legendre(rows)
-    gram = basis.T @ basis + 1e-3 * rows * np.diag(np.arange(basis.shape[1]) > 0)
+    known = basis * seen[:, None]
+    # The less was seen, the less the course may bend where nothing was.
+    penalty = (1e-3 + 0.1 * (1 - seen.mean())) * rows
+    gram = known.T @ known + penalty * np.diag(np.arange(basis.shape[1]) > 0)
     course = np.zeros((count, DEGREES))
-    course[:, : basis.shape[1]] = np.linalg.solve(gram, basis.T @ filled).T
-    rest = filled - basis @ course[:, : basis.shape[1]].T
+    course[:, : basis.shape[1]] = np.linalg.solve(gram, known.T @ filled).T
+    rest = (filled - basis @ course[:, : basis.shape[1]].T) * seen[:, None]
     amplitude, share, period = np.zeros(count), np.zeros(count), np.full(count, 4.0)
     if rows >= 8:
         padded = 4 * rows
@@ -91,14 +174,15 @@ def describe(deviation: np.ndarray) -> dict[str, np.ndarray]:
         peak = power.argmax(0)
         period = padded / np.maximum(peak, 1)
         angle = 2 * np.pi * np.arange(rows)[:, None] / period
-        cosine = 2 * (rest * np.cos(angle)).mean(0)
-        sine = 2 * (rest * np.sin(angle)).mean(0)
+        cosine = 2 * (rest * np.cos(angle)).mean(0) / seen.mean()
+        sine = 2 * (rest * np.sin(angle)).mean(0) / seen.mean()
         amplitude = np.hypot(cosine, sine)
-        rest_variance = rest.var(0)
+        rest_variance = rest[seen].var(0)
         share = np.where(rest_variance > 1e-12, 0.5 * amplitude**2 / np.maximum(rest_variance, 1e-12), 0)
         wave = cosine * np.cos(angle) + sine * np.sin(angle)
         rest = rest - np.where(share > 0.3, wave, 0)
-    rough = np.diff(rest, axis=0).std(0) if rows > 2 else np.zeros(count)
+    pairs = seen[1:] & seen[:-1]
+    rough = np.diff(rest, axis=0)[pairs].std(0) if pairs.sum() > 1 else np.zeros(count)
     return {"course": course, "amplitude": amplitude, "period": period, "share": share, "rough": rough}
 
 

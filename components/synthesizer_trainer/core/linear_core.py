@@ -227,8 +227,9 @@ def fit_linear_core(
     )
     # A null inside a run of one value does not end it.
     still = hold_mask(latent, panel.segment)
-    events = fit_events(panel, variables, tables, latent, y, mean, values, inputs, dynamics, still, generator)
-    counts = np.bincount(events.kind, minlength=len(panel.kinds) + 1)[1:]
+    events, event_rows = fit_events(
+        panel, variables, tables, latent, y, mean, values, inputs, dynamics, still, interval_s, generator
+    )
     styles, offsets_of_styles = cluster_styles(own_styles, offsets, generator)
     return LinearCore(
         numeric=tuple(numeric),
@@ -245,7 +246,7 @@ def fit_linear_core(
         styles=styles,
         dynamics=dynamics,
         events=events,
-        event_rows=len(panel) / np.maximum(counts, 1),
+        event_rows=event_rows,
         latent=latent,
         margin=selection.margins(latent[normal]),
         correlation=selection.correlations(

@@ -27,6 +27,55 @@ def test_runs_of_a_kind_inside_segments() -> None:
     assert events.find_events(kind, segment) == [(1, 1, 3), (2, 3, 4), (1, 5, 6), (1, 6, 7)]
 
 
+def _windows(text: str, gap: dict[int, int] | None = None) -> list[events.Window]:
+    """Windows of a series of kinds, a digit a row; `gap` says how many rows are missing before a row."""
+    kind = np.array([int(letter) for letter in text])
+    step = np.ones(len(kind), np.int64)
+    for row, rows in (gap or {}).items():
+        step[row] += rows
+    segment = np.cumsum(step > 1)
+    return events.find_windows(kind, segment, np.zeros(len(kind), int), np.cumsum(step) * 60, 60)
+
+
+def test_an_event_that_a_holdout_cuts_is_one_event_as_long_as_it_lasted() -> None:
+    (cut,) = _windows("001111000", {4: 3})
+    assert cut.kind == 1 and cut.length == 7 and cut.whole
+    assert cut.rows.tolist() == [2, 3, 4, 5] and cut.place.tolist() == [0, 1, 5, 6]
+
+
+def test_two_events_with_normal_rows_or_a_long_gap_between_are_two() -> None:
+    assert [w.length for w in _windows("0110110")] == [2, 2]
+    assert [w.length for w in _windows("0111110", {3: 10})] == [15]
+    assert [w.length for w in _windows("0111110", {3: 11})] == [2, 3]
+    assert [w.kind for w in _windows("0112210")] == [1, 2, 1]
+
+
+def test_an_event_of_which_an_end_is_unknown_is_not_whole() -> None:
+    assert [w.whole for w in _windows("0110110", {4: 2})] == [True, False]
+    assert [w.whole for w in _windows("1100011")] == [False, False]
+    other = events.find_windows(
+        np.array([0, 1, 1, 0]), np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]), 1
+    )
+    assert [w.length for w in other] == [1, 1] and not any(w.whole for w in other)
+
+
+def test_a_piece_of_an_event_is_no_template_for_others() -> None:
+    pieces = _windows("0111101011111100", {5: 0, 6: 4, 8: 4})
+    assert [(w.length, w.whole) for w in pieces] == [(4, True), (1, False), (6, False)]
+    assert [w.length for w in events.templates(pieces)] == [4, 6]
+    alone = _windows("1111101", {5: 9, 6: 9})
+    assert [w.length for w in events.templates(alone)] == [5]
+
+
+def test_the_course_of_an_event_is_not_bent_by_rows_that_nobody_saw() -> None:
+    event = _noise(40)
+    event[:, 0] += 4
+    event[15:25] = np.nan
+    course, wave, noise, hold = _measure(event)
+    assert course[0, 0] == pytest.approx(4, abs=0.3) and np.abs(course[0, 1:]).max() < 0.5
+    assert np.abs(course[1]).max() == 0 and wave[:, 0].max() == 0 and noise.max() == 0
+
+
 def test_a_level_shift_on_one_feature_is_that_and_nothing_else() -> None:
     event = _noise(30)
     event[:, 0] += 4
