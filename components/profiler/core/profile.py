@@ -16,7 +16,7 @@ from components.profiler.core.kinds import ColumnKind
 from components.profiler.core.labels import LabelKind
 from components.profiler.core.leakage import Finding
 from components.profiler.core.time_structure import Course
-from components.synthesizer_trainer.core.linear_core import MAX_JUMP_LEVELS, MAX_LEVELS, jumps
+from components.synthesizer_trainer.core.feature_kinds import MAX_JUMP_LEVELS, MAX_LEVELS, jumps
 from components.synthesizer_trainer.core.panel import label_kinds, segments
 
 

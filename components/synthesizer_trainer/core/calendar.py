@@ -27,12 +27,21 @@ class Calendar:
       harmonics: Sine-cosine pairs of each cycle.
       start_s: First moment of the training rows, seconds since the epoch.
       trend_s: Knots of the piecewise linear trend, seconds after `start_s`; may be empty.
+      moments: Moments of one more cycle, the last of `periods_s`, that has no harmonics but a mean of its own
+        at each of them (`profiles.Profile`); 0: there is none.
     """
 
     periods_s: tuple[float, ...]
     harmonics: tuple[int, ...]
     start_s: float
     trend_s: tuple[float, ...]
+    moments: int = 0
+
+    @property
+    def bins(self) -> tuple[int, ...]:
+        """Bins into which each cycle's phase is cut."""
+        count = len(self.periods_s)
+        return (PHASE_BINS,) * (count - 1) + (self.moments,) if self.moments else (PHASE_BINS,) * count
 
     @property
     def width(self) -> int:
@@ -65,11 +74,25 @@ class Calendar:
         return out
 
     def phase_bins(self, time_us: np.ndarray) -> np.ndarray:
-        """Phase of every cycle in `PHASE_BINS` bins. Shape time_us.shape + [cycles], int32."""
-        second = time_us.astype(np.float64) / MICROSECONDS
-        bins = [np.floor((second % p) * (PHASE_BINS / p)) for p in self.periods_s]
-        stacked = np.stack(bins, axis=-1) if bins else np.zeros((*time_us.shape, 0))
-        return np.minimum(stacked, PHASE_BINS - 1).astype(np.int32)
+        """Phase of every cycle in its `bins`. Shape time_us.shape + [cycles], int32."""
+        found = [
+            phase_bin(time_us, period, count, self.moments > 0 and place == len(self.periods_s) - 1)
+            for place, (period, count) in enumerate(zip(self.periods_s, self.bins))
+        ]
+        return np.stack(found, axis=-1) if found else np.zeros((*time_us.shape, 0), np.int32)
+
+
+def phase_bin(time_us: np.ndarray, period_s: float, count: int, stamps: bool = False) -> np.ndarray:
+    """Phase of a cycle in `count` bins. Shape of `time_us`, int32.
+
+    Args:
+      time_us: Microseconds since the epoch.
+      period_s: Of the cycle.
+      count: Bins.
+      stamps: A stamp half a second before the edge of two bins belongs to the later one.
+    """
+    second = time_us.astype(np.float64) / MICROSECONDS + (0.5 if stamps else 0.0)
+    return np.minimum(np.floor(second % period_s * (count / period_s)), count - 1).astype(np.int32)
 
 
 def fit_calendar(panel: Panel, latent: np.ndarray, interval_s: float, max_periods: int) -> Calendar:

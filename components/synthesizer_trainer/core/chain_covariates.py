@@ -47,7 +47,7 @@ def fit_chains(
         joint.append(chain_lib.joint_states(codes, min_count, max(limit, widest)))
     phases = calendar.phase_bins(panel.time_us)
     before = np.maximum(np.arange(len(panel)) - 1, 0)
-    common = chain_lib.phase_candidates(phases)
+    common = chain_lib.phase_candidates(phases, calendar.bins)
     offset = phases.shape[1]
     for column in range(level_bins.shape[1]):
         common[offset + column] = (level_bins[before, column], chain_lib.LEVEL_BINS)

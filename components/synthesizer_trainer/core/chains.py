@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.synthesizer_trainer.core.calendar import PHASE_BINS
 from components.synthesizer_trainer.core.transitions import (
     DWELL_EDGES,
     held_out,
@@ -293,6 +292,6 @@ def find_spells(
     return found
 
 
-def phase_candidates(phases: np.ndarray) -> dict[int, tuple[np.ndarray, int]]:
-    """The first covariate columns: the cycles' phases. Shape of `phases`: [N, cycles]."""
-    return {column: (phases[:, column], PHASE_BINS) for column in range(phases.shape[1])}
+def phase_candidates(phases: np.ndarray, bins: tuple[int, ...]) -> dict[int, tuple[np.ndarray, int]]:
+    """The first covariate columns: the cycles' phases, [N, cycles], in so many bins each."""
+    return {column: (phases[:, column], count) for column, count in enumerate(bins)}

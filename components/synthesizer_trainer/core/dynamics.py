@@ -21,19 +21,15 @@ from components.synthesizer_trainer.core.innovations import (
     fit_level_warps,
     stabilise,
 )
+from components.synthesizer_trainer.core.local_tables import MIN_CORE, choose_phase, fit_local
 
-#: Weight of the margins in the tables of local mean and scale, in rows.
-LOCAL_PRIOR_ROWS = 20.0
 #: Residuals with less kurtosis than this are fitted by least squares (a normal law has 3).
 HEAVY_KURTOSIS = 9.0
-#: Rounds, width in robust deviations and rows at most of the robust fit; its least scale, as a share.
+#: Rounds, width in robust deviations and rows at most of the robust fit.
 ROBUST_ROUNDS = 5
 ROBUST_WIDTH = 3.0
 ROBUST_ROWS = 20_000
-MIN_CORE = 0.01
 MIN_SURPRISE = 0.02
-#: Errors count up to so many robust deviations in the table of local means; the rest is a jump.
-MAX_ERROR = 6.0
 #: Fewer rows than this have no local structure worth a table.
 MIN_LOCAL_ROWS = 400
 
@@ -119,9 +115,9 @@ def fit_dynamics(
     penalty: float,
     levels: np.ndarray,
     level_bins: int,
-    phase: np.ndarray,
-    phase_bins: int,
-) -> Dynamics:
+    phases: np.ndarray,
+    phase_bins: tuple[int, ...],
+) -> tuple[Dynamics, np.ndarray]:
     """Fits the recurrence on normal rows.
 
     Args:
@@ -135,11 +131,13 @@ def fit_dynamics(
       penalty: Ridge, per row and per variance of the regressor.
       levels: Bin of every feature's score. Shape [N, F], int.
       level_bins: Their number.
-      phase: Bin of the main cycle's phase. Shape [N], int.
-      phase_bins: Their number.
+      phases: Bins of the phases that local structure may depend on. Shape [N, candidates], int; none: it
+        depends on the level alone.
+      phase_bins: Their numbers.
 
     Returns:
-      A stable recurrence.
+      A stable recurrence, and which of the phases each feature's tables depend on (0 where there is none).
+      Shape [F].
     """
     count = y.shape[1]
     longest = int(np.bincount(segment).max())
@@ -177,19 +175,23 @@ def fit_dynamics(
     rest = matrix[:, order * count :]
     memory_part = rest[:, : k * count].reshape(count, k, count).transpose(1, 0, 2)
     lags, memory_part = stabilise(lags, memory_part, decay)
-    shift = np.zeros((count, level_bins, phase_bins))
+    shift = np.zeros((count, level_bins, max(phase_bins, default=1)))
     spread = np.ones_like(shift)
+    chosen = np.zeros(count, np.int64)
     for feature in range(count):
         own = ~np.isnan(residual[:, feature])
         if own.sum() < MIN_LOCAL_ROWS:
             continue
-        cells = levels[rows[own] - 1, feature], phase[rows[own]]
-        error = residual[own, feature]
-        shift[feature], spread[feature] = fit_local(error, *cells, level_bins, phase_bins)
-        residual[own, feature] = (error - shift[feature][cells]) / spread[feature][cells]
+        error, level = residual[own, feature], levels[rows[own] - 1, feature]
+        chosen[feature] = choose_phase(error, level, phases[rows[own]], level_bins, phase_bins)
+        size = phase_bins[chosen[feature]] if phase_bins else 1
+        phase = phases[rows[own], chosen[feature]] if phase_bins else np.zeros(len(error), np.int64)
+        local = fit_local(error, level, phase, level_bins, size)
+        shift[feature, :, :size], spread[feature, :, :size] = local
+        residual[own, feature] = (error - shift[feature][level, phase]) / spread[feature][level, phase]
     warp = fit_innovations(residual)[1]
     factor, warp = fit_level_warps(residual, levels[rows - 1], level_bins, warp)
-    return Dynamics(
+    found = Dynamics(
         lags=lags,
         memory=memory_part,
         decay=decay,
@@ -202,6 +204,7 @@ def fit_dynamics(
         shift=shift,
         spread=spread,
     )
+    return found, chosen
 
 
 def robust(design: np.ndarray, target: np.ndarray, plain: np.ndarray, penalty: np.ndarray) -> np.ndarray:
@@ -237,59 +240,3 @@ def robust(design: np.ndarray, target: np.ndarray, plain: np.ndarray, penalty: n
         solved = np.linalg.solve(gram, weighted.T @ values)
     surprise = [np.log(np.abs(e) + floor).mean() for e in (error, target - design @ solved)]
     return solved if surprise[1] < surprise[0] - MIN_SURPRISE else plain
-
-
-def smooth_table(
-    values: np.ndarray, level: np.ndarray, phase: np.ndarray, levels: int, phases: int, prior: float
-) -> np.ndarray:
-    """Means of a quantity by level and phase, each cell shrunk to its margins' additive fit.
-
-    Args:
-      values: Shape [n].
-      level: Shape [n].
-      phase: Shape [n].
-      levels: Bins of the level.
-      phases: Bins of the phase.
-      prior: Weight of the margins, in rows.
-
-    Returns:
-      Shape [levels, phases].
-    """
-    mean = float(values.mean())
-
-    def margin(index: np.ndarray, size: int) -> np.ndarray:
-        total = np.bincount(index, weights=values - mean, minlength=size)
-        return total / (np.bincount(index, minlength=size) + prior)
-
-    by_level = margin(level, levels)
-    rest = values - mean - by_level[level]
-    by_phase = np.bincount(phase, weights=rest, minlength=phases)
-    by_phase = by_phase / (np.bincount(phase, minlength=phases) + prior)
-    base = mean + by_level[:, None] + by_phase
-    flat = level * phases + phase
-    count = np.bincount(flat, minlength=levels * phases)
-    total = np.bincount(flat, weights=values - base.ravel()[flat], minlength=levels * phases)
-    return base + (total / (count + prior)).reshape(levels, phases)
-
-
-def fit_local(
-    error: np.ndarray, level: np.ndarray, phase: np.ndarray, levels: int, phases: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and scale of the linear part's error, by level and phase.
-
-    A full battery takes no charge and a pump at night makes no noise: no linear recurrence says so.
-
-    Returns:
-      Shift and spread, each [levels, phases].
-    """
-    centre = float(np.median(error))
-    limit = MAX_ERROR * 1.4826 * float(np.median(np.abs(error - centre)))
-    near = np.clip(error, centre - limit, centre + limit) if limit > MIN_CORE * error.std() else error
-    shift = smooth_table(near, level, phase, levels, phases, LOCAL_PRIOR_ROWS)
-    rest = error - shift[level, phase]
-    # Logarithms are robust against the heavy tails that the warp is there for.
-    floor = 1e-3 * (np.std(rest) + 1e-12)
-    logarithm = np.log(np.abs(rest) + floor)
-    spread = np.exp(smooth_table(logarithm, level, phase, levels, phases, LOCAL_PRIOR_ROWS))
-    spread /= np.sqrt(np.mean(spread[level, phase] ** 2))
-    return shift, np.clip(spread, 0.05, 5.0)

@@ -48,7 +48,7 @@ class Finisher:
           Shape [S, T, Q], float32.
         """
         columns, column = [], 1
-        for count in self.calendar.harmonics:
+        for count in filter(None, self.calendar.harmonics):
             columns += [column, column + 1]
             column += 2 * count
         hot = (kind[..., None] == np.arange(1, len(self.kinds) + 1)).astype(np.float32)

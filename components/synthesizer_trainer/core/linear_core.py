@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,27 +10,25 @@ from components.dataset import DatasetConfig
 from components.synthesizer_trainer.core import chains as chain_lib
 from components.synthesizer_trainer.core import conforming, selection
 from components.synthesizer_trainer.core import events as event_lib
-from components.synthesizer_trainer.core.calendar import PHASE_BINS, Calendar, fit_calendar
+from components.synthesizer_trainer.core.calendar import Calendar, fit_calendar
 from components.synthesizer_trainer.core.chain_covariates import fit_chains, frozen_rows
 from components.synthesizer_trainer.core.columns import (
     GRID_SIZE,
     ColumnTable,
-    build_table,
-    lattice_step,
     limit_table,
 )
 from components.synthesizer_trainer.core.dynamics import Dynamics, fit_dynamics
 from components.synthesizer_trainer.core.event_fit import fit_events
+from components.synthesizer_trainer.core.feature_kinds import (
+    MIN_HOLD,
+    forward_fill,
+    null_variables,
+    sort_features,
+)
 from components.synthesizer_trainer.core.panel import Panel
+from components.synthesizer_trainer.core.profiles import fit_profile
 from components.synthesizer_trainer.core.styles import cluster_styles, fit_styles, main_cycle, style_offsets
 
-#: A numeric feature with at most this many values is a chain's level rather than a latent series.
-MAX_LEVELS = 12
-#: So is one with up to this many, where a move is as large as the whole swing: it jumps, it does not run.
-MAX_JUMP_LEVELS = 40
-MIN_JUMP = 0.8
-#: A numeric feature that repeats its value in more than this share of its steps gets a hold chain.
-MIN_HOLD = 0.4
 #: Indicators of one categorical variable in the recurrence.
 MAX_INDICATORS = 8
 
@@ -50,7 +48,8 @@ class LinearCore:
       level_edges: Edges of a latent series' covariate bins; the second half of the rows is for
         scores less the series' own offset. Shape [2 F, LEVEL_BINS - 1].
       offsets: Mean score of each series (or cluster) against the locale's. Shape [styles, F].
-      phase: The cycle that local structure depends on, or -1.
+      local_cycles: The cycle that each series' local structure depends on, or -1. F of them.
+      profile: Mean at each moment of the calendar's last cycle. Shape [F, moments]; no moment: there is none.
       calendar: Functions of time.
       styles: Calendar coefficients of each series (or cluster). Shape [styles, F, C].
       dynamics: The recurrence.
@@ -72,7 +71,8 @@ class LinearCore:
     indicators: tuple[tuple[int, int], ...]
     level_edges: np.ndarray
     offsets: np.ndarray
-    phase: int
+    local_cycles: tuple[int, ...]
+    profile: np.ndarray
     calendar: Calendar
     styles: np.ndarray
     dynamics: Dynamics
@@ -89,16 +89,6 @@ class LinearCore:
         return np.stack([t.table for t in self.tables]) if self.tables else np.zeros((0, GRID_SIZE))
 
 
-def forward_fill(values: np.ndarray, segment: np.ndarray, default: float) -> np.ndarray:
-    """Fills NaN with the last value of the segment, else with `default`. Shape [N]."""
-    index = np.where(np.isnan(values), -1, np.arange(len(values)))
-    start = np.ones(len(values), bool)
-    start[1:] = segment[1:] != segment[:-1]
-    first = np.maximum.accumulate(np.where(start, np.arange(len(values)), 0))
-    last = np.maximum.accumulate(index)
-    return np.where(last >= first, values[np.maximum(last, 0)], default)
-
-
 def neighbours(segment: np.ndarray) -> np.ndarray:
     """Rows t whose row t - 1 is of the same segment. Shape [n], int."""
     return np.flatnonzero(segment[1:] == segment[:-1]) + 1
@@ -110,16 +100,6 @@ def hold_mask(values: np.ndarray, segment: np.ndarray) -> np.ndarray:
     same = segment[1:] == segment[:-1]
     out[1:] = (values[1:] == values[:-1]) & (same if values.ndim == 1 else same[:, None])
     return out
-
-
-def jumps(values: np.ndarray, segment: np.ndarray) -> bool:
-    """Whether a series mostly holds, and moves by `MIN_JUMP` of its spread (rms) when it moves. Shape [N]."""
-    step = np.diff(values)[segment[1:] == segment[:-1]]
-    step = step[~np.isnan(step)]
-    if not len(step) or (step == 0).mean() < MIN_HOLD:
-        return False
-    step = step[step != 0]
-    return bool(len(step)) and float(np.sqrt(np.mean(step**2))) > MIN_JUMP * float(np.nanstd(values))
 
 
 def fit_linear_core(
@@ -156,7 +136,7 @@ def fit_linear_core(
     generator = np.random.default_rng(seed)
     normal = panel.kind == 0
     pairs = neighbours(panel.segment)
-    numeric, tables, constants, empty, variables = _sort_features(panel, dataset, quantiles, ranges)
+    numeric, tables, constants, empty, variables = sort_features(panel, dataset, quantiles, ranges)
     tables = [
         limit_table(table, bounds.get(dataset.features[index].name, (-np.inf, np.inf)))
         for index, table in zip(numeric, tables)
@@ -167,7 +147,7 @@ def fit_linear_core(
     for index in range(len(numeric)):
         latent[:, index] = forward_fill(raw[:, index], panel.segment, 0.0)
     known = ~np.isnan(raw)
-    variables += _null_variables(panel, numeric)
+    variables += null_variables(panel, numeric)
     held = hold_mask(values, panel.segment) & known
     holds = []
     for index in range(len(numeric)):
@@ -187,6 +167,18 @@ def fit_linear_core(
     design = calendar.design(panel.time_us)
     own_styles = fit_styles(design, calm, panel.series, panel.n_series)
     mean = np.einsum("nc,nfc->nf", design, own_styles[panel.series])
+    found = fit_profile(calm - mean, panel.time_us, panel.series, interval_s, calendar.periods_s)
+    profile = found.means if found else np.zeros((len(numeric), 0))
+    if found:
+        calendar = replace(
+            calendar,
+            periods_s=(*calendar.periods_s, found.period_s),
+            harmonics=(*calendar.harmonics, 0),
+            moments=profile.shape[1],
+        )
+    phases = calendar.phase_bins(panel.time_us)
+    if found:
+        mean = mean + profile[:, phases[:, -1]].T
     y = latent - mean
 
     offsets = style_offsets(mean, panel.series, panel.n_series)
@@ -210,8 +202,9 @@ def fit_linear_core(
         inputs[:, column] = variables[index].codes == code
     free = known.copy()
     free[:, holds] &= ~held[:, holds]
-    phase = main_cycle(calendar, own_styles)
-    dynamics = fit_dynamics(
+    cycles = [cycle for cycle in (main_cycle(calendar, own_styles),) if cycle >= 0]
+    cycles += [len(calendar.periods_s) - 1] if found else []
+    dynamics, chosen = fit_dynamics(
         y,
         free,
         inputs,
@@ -222,8 +215,8 @@ def fit_linear_core(
         penalty,
         level_bins[:, : len(numeric)],
         chain_lib.LEVEL_BINS,
-        calendar.phase_bins(panel.time_us)[:, phase] if phase >= 0 else np.zeros(len(panel), np.int64),
-        PHASE_BINS if phase >= 0 else 1,
+        phases[:, cycles],
+        tuple(calendar.bins[cycle] for cycle in cycles),
     )
     # A null inside a run of one value does not end it.
     still = hold_mask(latent, panel.segment)
@@ -241,7 +234,8 @@ def fit_linear_core(
         indicators=indicators,
         level_edges=edges,
         offsets=offsets_of_styles,
-        phase=phase,
+        local_cycles=tuple(cycles[one] if cycles else -1 for one in chosen),
+        profile=profile,
         calendar=calendar,
         styles=styles,
         dynamics=dynamics,
@@ -261,55 +255,3 @@ def fit_linear_core(
             len(styles),
         ),
     )
-
-
-def _sort_features(
-    panel: Panel,
-    dataset: DatasetConfig,
-    quantiles: dict[str, np.ndarray],
-    ranges: dict[str, tuple[float, float]],
-) -> tuple[list[int], list[ColumnTable], dict[int, float], list[int], list[chain_lib.Variable]]:
-    """Decides for every feature: latent series, level of a chain, constant, or without any value."""
-    numeric: list[int] = []
-    tables: list[ColumnTable] = []
-    constants: dict[int, float] = {}
-    empty: list[int] = []
-    variables: list[chain_lib.Variable] = []
-    for index, feature in enumerate(dataset.features):
-        column = panel.values[:, index]
-        unique = np.unique(column[~np.isnan(column)])
-        if not len(unique):
-            empty.append(index)
-            continue
-        if len(unique) == 1:
-            constants[index] = float(unique[0])
-        elif (
-            feature.kind in ("binary", "categorical")
-            or len(unique) <= MAX_LEVELS
-            or (len(unique) <= MAX_JUMP_LEVELS and jumps(column, panel.segment))
-        ):
-            filled = forward_fill(column, panel.segment, unique[0])
-            codes = np.searchsorted(unique, filled).astype(np.int32)
-            variables.append(chain_lib.Variable(index, "level", unique, codes))
-        elif not len(quantiles.get(feature.name, ())):
-            # Values stand in anomalies only: nothing to learn a normal course from.
-            empty.append(index)
-        else:
-            integer = feature.kind == "integer"
-            step = 1.0 if integer else lattice_step(column[~np.isnan(column)])
-            numeric.append(index)
-            tables.append(
-                build_table(quantiles[feature.name], ranges[feature.name], len(panel), step, integer)
-            )
-        if len(unique) == 1 or index in [v.feature for v in variables]:
-            variables += _null_variables(panel, [index])
-    return numeric, tables, constants, empty, variables
-
-
-def _null_variables(panel: Panel, features: list[int]) -> list[chain_lib.Variable]:
-    found = []
-    for index in features:
-        missing = np.isnan(panel.values[:, index])
-        if missing.any():
-            found.append(chain_lib.Variable(index, "null", np.array([0.0, 1.0]), missing.astype(np.int32)))
-    return found

@@ -21,7 +21,7 @@ from components.synthesizer_trainer.core.recurrence import Recurrence, lookup
 from components.synthesizer_trainer.core.tables import tables
 
 #: Of the functions' signatures, kept with a saved model: what another number made is not sampled.
-SAMPLER = 2
+SAMPLER = 3
 #: Indicators of the discrete state that the networks see.
 MAX_CONDITION_INDICATORS = 16
 
@@ -52,7 +52,7 @@ class SynthesizerModule(tf.Module):
     def _trace(self, recurrence: Recurrence, kinds: int) -> None:
         """Fixes the functions' signatures, so that a SavedModel holds them for any number of rows."""
         features, indicators = self.n_numeric, self.store["indicator"].shape[1]
-        condition = 2 * recurrence.phases + kinds + min(indicators, MAX_CONDITION_INDICATORS)
+        condition = 2 * recurrence.waves + kinds + min(indicators, MAX_CONDITION_INDICATORS)
         lanes, scores = tf.TensorSpec([None]), tf.TensorSpec([None, None, features])
         seed = tf.TensorSpec([2], tf.int64)
         self.start = tf.function(

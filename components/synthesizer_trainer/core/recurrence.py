@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from components.synthesizer_trainer.core.columns import GRID_LIMIT, GRID_SIZE
@@ -33,8 +34,9 @@ class Recurrence:
         self.store, self.calibration = store, calibration
         self.features, self.chains = len(core.numeric), max(len(core.chains), 1)
         self.phases = len(core.calendar.periods_s)
+        self.waves = sum(count > 0 for count in core.calendar.harmonics)
         self.order, self.memories = len(core.dynamics.lags), len(core.dynamics.decay)
-        self.main_cycle = core.phase
+        self.local_cycles = np.array(core.local_cycles, np.int32)
         self.covariates = [list(zip(chain.covariates, chain.sizes)) for chain in core.chains]
         used = {column for own in self.covariates for column, _ in own}
         # Whether a chain looks at a score against its series' own offset, or at the age of a spell.
@@ -249,8 +251,8 @@ class Recurrence:
             both, edges = latent, edges[:features]
         levels = tf.reduce_sum(tf.cast(both[:, :, None] > edges[None], tf.int32), axis=-1)
         cell = levels[:, :features] * store["local_phases"] + store["local_rows"]
-        if self.main_cycle >= 0:
-            cell += phases[:, self.main_cycle, None]
+        if (self.local_cycles >= 0).any():
+            cell += tf.gather(phases, self.local_cycles, axis=1)
         return levels, cell
 
     def _indicators(self, state: tf.Tensor) -> tf.Tensor:

@@ -64,7 +64,11 @@ class Synthesizer(Finisher):
         self.store = {name: value.numpy() for name, value in module.store.items()}
         found = self.metadata["calendar"]
         self.calendar = Calendar(
-            tuple(found["periods_s"]), tuple(found["harmonics"]), found["start_s"], tuple(found["trend_s"])
+            tuple(found["periods_s"]),
+            tuple(found["harmonics"]),
+            found["start_s"],
+            tuple(found["trend_s"]),
+            found["moments"],
         )
         self.kinds = tuple(self.metadata["kinds"])
         self.interval_s = self.metadata["interval_s"]
@@ -148,6 +152,8 @@ class Synthesizer(Finisher):
             _generator(5, key).standard_normal(out=normal[:rows], dtype=np.float32)
             _generator(6, key).random(out=uniform[:rows], dtype=np.float32)
             mean = np.matmul(calendars[which[lane], part], styles[lane].transpose(0, 2, 1))
+            if self.calendar.moments:
+                mean += self.store["profile"].T[cycles[:, part, -1]][which[lane]]
             z, state, carry = self.module.simulate(
                 normal, uniform, mean, cycles[which[lane], part], kind[:, part], np.int32(rows), carry
             )

@@ -34,7 +34,7 @@ def style_offsets(mean: np.ndarray, series: np.ndarray, count: int) -> np.ndarra
 def main_cycle(calendar: Calendar, styles: np.ndarray) -> int:
     """The cycle with the largest amplitude over all features, or -1 where there is none."""
     strength, column = [], 1
-    for count in calendar.harmonics:
+    for count in filter(None, calendar.harmonics):
         strength.append(float((styles[..., column : column + 2 * count] ** 2).sum()))
         column += 2 * count
     return int(np.argmax(strength)) if strength and styles.size else -1

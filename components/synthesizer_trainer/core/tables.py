@@ -34,6 +34,7 @@ def tables(core: LinearCore) -> dict[str, np.ndarray]:
         "correlation": core.correlation,
         "styles": core.styles,
         "offsets": core.offsets,
+        "profile": core.profile,
         "shift": dynamics.shift.ravel(),
         "spread": dynamics.spread.ravel(),
         "target_quantiles": core.targets.quantiles,

@@ -83,6 +83,7 @@ def describe_core(
             "harmonics": list(core.calendar.harmonics),
             "start_s": float(core.calendar.start_s),
             "trend_s": [float(knot) for knot in core.calendar.trend_s],
+            "moments": core.calendar.moments,
         },
         "residual": residual,
         "dataset": config.dataset.model_dump(mode="json"),

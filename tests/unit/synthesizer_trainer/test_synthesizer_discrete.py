@@ -8,7 +8,7 @@ import pytest
 
 from components.dataset import DatasetConfig, FeatureConfig
 from components.synthesizer_trainer.config import SynthesizerTrainerConfig
-from components.synthesizer_trainer.core import linear_core
+from components.synthesizer_trainer.core import feature_kinds
 from components.synthesizer_trainer.core import styles as styles_lib
 from components.synthesizer_trainer.core.fidelity import compare
 from components.synthesizer_trainer.core.panel import Panel, build_panel
@@ -119,10 +119,10 @@ def test_a_reading_that_jumps_is_a_chain_and_one_that_runs_is_not() -> None:
     generator = np.random.default_rng(1)
     zero = np.zeros(1000, int)
     choice = generator.choice(20, 1000).astype(float)
-    assert linear_core.jumps(np.repeat(choice, 4)[:1000], zero)
-    assert not linear_core.jumps(choice, zero)  # never holds: noise, not a chain
-    assert not linear_core.jumps(np.round(np.cumsum(generator.normal(size=1000))), zero)
-    assert not linear_core.jumps(np.ones(1000), zero)
+    assert feature_kinds.jumps(np.repeat(choice, 4)[:1000], zero)
+    assert not feature_kinds.jumps(choice, zero)  # never holds: noise, not a chain
+    assert not feature_kinds.jumps(np.round(np.cumsum(generator.normal(size=1000))), zero)
+    assert not feature_kinds.jumps(np.ones(1000), zero)
 
 
 def test_many_series_become_few_styles() -> None:
@@ -134,7 +134,7 @@ def test_many_series_become_few_styles() -> None:
 
 
 def test_forward_fill_stops_at_a_segment() -> None:
-    filled = linear_core.forward_fill(
+    filled = feature_kinds.forward_fill(
         np.array([np.nan, 1.0, np.nan, np.nan, 2.0]), np.array([0, 0, 0, 1, 1]), 9.0
     )
     assert filled.tolist() == [9.0, 1.0, 1.0, 9.0, 2.0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from components.synthesizer_trainer.core import calendar, dynamics, innovations
+from components.synthesizer_trainer.core import calendar, dynamics, innovations, local_tables
 from components.synthesizer_trainer.core.panel import MICROSECONDS, Panel
 
 
@@ -29,9 +29,9 @@ def _fit(y: np.ndarray, segment: np.ndarray | None = None) -> dynamics.Dynamics:
         1e-6,
         np.zeros(y.shape, int),
         1,
-        np.zeros(rows, int),
-        1,
-    )
+        np.zeros((rows, 0), int),
+        (),
+    )[0]
 
 
 def test_var_coefficients_are_recovered() -> None:
@@ -83,9 +83,19 @@ def test_local_tables_find_where_the_noise_is() -> None:
     generator = np.random.default_rng(2)
     level, phase = generator.integers(0, 2, 6000), generator.integers(0, 4, 6000)
     error = generator.normal(size=6000) * np.where(phase == 3, 3.0, 1.0) + np.where(level == 1, 2.0, 0.0)
-    shift, spread = dynamics.fit_local(error, level, phase, 2, 4)
+    shift, spread = local_tables.fit_local(error, level, phase, 2, 4)
     assert shift[1].mean() - shift[0].mean() == pytest.approx(2.0, abs=0.15)
     assert spread[:, 3].mean() / spread[:, 0].mean() == pytest.approx(3.0, rel=0.15)
+
+
+def test_the_phase_that_the_noise_follows_is_chosen() -> None:
+    generator = np.random.default_rng(6)
+    phases = np.stack([generator.integers(0, 4, 6000), generator.integers(0, 9, 6000)], axis=1)
+    level = np.zeros(6000, int)
+    for place in (0, 1):
+        error = generator.normal(size=6000) * np.where(phases[:, place] == 2, 3.0, 1.0)
+        assert local_tables.choose_phase(error, level, phases, 1, (4, 9)) == place
+    assert local_tables.choose_phase(error, level, phases[:, :1], 1, (4,)) == 0
 
 
 def test_an_orbit_is_found_and_noise_is_not() -> None:

@@ -24,7 +24,8 @@ from components.synthesizer_trainer.core.dp.marginals import numeric_tables
 from components.synthesizer_trainer.core.dp.mechanism import Noisy
 from components.synthesizer_trainer.core.dp.moments import fit_recurrence
 from components.synthesizer_trainer.core.dp.queries import STEP_CELLS, STEP_FIRST, Layout
-from components.synthesizer_trainer.core.linear_core import MIN_HOLD, LinearCore
+from components.synthesizer_trainer.core.feature_kinds import MIN_HOLD
+from components.synthesizer_trainer.core.linear_core import LinearCore
 
 Released = Mapping[str, Noisy]
 
@@ -241,7 +242,8 @@ def assemble(
         indicators=tuple((position[v], code) for v, code in indicators),
         level_edges=np.repeat(edges[None], 2 * len(kept), axis=0),
         offsets=np.zeros((1, len(kept))),
-        phase=-1,
+        local_cycles=(-1,) * len(kept),
+        profile=np.zeros((len(kept), 0)),
         calendar=calendar,
         styles=styles,
         dynamics=dynamics,
