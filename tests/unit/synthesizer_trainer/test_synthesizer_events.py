@@ -71,7 +71,7 @@ def test_the_course_of_an_event_is_not_bent_by_rows_that_nobody_saw() -> None:
     event = _noise(40)
     event[:, 0] += 4
     event[15:25] = np.nan
-    course, wave, noise, hold = _measure(event)
+    course, wave, noise, _ = _measure(event)
     assert course[0, 0] == pytest.approx(4, abs=0.3) and np.abs(course[0, 1:]).max() < 0.5
     assert np.abs(course[1]).max() == 0 and wave[:, 0].max() == 0 and noise.max() == 0
 
