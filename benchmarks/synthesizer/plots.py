@@ -50,7 +50,7 @@ WINDOW, WINDOWS = 24, 300
 EXAMPLE = 480
 DPI = 110
 #: Colours of a file.
-PALETTE = 48
+PALETTE = 160
 
 
 @dataclasses.dataclass(frozen=True)
