@@ -173,6 +173,8 @@ def document(found: Mapping[str, Found]) -> str:
         kinds = recall.render(data, {name: [run.measures for run in own[name]] for name in ordered(own)})
         parts += [kinds] if kinds else []
     parts += [note] if (note := copying_note(found)) else []
+    if not any(values(runs, "auc") for own in found.values() for runs in own.values()):
+        parts.append("TSTR and GRU AUC were not measured (`--quick`).")
     return "\n\n".join([*parts, "\n".join(facts(found))])
 
 

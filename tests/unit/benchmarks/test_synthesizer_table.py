@@ -123,6 +123,8 @@ def test_the_document_says_with_what_it_was_measured() -> None:
     assert "**pumps**: 70 training rows of a period of 100." in text
     assert "- TVAE: hyperparameters: defaults; numpy 2.0; code abc." in text
     assert "- Measured from 2026-11-01 to 2026-11-02 on: 2 cores." in text
+    assert "TSTR and GRU AUC were not measured (`--quick`)." in text
+    assert "not measured" not in table.document({"pumps": _found(ours=[{"marginal": 0.9, "auc": 0.8}])})
 
 
 def test_a_page_is_changed_between_its_marks_only(tmp_path: Path) -> None:
