@@ -3,7 +3,7 @@
 Run: python -m benchmarks.dp_utility [--unit record|window|series] [--repeats 5] [--gan] [--out FILE]
 
 Locale eu-west of the demonstration's fleet (three pumps, 14 days, five-minute rows), split as for
-`benchmarks.synthesizer.ctgan`. Each repeat draws its noise anew from the operating system, so no seed gives
+`benchmarks.locale_split`. Each repeat draws its noise anew from the operating system, so no seed gives
 the same table twice; mean and standard deviation over the repeats are printed. The sampled rows stand on the
 public grid and are compared with the holdout by `fidelity_summary`. The row "inf" is the same fit without
 noise (and with the thresholds of epsilon 100): what the linear model itself can do. `--gan` adds the
@@ -26,7 +26,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.synthesizer.ctgan import simulated
+from benchmarks.locale_split import simulated
 from components.dataset import DatasetConfig
 from components.release_evaluator.core.fidelity import fidelity_summary
 from components.synthesizer_trainer.config import SynthesizerTrainerConfig

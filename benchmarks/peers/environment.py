@@ -9,10 +9,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-REQUIREMENTS = Path(__file__).with_name("ctgan_requirements.txt")
-ENVIRONMENT = ROOT / ".venvs" / "ctgan"
 EVIDENTLY_REQUIREMENTS = Path(__file__).with_name("evidently_requirements.txt")
-EVIDENTLY_ENVIRONMENT = ROOT / ".venvs" / "evidently"
 #: The Python that the lists were resolved for.
 PYTHON = "3.11"
 #: Holds the digest of the list that the environment was made from.
@@ -25,14 +22,22 @@ def ready(environment: Path, requirements: Path) -> bool:
     return mark.exists() and mark.read_text() == _digest(requirements)
 
 
-def ctgan_python(environment: Path = ENVIRONMENT, requirements: Path = REQUIREMENTS) -> Path:
-    """Python of the CTGAN environment; as `peer_python`."""
-    return peer_python("CTGAN", environment, requirements)
+def requirements_of(name: str) -> Path:
+    """The list of an environment: every package with its version, none left to the installer to choose.
+
+    There are no hashes in it: torch's build for processors has another than the one of its public index.
+    """
+    return Path(__file__).with_name(f"{name}_requirements.txt")
+
+
+def environment_python(name: str) -> Path:
+    """Python of an environment by its name (`sdv`, `arfpy`, `evidently`, ...); as `peer_python`."""
+    return peer_python(name, ROOT / ".venvs" / name, requirements_of(name))
 
 
 def evidently_python() -> Path:
     """Python of the Evidently environment; as `peer_python`."""
-    return peer_python("Evidently", EVIDENTLY_ENVIRONMENT, EVIDENTLY_REQUIREMENTS)
+    return environment_python("evidently")
 
 
 def peer_python(peer: str, environment: Path, requirements: Path) -> Path:
@@ -50,16 +55,17 @@ def peer_python(peer: str, environment: Path, requirements: Path) -> Path:
     if ready(environment, requirements):
         return python
     print(f"making {environment.relative_to(ROOT)} for {peer} (once)", file=sys.stderr)
+    listed = str(requirements)
     interpreter, uv = shutil.which(f"python{PYTHON}"), ROOT / ".tools" / "uv" / "bin" / "uv"
     if interpreter:
         commands = [
             [interpreter, "-m", "venv", str(environment)],
-            [str(python), "-m", "pip", "install", "--quiet", "-r", str(requirements)],
+            [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "-r", listed],
         ]
     elif uv.exists():
         commands = [
             [str(uv), "venv", "--quiet", "--allow-existing", "--python", PYTHON, str(environment)],
-            [str(uv), "pip", "install", "--quiet", "--python", str(python), "-r", str(requirements)],
+            [str(uv), "pip", "install", "--quiet", "--no-deps", "--python", str(python), "-r", listed],
         ]
     else:
         raise SystemExit(f"{peer} needs Python {PYTHON}: found neither python{PYTHON} nor .tools/uv/bin/uv")

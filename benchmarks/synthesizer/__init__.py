@@ -1,1 +1,1 @@
-"""How good the synthesizer is: `python -m benchmarks.synthesizer` prints the table, `.ctgan` the old duel."""
+"""How good the synthesizer is: `python -m benchmarks.synthesizer` prints the table."""

@@ -23,6 +23,8 @@ LAGS = 60
 LOCAL_ROWS = 60
 #: Rows of the windows that the membership attack compares.
 ATTACK_ROWS = 4
+#: Of the held-out rows' distances to the training rows: as near is called a copy.
+COPY_QUANTILE = 0.01
 
 
 def known(values: Floats) -> Floats:
@@ -128,6 +130,7 @@ def membership(
     members: tuple[Floats, Ints],
     others: tuple[Floats, Ints],
     seed: int = 0,
+    length: int = ATTACK_ROWS,
 ) -> tuple[float, float]:
     """AUC of telling training windows from held-out ones by their distance to the synthetic ones.
 
@@ -137,6 +140,7 @@ def membership(
       members: Training rows and their segments.
       others: Rows of the same time that no generator saw, interleaved, and their segments.
       seed: Of the control.
+      length: Rows of a window; 1 for generators whose rows are independent of one another.
 
     Returns:
       The attack's AUC, and its AUC against a release that knows no row: windows of a Gaussian copula with
@@ -149,7 +153,7 @@ def membership(
 
     def windows(values: Floats, segment: Ints) -> Floats:
         scaled = np.nan_to_num((values[:, columns] - centre) / spread)
-        rows = starts(segment, ATTACK_ROWS)[:, None] + np.arange(ATTACK_ROWS)
+        rows = starts(segment, length)[:, None] + np.arange(length)
         return scaled[rows].reshape(len(rows), -1)
 
     inside, outside, release = windows(*members), windows(*others), windows(made, made_segment)
@@ -167,6 +171,28 @@ def membership(
         return float(auc(-index.kneighbors(inside)[0][:, 0], -index.kneighbors(outside)[0][:, 0]))
 
     return attack(release), attack(control)
+
+
+def copied(made: Floats, members: Floats, others: Floats) -> float:
+    """Share of made rows that are copies of training rows, beyond what chance brings.
+
+    A row is a copy where it is as near to a training row as only one held-out row in a hundred is
+    (`COPY_QUANTILE`; at distance 0 where rows repeat anyway). Of the share of such rows that of the held-out
+    ones is taken: 0 where the generator is no nearer than other real rows of the same time are.
+
+    Args:
+      made: Shape [M, F].
+      members: Training rows. Shape [N, F].
+      others: Rows of the same time that no generator saw. Shape [H, F].
+    """
+    columns = varying(members)
+    centre, spread = np.nanmean(members[:, columns], 0), np.nanstd(members[:, columns], 0)
+    scaled = [np.nan_to_num((values[:, columns] - centre) / spread) for values in (members, made, others)]
+    index = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(scaled[0])
+    distances = [index.kneighbors(values)[0][:, 0] for values in scaled[1:]]
+    # Brute-force distances of equal rows are not quite 0.
+    near = max(float(np.quantile(distances[1], COPY_QUANTILE)), 1e-6)
+    return float((distances[0] <= near).mean() - (distances[1] <= near).mean())
 
 
 def summary(real: Floats, real_segment: Ints, made: Floats, made_segment: Ints) -> dict[str, float]:

@@ -50,13 +50,13 @@ def numbers_of(found: Sequence[RecallKept]) -> dict[str, float]:
     return out | ({"recall_kept": min(defined)} if defined else {})
 
 
-def render(case: Case, found: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
+def render(name: str, found: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
     """Markdown: a row per generator and kind, means over the seeds; empty where nothing was measured."""
     lines = [
-        f"| {case.name}: anomalies | kind | events | recall, real | recall, release | kept | 95 % |",
+        f"| {name}: anomalies | kind | events | recall, real | recall, release | kept | 95 % |",
         "| --- |" + " --- |" * 6,
     ]
-    for name, runs in found.items():
+    for generator, runs in found.items():
         for kind in sorted({key.split("/")[0] for run in runs for key in run if "/" in key}):
             mean = {
                 part: float(np.mean(values))
@@ -69,5 +69,5 @@ def render(case: Case, found: Mapping[str, Sequence[Mapping[str, float]]]) -> st
             text = "undefined" if ratio is None else f"{ratio:.3f}"
             cells.append(f"**{text}**" if ratio is not None and ratio >= WANTED else text)
             cells.append(f"[{mean['low']:.2f}, {mean['high']:.2f}]" if "low" in mean else "")
-            lines.append(f"| {name} | {kind} | " + " | ".join(cells) + " |")
+            lines.append(f"| {generator} | {kind} | " + " | ".join(cells) + " |")
     return "\n".join(lines) if len(lines) > 2 else ""

@@ -1,7 +1,8 @@
 """Which measured data set a locale's rows are like, and the fidelity that was measured there.
 
-The numbers are those of docs/synthesizer.md, one seed each. A band is what ours reached there, plus or minus
-how far that set's own even hours are from its odd ones: so much is chance of the rows alone.
+The numbers are those of docs/synthesizer.md, of seed 0 on 21 November 2026. A band is what ours reached
+there, plus or minus how far that set's own even hours are from its odd ones: so much is chance of the rows
+alone.
 """
 
 from __future__ import annotations

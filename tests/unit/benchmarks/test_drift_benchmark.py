@@ -15,7 +15,6 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from benchmarks import drift
-from benchmarks.peers import environment
 from benchmarks.peers.memory import watch_memory
 from components.drift.core.building import build_profile
 from components.drift.core.planning import plan_profile
@@ -52,11 +51,3 @@ def test_memory_is_that_of_a_process_and_its_children_together() -> None:
     assert 60 < watch_memory(process) < 200
     process.communicate()
     assert process.returncode == 0
-
-
-def test_evidently_is_pinned_and_its_environment_is_its_own() -> None:
-    lines = environment.EVIDENTLY_REQUIREMENTS.read_text().splitlines()
-    pinned = [line for line in lines if line and not line.startswith("#")]
-    assert all("==" in line for line in pinned)
-    assert any(line.startswith("evidently==") for line in pinned)
-    assert environment.EVIDENTLY_ENVIRONMENT != environment.ENVIRONMENT

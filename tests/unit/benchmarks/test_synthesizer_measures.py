@@ -12,7 +12,6 @@ import pytest
 # The benchmarks are no installed package.
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from benchmarks.synthesizer import __main__ as table
 from benchmarks.synthesizer import data, dense, measures
 from benchmarks.synthesizer.baseline import CopulaVar
 from components.dataset import TIMESTAMP
@@ -126,11 +125,3 @@ def test_the_baseline_keeps_margins_and_time() -> None:
     found = measures.summary(REAL, ONE, made, ONE)
     assert found["marginal"] > 0.95 and found["acf"] < 0.08 and found["step"] > 0.97
     assert np.isin(made[:, 0], REAL[:, 0]).all()  # it copies values, column by column
-
-
-def test_the_table_marks_what_meets_its_bound() -> None:
-    found = {"real": [{"marginal": 0.97}], "x": [{"marginal": 0.97, "acf": 0.2}], "y": [{"marginal": 0.5}]}
-    lines = table.render(_case(), found).splitlines()
-    assert lines[0] == "| server | marginal ↑ | ACF err. ↓ |"
-    assert lines[2:5] == ["| real | 0.970 |  |", "| x | **0.970** | 0.200 |", "| y | 0.500 |  |"]
-    assert lines[5] == "| *wanted* | ≥ 0.965 | ≤ 0.050 |"
