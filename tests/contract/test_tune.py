@@ -22,7 +22,7 @@ def deployment(tmp_path_factory):
     data["synthesizer"] |= {"max_steps": 20, "evaluate_every": 10}
     # Short windows: few rows are held back, but enough stretches of them for a control.
     locale = next(found for found in data["locales"] if found["name"] == "eu-west")
-    locale["privacy"]["gate"] = {"attacks": {"window_rows": 6}}
+    locale["privacy"]["gate"] = {"attacks": {"window_rows": 6, "bootstrap_samples": 100}}
     config.write_text(yaml.safe_dump(data))
     return load_deployment(config)
 
