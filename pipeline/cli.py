@@ -35,6 +35,7 @@ from pipeline.commands.shared import (
     print_usage_error,
     simulation_warning,
 )
+from pipeline.commands.tune import tune
 
 app = typer.Typer(
     name="isthmus",
@@ -57,6 +58,7 @@ app.command()(egress)
 app.command()(canary)
 app.command()(predict)
 app.command()(profile)
+app.command()(tune)
 app.command()(metrics)
 app.command("compile")(compile_command)
 

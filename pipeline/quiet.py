@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 
 @contextlib.contextmanager
@@ -22,3 +23,14 @@ def without_stderr() -> Iterator[None]:
             sys.stderr.flush()
             os.dup2(kept, 2)
             os.close(kept)
+
+
+@contextlib.contextmanager
+def own_stderr() -> Iterator[TextIO]:
+    """Standard error for us alone: what libraries write there goes nowhere, as in `without_stderr`."""
+    if sys.stderr is not sys.__stderr__:  # already somebody's own, such as a test's
+        with without_stderr():
+            yield sys.stderr
+        return
+    with os.fdopen(os.dup(2), "w") as ours, without_stderr():
+        yield ours

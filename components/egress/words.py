@@ -24,14 +24,17 @@ _OURS = ("components", "pipeline", "schemas")
 #: Telling names of columns (`driver`, `patient`) are the values of others.
 #: What runs where no row of a locale is (compiling, submitting, serving, rendering, alerting) speaks of no
 #: row either, and its names (`driver`, `org`) are others' values.
+#: `isthmus tune` tells its operator in the region alone, and nothing of a run calls it.
 _NOT_TEXT = (
     "components/drift/glossary.py",
     "components/simulator",
     "components/pii/kinds.py",
+    "components/tuner",
     "pipeline/alerts",
     "pipeline/commands/alert.py",
     "pipeline/commands/kubeflow_",
     "pipeline/commands/metrics.py",
+    "pipeline/commands/tune.py",
     "pipeline/compiler",
     "pipeline/config/alerts",
     "pipeline/config/metrics",
@@ -40,6 +43,8 @@ _NOT_TEXT = (
     "pipeline/metrics",
     "pipeline/monitor_report/schema.py",
     "pipeline/serving",
+    "pipeline/tune_",
+    "pipeline/tuning",
 )
 #: Short descriptions of TFDV's schema anomalies, which its library makes without values.
 TFDV_TEXTS = (

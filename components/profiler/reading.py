@@ -39,6 +39,7 @@ class SpanRows:
       table: In the form of decision 1, under the PII rules.
       series: Number of each row's series. Shape [row], ascending.
       train: Which rows the synthesizer would be trained on. Shape [row].
+      early: Which rows would end its training early, the split `eval`. Shape [row].
       rows_read: Rows found.
       rows_bad: Rows that were set aside.
       ignored: Columns of the source that the data set does not name.
@@ -49,6 +50,7 @@ class SpanRows:
     table: pa.Table
     series: np.ndarray
     train: np.ndarray
+    early: np.ndarray
     rows_read: int
     rows_bad: int
     ignored: tuple[str, ...]
@@ -108,12 +110,16 @@ def read_span(
         series = np.concatenate([piece.series for piece in pieces])
         order = np.concatenate([np.asarray(piece.order) for piece in pieces])
         chosen = _latest(series, max_rows)
-        train = split[chosen] == fractions.index("train") if "train" in fractions else np.zeros(0, bool)
+        train, early = (
+            split[chosen] == fractions.index(name) if name in fractions else np.zeros(len(chosen), bool)
+            for name in ("train", "eval")
+        )
         return SpanRows(
             span=number,
             table=rows.take(order[chosen]).combine_chunks(),
             series=series[chosen].astype(np.int64),
             train=train,
+            early=early,
             rows_read=tally.rows_read,
             rows_bad=quarantine.rows,
             ignored=tuple(sorted(tally.dropped)),

@@ -139,6 +139,8 @@ NAMES = words_of(["eu-west", "temp_c", "data/eu-west/span-{SPAN}/*.csv"])
             "column 'temp_c' holds Ada, Benno, Cleo, pump, patient, driver",
             "column 'temp_c' holds …, …, …, …, …, …",
         ),
+        # Nor are those of a search, which speaks to its operator in the region only.
+        ("the objective of a challenger, orange or grey", "the … of a …, … or …"),
         ("the file holds\nada@zyxwold.org", "the file holds …"),
         ("No such file or directory: '/srv/Zyxwold/x.csv'", "No such file or directory: '/…/x.csv'"),
     ],
