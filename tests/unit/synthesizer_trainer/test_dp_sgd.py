@@ -71,6 +71,9 @@ def test_windows_stand_on_the_public_clock() -> None:
         [*range(9, 15)],
     ]
     assert windows(_rows(times, series=[0] * 7 + [1] * 11), SLOT, INTERVAL_S, 0).tolist() == [[*range(9, 15)]]
+    # Six rows, but two of them in one interval: none in another.
+    doubled = [0, STEP_US // 4, *(i * STEP_US for i in range(2, 6))]
+    assert windows(_rows(doubled), SLOT, INTERVAL_S, 0).shape == (0, SLOT)
     assert windows(_rows([]), SLOT, INTERVAL_S, 0).shape == (0, SLOT)
 
 
