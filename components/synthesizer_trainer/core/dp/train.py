@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import tensorflow as tf
 
 from components.errors import InsufficientDataError
 from components.synthesizer_trainer.config import SynthesizerTrainerConfig
 from components.synthesizer_trainer.core import selection
-from components.synthesizer_trainer.core.columns import GRID_LIMIT, GRID_SIZE
+from components.synthesizer_trainer.core.columns import GRID_LIMIT, GRID_SIZE, decode
 from components.synthesizer_trainer.core.dp import fit, statistics
 from components.synthesizer_trainer.core.dp.budget import core_multipliers, critic_mechanism, plan_release
 from components.synthesizer_trainer.core.dp.domains import Domains
@@ -173,9 +174,37 @@ def train_dp_synthesizer(
             noise,
         )
         metadata = json.loads(module.metadata.numpy().decode()) | {"residual": True}
+        moved = SynthesizerModule(core, generator, metadata, module.calibration.numpy())
+        core = with_margins(core, Synthesizer(moved), public_grid(config), wanted, seed)
         module = SynthesizerModule(core, generator, metadata, module.calibration.numpy())
         report["network_parameters"] = sum(int(np.prod(v.shape)) for v in generator.trainable_variables)
     return Trained(module, report)
+
+
+def with_margins(
+    core: LinearCore, synthesizer: Synthesizer, grid: list[Session], wanted: np.ndarray, seed: int
+) -> LinearCore:
+    """The core whose tables give a residual's scores the noisy histograms' margins: post-processing.
+
+    Args:
+      core: The private core.
+      synthesizer: Core and residual.
+      grid: Public sessions.
+      wanted: Scores that the margins should have. Shape [K + 1, F].
+      seed: Of the scores that are drawn.
+    """
+    if not len(wanted):
+        return core
+    scores, states, kind, design = synthesizer.latent_paths(grid, seed + 3)
+    condition = synthesizer.condition(design, kind, states)
+    given = [tf.constant(part) for part in (scores, condition, np.array([seed & 0x7FFFFFFF, 3]))]
+    refined = synthesizer.module.refine(*given).numpy()
+    move = calibrate(refined.reshape(-1, refined.shape[-1]), wanted)
+    tables = [
+        dataclasses.replace(table, table=decode(table.table[None], own[:, None])[:, 0])
+        for table, own in zip(core.tables, move)
+    ]
+    return dataclasses.replace(core, tables=tuple(tables))
 
 
 def public_grid(config: SynthesizerTrainerConfig) -> list[Session]:
