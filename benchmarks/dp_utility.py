@@ -1,18 +1,21 @@
-"""Utility of the differentially private synthesizer against epsilon, on the simulated fleet.
+"""Utility of the differentially private synthesizers against epsilon, on the simulated fleet.
 
-Run: python -m benchmarks.dp_utility [--unit record|window|series] [--repeats 5] [--gan] [--out FILE]
+Run: python -m benchmarks.dp_utility [--unit record|window|series] [--methods dp_linear dp_gan]
+     [--repeats 5] [--gan] [--out FILE]
 
 Locale eu-west of the demonstration's fleet (three pumps, 14 days, five-minute rows), split as for
 `benchmarks.locale_split`. Each repeat draws its noise anew from the operating system, so no seed gives
 the same table twice; mean and standard deviation over the repeats are printed. The sampled rows stand on the
-public grid and are compared with the holdout by `fidelity_summary`. The row "inf" is the same fit without
-noise (and with the thresholds of epsilon 100): what the linear model itself can do. `--gan` adds the
+public grid and are compared with the holdout by `fidelity_summary`. The rows "inf" are the same fits without
+noise (and with the thresholds of epsilon 100): what the models themselves can do. `dp_gan` has no unit
+`window`, so there it is left out. `--gan` adds the
 adversarial synthesizer, which has no guarantee, trained on the same rows. Asserts nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import time
@@ -30,7 +33,7 @@ from benchmarks.locale_split import simulated
 from components.dataset import DatasetConfig
 from components.release_evaluator.core.fidelity import fidelity_summary
 from components.synthesizer_trainer.config import SynthesizerTrainerConfig
-from components.synthesizer_trainer.core.dp.mechanism import noise_multiplier
+from components.synthesizer_trainer.core.dp.budget import plan_release
 from components.synthesizer_trainer.core.dp.train import train_dp_synthesizer
 from components.synthesizer_trainer.core.panel import MICROSECONDS
 from components.synthesizer_trainer.core.planning import Session
@@ -59,7 +62,7 @@ COLUMNS = {
 
 
 def trainer_config(
-    dataset: DatasetConfig, epsilon: float, unit: str, **changes: Any
+    dataset: DatasetConfig, epsilon: float, unit: str, method: str = "dp_linear", **changes: Any
 ) -> SynthesizerTrainerConfig:
     """Configuration of one row of the table; bounds from the curated schema."""
     dp: dict[str, Any] = {
@@ -71,7 +74,7 @@ def trainer_config(
         **({"max_rows_per_series": 2048} if unit == "series" else {}),
         **changes,
     }
-    return SynthesizerTrainerConfig(dataset=dataset, method="dp_linear", dp=dp, min_train_rows=50)
+    return SynthesizerTrainerConfig(dataset=dataset, method=method, dp=dp, min_train_rows=50)
 
 
 def public_grid(dataset: DatasetConfig, start_us: int) -> list[Session]:
@@ -88,13 +91,20 @@ def sample(synthesizer: Synthesizer, dataset: DatasetConfig, start_us: int, seed
 
 
 def run_private(
-    train: pa.Table, holdout: pa.Table, dataset: DatasetConfig, epsilon: float, unit: str, seed: int
+    train: pa.Table,
+    holdout: pa.Table,
+    dataset: DatasetConfig,
+    epsilon: float,
+    unit: str,
+    seed: int,
+    method: str = "dp_linear",
+    **changes: Any,
 ) -> dict[str, float]:
     """One fit, one sample, one comparison."""
-    config = trainer_config(dataset, epsilon, unit)
+    config = trainer_config(dataset, epsilon, unit, method, **changes)
     assert config.dp is not None and config.dp.period is not None
-    # Calibration depends on epsilon alone: not part of a fit's time.
-    noise_multiplier(config.dp.epsilon, DELTA)
+    # Calibration depends on the configuration alone: not part of a fit's time.
+    plan_release(config, public_domains(config))
     noise: Callable[[int], np.ndarray] | None = np.zeros if np.isinf(epsilon) else None
     began = time.perf_counter()
     trained = train_dp_synthesizer(train, config, public_domains(config), seed, "benchmark", noise)
@@ -138,6 +148,9 @@ def main() -> None:
     """Prints the table as it stands in docs/differential-privacy.md."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--unit", choices=("record", "window", "series"), default="record")
+    parser.add_argument(
+        "--methods", nargs="+", choices=("dp_linear", "dp_gan"), default=["dp_linear", "dp_gan"]
+    )
     parser.add_argument("--repeats", type=int, default=5, help="fits per epsilon")
     parser.add_argument("--gan", action="store_true", help="also the GAN, once")
     parser.add_argument("--out", type=Path, help="JSON with every single result")
@@ -145,19 +158,20 @@ def main() -> None:
     fleet = simulated(None)
     dataset = fleet.dataset
     print(f"{fleet.train.num_rows} training rows, {fleet.holdout.num_rows} held out; unit {given.unit}\n")
-    print("| epsilon | " + " | ".join(COLUMNS.values()) + " |")
-    print("| --- |" + " --- |" * len(COLUMNS))
+    print("| epsilon | method | " + " | ".join(COLUMNS.values()) + " |")
+    print("| --- | --- |" + " --- |" * len(COLUMNS))
     found: dict[str, list[dict[str, float]]] = {}
-    for epsilon in EPSILONS:
-        name = f"{epsilon:g}"
+    methods = [m for m in given.methods if m != "dp_gan" or given.unit != "window"]
+    for epsilon, method in itertools.product(EPSILONS, methods):
+        name = f"{epsilon:g} | {method}"
         found[name] = [
-            run_private(fleet.train, fleet.holdout, dataset, epsilon, given.unit, seed)
+            run_private(fleet.train, fleet.holdout, dataset, epsilon, given.unit, seed, method)
             for seed in range(given.repeats)
         ]
         print(line(name, found[name]), flush=True)
     if given.gan:
         found["gan"] = [run_gan(fleet.train, fleet.holdout, dataset, 0)]
-        print(line("none (GAN)", found["gan"]), flush=True)
+        print(line("none | gan", found["gan"]), flush=True)
     if given.out:
         given.out.write_text(json.dumps({"unit": given.unit, "delta": DELTA, "results": found}, indent=1))
 

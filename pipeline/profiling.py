@@ -150,7 +150,7 @@ def _expected(proposal: Proposal, found: Profile) -> dict[str, Any]:
         minutes, memory_mb = round(proposal.cost.cpu_s / 60, 2), round(proposal.cost.peak_mb)
         cost = {"cpu_minutes": minutes, "peak_memory_mb": memory_mb, "within_factor": factor}
     if proposal.cost is None:
-        reason = "docs/differential-privacy.md has the measured utility of method dp_linear"
+        reason = "docs/differential-privacy.md has the measured utility of the private methods"
         return {"cost": None, "fidelity": {"like": None, "reason": reason, "bands": {}}}
     band = likeness.expect(found)
     bands = {name: [round(low, 3), round(high, 3)] for name, (low, high) in band.bands.items()}

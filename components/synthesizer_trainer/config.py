@@ -11,8 +11,9 @@ from components.config_base import ComponentConfig
 from components.dataset import DatasetConfig
 from components.errors import list_briefly
 from components.governance.core.events import PrivacyUnit
+from components.synthesizer_trainer.critic_config import CriticConfig
 
-Method = Literal["gan", "dp_linear"]
+Method = Literal["gan", "dp_linear", "dp_gan"]
 #: What becomes of a kind of anomaly with too few real windows.
 Below = Literal["refuse", "merge", "dp"]
 
@@ -25,8 +26,8 @@ class RareEventsConfig(ComponentConfig):
         releases every kind.
       below: A kind with fewer. `refuse`: nothing is trained. `merge`: such kinds are released as one,
         called `other`; refused where they are too few together. `dp`: released as the differentially
-        private synthesizer does it, which counts no real window. None: `dp` with method `dp_linear`, else
-        `refuse`.
+        private synthesizers do it, which count no real window. None: `dp` with methods `dp_linear` and
+        `dp_gan`, else `refuse`.
     """
 
     # The upper end of the minimum frequency rule, as egress.min_supporters.
@@ -84,6 +85,7 @@ class DpConfig(ComponentConfig):
       signal: A kind, a level or a null rate stands only if its noisy count is at least so many standard
         deviations of the noise; else it is withheld and named in the report.
       event_rows: Rows of an anomaly where the noise drowns how often a kind began.
+      critic: The critic of method `dp_gan`; None takes its defaults.
     """
 
     # Above 100 nothing is protected, and the accountant's grid of losses gets coarse.
@@ -107,6 +109,7 @@ class DpConfig(ComponentConfig):
     # Of empty cells, one in 700 passes three standard deviations.
     signal: float = pydantic.Field(3.0, ge=1)
     event_rows: int = pydantic.Field(24, ge=1)
+    critic: CriticConfig | None = None
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> DpConfig:
@@ -145,8 +148,9 @@ class SynthesizerTrainerConfig(ComponentConfig):
       dataset: The columns.
       method: `gan`: a linear core and an adversarial residual, without differential privacy.
         `dp_linear`: the linear core alone, from noisy statistics; only `dataset` and `dp` count for it,
-        and `min_train_rows`, against the noisy count.
-      dp: The guarantee of `dp_linear`.
+        and `min_train_rows`, against the noisy count. `dp_gan`: that core and a residual trained against a
+        private critic (`dp.critic`); the sizes and rates of the generator count, too, and `max_minutes`.
+      dp: The guarantee of `dp_linear` and `dp_gan`.
       rare_events: What becomes of kinds of anomaly with few real windows.
       window_steps: Rows in a window that generator and critics see.
       var_order: Lags p of the vector autoregression.
@@ -220,36 +224,60 @@ class SynthesizerTrainerConfig(ComponentConfig):
         if self.method == "gan" and self.rare_events.below == "dp":
             raise ValueError(
                 "rare_events.below: found 'dp' with method 'gan', whose events have no differential privacy; "
-                "allowed: refuse or merge, or method: dp_linear"
+                "allowed: refuse or merge, or method: dp_linear or dp_gan"
             )
         if self.rare_events.below == "merge" and self.dataset.label_kind is None:
             raise ValueError(
                 "rare_events.below: found 'merge', but dataset.label_kind names no column of kinds; allowed: "
                 "refuse, or the column"
             )
-        if self.method == "dp_linear" and self.rare_events.below in ("refuse", "merge"):
+        if self.is_private and self.rare_events.below in ("refuse", "merge"):
             raise ValueError(
-                f"rare_events.below: found '{self.rare_events.below}' with method 'dp_linear', which counts "
-                "no real window without noise; allowed: dp"
+                f"rare_events.below: found '{self.rare_events.below}' with method '{self.method}', which "
+                "counts no real window without noise; allowed: dp"
             )
         if self.method == "gan" and self.dp is not None:
-            raise ValueError("dp belongs to method 'dp_linear', found method 'gan', which has no guarantee")
-        if self.method == "dp_linear":
-            if self.dp is None:
-                raise ValueError("method 'dp_linear' needs dp: epsilon and delta at least")
-            names = self.dataset.feature_names("continuous", "integer")
-            for key, allowed in (
-                ("bounds", names),
-                ("steps", names),
-                ("vocabularies", self.dataset.feature_names("categorical")),
-            ):
-                for name in getattr(self.dp, key):
-                    if name not in allowed:
-                        known = list_briefly(allowed) or "none, the data set has no such feature"
-                        raise ValueError(f"dp.{key}.{name}: allowed: {known}")
-            if self.dp.unit == "series" and not self.dataset.series:
-                raise ValueError("dp.unit 'series': the data set has no series column")
+            raise ValueError(
+                "dp belongs to methods 'dp_linear' and 'dp_gan', found method 'gan', which has no guarantee"
+            )
+        if self.is_private:
+            self._check_private()
         return self
+
+    def _check_private(self) -> None:
+        if self.dp is None:
+            raise ValueError(f"method '{self.method}' needs dp: epsilon and delta at least")
+        names = self.dataset.feature_names("continuous", "integer")
+        categorical = self.dataset.feature_names("categorical")
+        for key, allowed in (("bounds", names), ("steps", names), ("vocabularies", categorical)):
+            for name in getattr(self.dp, key):
+                if name not in allowed:
+                    known = list_briefly(allowed) or "none, the data set has no such feature"
+                    raise ValueError(f"dp.{key}.{name}: allowed: {known}")
+        if self.dp.unit == "series" and not self.dataset.series:
+            raise ValueError("dp.unit 'series': the data set has no series column")
+        if self.method == "dp_linear":
+            if self.dp.critic is not None:
+                raise ValueError("dp.critic belongs to method 'dp_gan', found method 'dp_linear'")
+            return
+        if self.dp.unit == "window":
+            # Windows of the unit lie across the critic's: some may come while others go (core.dp.budget).
+            raise ValueError(
+                "dp.unit: found 'window' with method 'dp_gan', whose critic is accounted per record or "
+                "series; allowed: record, series, or method: dp_linear"
+            )
+
+    @property
+    def is_private(self) -> bool:
+        """Whether the method has differential privacy."""
+        return self.method in ("dp_linear", "dp_gan")
+
+    @property
+    def critic(self) -> CriticConfig | None:
+        """The private critic; None where the method has none."""
+        if self.method != "dp_gan" or self.dp is None:
+            return None
+        return self.dp.critic or CriticConfig()
 
     @classmethod
     def small(cls, dataset: DatasetConfig, **changes: Any) -> SynthesizerTrainerConfig:

@@ -56,7 +56,7 @@ class Executor(BeamExecutor):
         schema = executor_base.single_artifact(input_dict, SCHEMA_KEY)
         output = executor_base.single_artifact(output_dict, MODEL_KEY)
         place = f"locale={locale} span={examples.get_int_custom_property('span') or 0}"
-        if config.method == "dp_linear":
+        if config.is_private:
             _train_private(config, examples, output, exec_properties, place)
             return
 
@@ -120,12 +120,14 @@ def _ledger_access(exec_properties: dict[str, Any]) -> LedgerAccess | None:
 def _train_private(
     config: SynthesizerTrainerConfig, examples: Any, output: Any, exec_properties: dict[str, Any], place: str
 ) -> None:
-    """Fits the DP synthesizer to `train`: no other split, no statistics and no inferred schema is read.
+    """Fits a DP synthesizer to `train`: no other split, no statistics and no inferred schema is read.
 
-    Nothing is kept between attempts: one that was killed draws its noise anew, and what it drew before
-    was never seen.
+    `dp_linear` keeps nothing between attempts: one that was killed draws its noise anew, and what it drew
+    before was never seen. `dp_gan` resumes from noisy statistics and weights (`core.dp.kept`). An attempt
+    that failed is paid for, and the next one, paid for too, begins anew.
     """
     # Heavy: TensorFlow, dp_accounting.
+    from components.synthesizer_trainer.core.dp.kept import Kept
     from components.synthesizer_trainer.core.dp.train import train_dp_synthesizer
     from components.synthesizer_trainer.public_domains import public_domains
 
@@ -137,12 +139,32 @@ def _train_private(
     cost = planned_cost(config, config.dp.unit)
     # Read before anything is reserved: a training that fails is paid for, a file that cannot be read is not.
     table = split_io.read_table(examples.uri, "train", dataset=config.dataset)
+    # Without a digest of the data nothing says that a checkpoint is of the same rows.
+    folder = _checkpoint_root(config, output.uri) / work if config.critic is not None and data else None
     with reserved(_ledger_access(exec_properties), work, span, cost) as cost:
-        trained = train_dp_synthesizer(table, config, domains, seed, f"{place} split=train")
+        try:
+            trained = train_dp_synthesizer(
+                table,
+                config,
+                domains,
+                seed,
+                f"{place} split=train",
+                kept=Kept(folder),
+                progress=lambda step, steps: progress.report("training", step, steps),
+            )
+        except Exception:
+            _forget(folder)
+            raise
         facts = {"locale": exec_properties["locale"], "seed": seed, "config": config}
         _save(trained, Path(output.uri), facts)
         write_cost(Path(output.uri), cost)
+    _forget(folder)
     executor_base.copy_lineage(examples, output)
+
+
+def _forget(folder: Path | None) -> None:
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _checkpoint_root(config: SynthesizerTrainerConfig, uri: str) -> Path:

@@ -14,16 +14,15 @@ def planned_cost(config: SynthesizerTrainerConfig, unit: PrivacyUnit) -> Privacy
       unit: The unit of the locale's budget, for a synthesizer that has none of its own.
 
     Returns:
-      Of method `dp_linear` what its Gaussian releases cost, per its own unit. Of method `gan` an infinite
-      cost: neither the linear core nor the adversarial training bounds what one unit does.
+      Of methods `dp_linear` and `dp_gan` what their releases cost, per their own unit. Of method `gan` an
+      infinite cost: neither the linear core nor the adversarial training bounds what one unit does.
 
     Raises:
-      ConfigError: a feature of a `dp_linear` configuration has no public domain.
+      ConfigError: a feature of a private method's configuration has no public domain.
     """
-    if config.method != "dp_linear" or config.dp is None:
+    if not config.is_private:
         return PrivacyCost.non_private(unit)
-    from components.synthesizer_trainer.core.dp.mechanism import plan
-    from components.synthesizer_trainer.core.dp.queries import stages
+    from components.synthesizer_trainer.core.dp.budget import plan_release
     from components.synthesizer_trainer.public_domains import public_domains
 
-    return plan(config.dp, stages(config, public_domains(config)))
+    return plan_release(config, public_domains(config))

@@ -46,8 +46,8 @@ class PrivacySection(ComponentConfig):
       gate: The release gate's thresholds (`components.release_evaluator.config.GateConfig`);
         `{}` takes the defaults. A restricted locale must have one.
       budget: What all releases of the locale together may cost any one unit; null for no such bound.
-      target_epsilon: Privacy loss of one release, dimensionless. Required by the synthesizer's method
-        `dp_linear`, refused without it; the unit is `synthesizer.dp.unit`.
+      target_epsilon: Privacy loss of one release, dimensionless. Required by the synthesizer's methods
+        `dp_linear` and `dp_gan`, refused without them; the unit is `synthesizer.dp.unit`.
       target_delta: Probability with which epsilon may not hold; goes with it.
     """
 

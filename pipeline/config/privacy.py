@@ -13,6 +13,9 @@ from components.synthesizer_trainer.config import SynthesizerTrainerConfig
 from components.synthetic_gen.config import SyntheticGenConfig
 from pipeline.config.model import Deployment, LocaleSection, Section
 
+#: Methods of the synthesizer that keep an epsilon.
+PRIVATE = ("dp_linear", "dp_gan")
+
 
 def budgeted(section: Section, locale: LocaleSection, place: str) -> Section:
     """A synthesizer section with the locale's budget in its `dp` part.
@@ -33,13 +36,15 @@ def budgeted(section: Section, locale: LocaleSection, place: str) -> Section:
                     f"{place}.dp.{key}: found {given[key]}; allowed: say it once, as the locale's "
                     f"privacy.target_{key}"
                 )
-    if section.get("method") != "dp_linear" and not isinstance(given, dict):
+    method = section.get("method")
+    if method not in PRIVATE and not isinstance(given, dict):
         return section
     assert locale.privacy is not None  # the deployment's own rule
     if locale.privacy.target_epsilon is None:
         raise ConfigError(
-            f"locale {locale.name}: privacy.target_epsilon: found none; the synthesizer's method 'dp_linear' "
-            "needs it, and target_delta; allowed: epsilon greater than 0, delta in (0, 1)"
+            f"locale {locale.name}: privacy.target_epsilon: found none; the synthesizer's method "
+            f"'{method if method in PRIVATE else 'dp_linear'}' needs it, and target_delta; allowed: "
+            "epsilon greater than 0, delta in (0, 1)"
         )
     budget = {"epsilon": locale.privacy.target_epsilon, "delta": locale.privacy.target_delta}
     return {**section, "dp": {**(given or {}), **budget}}
@@ -52,13 +57,14 @@ def check_budget(config: SynthesizerTrainerConfig, locale: LocaleSection) -> Non
       ConfigError: an epsilon without a DP synthesizer, or a feature without a public domain.
     """
     assert locale.privacy is not None  # the deployment's own rule
-    if config.method != "dp_linear":
+    if not config.is_private:
         if locale.privacy.target_epsilon is not None:
             # Accepting an epsilon that nothing enforces would be the worst kind of lie.
             raise ConfigError(
                 f"locale {locale.name}: privacy.target_epsilon: found {locale.privacy.target_epsilon:g}, "
                 "but the synthesizer's method 'gan' has no differential privacy, so it would not be kept; "
-                "allowed: synthesizer: {method: dp_linear}, or null (the gate's attacks are the only measure)"
+                "allowed: synthesizer: {method: dp_linear} (or dp_gan), or null (the gate's attacks are the "
+                "only measure)"
             )
         return
     # Parses the curated schema.
@@ -81,12 +87,13 @@ def check_public_grid(config: SyntheticGenConfig, synthesizer: SynthesizerTraine
     if config.grid == "real":
         raise ConfigError(
             f"locale {locale}: generation.grid: found 'real', which releases times and number of real rows; "
-            "allowed with method 'dp_linear': regular or rows"
+            f"allowed with method '{synthesizer.method}': regular or rows"
         )
     if config.sessions is None:
         raise ConfigError(
-            f"locale {locale}: generation.sessions: found none; allowed with method 'dp_linear': a number of "
-            "synthetic series, because that of the real ones is not released"
+            f"locale {locale}: generation.sessions: found none; allowed with method "
+            f"'{synthesizer.method}': a number of synthetic series, because that of the real ones is not "
+            "released"
         )
     if synthesizer.dp.period is None and (config.grid != "rows" or config.start is None):
         raise ConfigError(
@@ -109,8 +116,8 @@ def check_imputation(
         if policy not in ROW_BY_ROW:
             raise ConfigError(
                 f"locale {locale}: quality.imputation: found '{policy}' for '{feature}', which fills a row "
-                "from other rows, so that one row more changes others; allowed with method 'dp_linear': "
-                f"{' or '.join(ROW_BY_ROW)}"
+                "from other rows, so that one row more changes others; allowed with method "
+                f"'{synthesizer.method}': {' or '.join(ROW_BY_ROW)}"
             )
 
 

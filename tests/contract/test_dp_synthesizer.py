@@ -80,7 +80,9 @@ def _table(rows: int = 2016) -> pa.Table:
     )
 
 
-def _train(root: Path, table: pa.Table, **changes: Any) -> tuple[dict[str, list[Any]], Any]:
+def _train(
+    root: Path, table: pa.Table, method: str = "dp_linear", digest: str = "abc", **changes: Any
+) -> tuple[dict[str, list[Any]], Any]:
     from components.synthesizer_trainer.executor import Executor
     from components.tfx_shim import artifact_utils, standard_artifacts
 
@@ -92,10 +94,10 @@ def _train(root: Path, table: pa.Table, **changes: Any) -> tuple[dict[str, list[
     # No other split is read: this one does not exist.
     examples.split_names = artifact_utils.encode_split_names(["train", "eval"])
     examples.set_int_custom_property("span", 4)
-    examples.set_string_custom_property("data_digest", "abc")
+    examples.set_string_custom_property("data_digest", digest)
     Path(schema.uri).mkdir()
     (Path(schema.uri) / "schema.pbtxt").write_text(SCHEMA)
-    config = SynthesizerTrainerConfig(dataset=DATASET, method="dp_linear", dp={**DP, **changes})
+    config = SynthesizerTrainerConfig(dataset=DATASET, method=method, dp={**DP, **changes})
     inputs = {"examples": [examples], "schema": [schema], "statistics": [statistics]}
     properties = {"config": config.to_exec_property(), "locale": "eu-west", "seed": 5}
     Executor().Do(inputs, {"model": [model]}, properties)

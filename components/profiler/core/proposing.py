@@ -82,11 +82,11 @@ def propose(profile: Profile, now: SynthesizerTrainerConfig) -> Proposal:
       profile: Of the locale's rows.
       now: The configuration as the deployment file has it.
     """
-    if now.method == "dp_linear":
+    if now.is_private:
         # A setting that is chosen by looking at the rows is a release of the rows outside of the epsilon.
         reason = "as configured; every other key would be chosen by the rows, outside of the epsilon"
-        setting = Setting("method", "dp_linear", "gan", now.method, reason)
-        return Proposal((setting,), ("no estimate of the cost of method dp_linear was measured",), None)
+        setting = Setting("method", now.method, "gan", now.method, reason)
+        return Proposal((setting,), (f"no estimate of the cost of method {now.method} was measured",), None)
     settings: list[Setting] = []
 
     def add(key: str, value: Any, reason: str) -> None:

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from components.executor_base import read_json, write_json
 from components.synthesizer_trainer.config import SynthesizerTrainerConfig
-from components.synthesizer_trainer.core.network import HALO, Critic, Generator, on_atoms
+from components.synthesizer_trainer.core.network import HALO, Critic, Generator, shown
 
 _LOG = logging.getLogger(__name__)
 #: An improvement of the held-out score below this is noise of the sample.
@@ -113,19 +113,7 @@ class Adversary(tf.Module):
         z = scores + self.generator(scores, condition, noise)
         inner = slice(HALO, HALO + self.config.window_steps)
         z, held, shift = z[:, inner], held[:, inner], shift[:, inner]
-        # Straight through: values on a lattice step, gradients do not.
-        z = z + tf.stop_gradient(on_atoms(z, self.middles) - z)
-        if self.holds:
-            steps = tf.range(self.config.window_steps)[None, :, None]
-            last = tf.where(held, 0, steps)
-            # Running maximum: the last row that did not hold.
-            span = 1
-            while span < self.config.window_steps:
-                last = tf.maximum(last, tf.pad(last, [[0, 0], [span, 0], [0, 0]])[:, :-span])
-                span *= 2
-            z = tf.transpose(
-                tf.gather(tf.transpose(z, [0, 2, 1]), tf.transpose(last, [0, 2, 1]), batch_dims=2), [0, 2, 1]
-            )
+        z = shown(z, held, self.middles, self.holds, self.config.window_steps)
         return z + shift
 
     def _judge(self, window: tf.Tensor, condition: tf.Tensor) -> tf.Tensor:

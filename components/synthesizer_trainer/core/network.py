@@ -131,3 +131,30 @@ def on_atoms(z: tf.Tensor, middles: tf.Tensor) -> tf.Tensor:
     position = tf.clip_by_value((z + GRID_LIMIT) * scale, 0.0, float(GRID_SIZE - 1))
     cell = tf.cast(tf.round(position), tf.int32) + tf.range(tf.shape(middles)[0]) * GRID_SIZE
     return tf.gather(tf.reshape(middles, [-1]), cell)
+
+
+def shown(z: tf.Tensor, held: tf.Tensor, middles: tf.Tensor, holds: bool, steps: int) -> tf.Tensor:
+    """Latent windows as real ones look: on the atoms, with holds.
+
+    Args:
+      z: Latent values. Shape [n, steps, F].
+      held: Rows that repeat the row before. Shape [n, steps, F], bool.
+      middles: As for `on_atoms`.
+      holds: Whether any feature repeats its values.
+      steps: Rows of a window.
+
+    Returns:
+      Shape [n, steps, F].
+    """
+    # Straight through: values on a lattice step, gradients do not.
+    z = z + tf.stop_gradient(on_atoms(z, middles) - z)
+    if not holds:
+        return z
+    last = tf.where(held, 0, tf.range(steps)[None, :, None])
+    # Running maximum: the last row that did not hold.
+    span = 1
+    while span < steps:
+        last = tf.maximum(last, tf.pad(last, [[0, 0], [span, 0], [0, 0]])[:, :-span])
+        span *= 2
+    turned = tf.gather(tf.transpose(z, [0, 2, 1]), tf.transpose(last, [0, 2, 1]), batch_dims=2)
+    return tf.transpose(turned, [0, 2, 1])

@@ -79,6 +79,16 @@ def test_the_guarantee_reaches_every_component(tmp_path: Any) -> None:
     assert statement.epsilon == 4
 
 
+def test_a_private_gan_is_claimed_with_its_sampling(tmp_path: Any) -> None:
+    configs = resolve.regional_configs(load(tmp_path, _gan()), "eu-west")
+    assert configs.synthesizer is not None and configs.synthesizer.critic is not None
+    assert configs.example_gen.splits.deal == "by_time"
+    claim = configs.pusher.privacy
+    assert isinstance(claim, PrivacyClaim)
+    assert (claim.epsilon, claim.unit) == (4, "record") and "DP-SGD" in claim.mechanism
+    assert "each window of 6 rows is in each of 20 batches with probability 0.1" in claim.sampling
+
+
 @pytest.mark.parametrize("policy", ["none", "drop"])
 def test_a_policy_that_looks_at_the_row_alone_goes_with_differential_privacy(
     tmp_path: Any, policy: str
@@ -98,6 +108,15 @@ def test_without_differential_privacy_nothing_changes(tmp_path: Any) -> None:
 
 def _locale(**changes: Any) -> Any:
     return lambda d: d["locales"][0].update(changes)
+
+
+def _gan(**changes: Any) -> Any:
+    def edit(d: dict[str, Any]) -> None:
+        own = d["locales"][0]["synthesizer"]
+        own.update(method="dp_gan")
+        own["dp"].update(critic={"slot_rows": 6, "steps": 20}, **changes)
+
+    return edit
 
 
 def _dp(**changes: Any) -> Any:
@@ -128,6 +147,11 @@ def _without(key: str) -> Any:
         (_dp(max_rows_per_series=9), "max_rows_per_series belongs to unit 'series'"),
         (_dp(unit="people"), "synthesizer.dp.unit: found 'people'"),
         (_dp(period={"start": "2026-02-01", "end": "2026-01-01"}), "is not before end"),
+        (_dp(critic={}), "dp.critic belongs to method 'dp_gan', found method 'dp_linear'"),
+        (_gan(unit="window"), "dp.unit: found 'window' with method 'dp_gan'"),
+        (_gan(epsilon=9), "locales[0].synthesizer.dp.epsilon: found 9; allowed: say it once"),
+        (_locale(privacy={"gate": {}}, synthesizer={"method": "dp_gan"}),
+         "privacy.target_epsilon: found none; the synthesizer's method 'dp_gan' needs it"),
         (lambda d: d["generation"].pop("sessions"), "generation.sessions: found none"),
         (lambda d: d["locales"][0].update(egress={"timestamps": "real"}, generation={"grid": "real"}),
          "generation.grid: found 'real', which releases times and number"),

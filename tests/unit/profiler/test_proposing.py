@@ -101,13 +101,14 @@ def test_a_training_that_would_be_cut_gets_more_minutes(made, dataset, monkeypat
     assert settings["max_minutes"].value == 20.0
 
 
-def test_nothing_is_proposed_from_the_rows_of_a_differentially_private_locale(made, dataset):
+@pytest.mark.parametrize("method", ["dp_linear", "dp_gan"])
+def test_nothing_is_proposed_from_the_rows_of_a_differentially_private_locale(made, dataset, method):
     own = made(days=5, series=1)
     columns = dataset(x="continuous")
-    now = SynthesizerTrainerConfig(dataset=columns, method="dp_linear", dp=DpConfig(epsilon=1, delta=1e-6))
+    now = SynthesizerTrainerConfig(dataset=columns, method=method, dp=DpConfig(epsilon=1, delta=1e-6))
     found = profile.describe(own.table(x=own.white()), own.series, np.ones(len(own.series), bool), columns)
     out = propose(found, now)
-    assert out.section() == {"method": "dp_linear"} and out.cost is None
+    assert out.section() == {"method": method} and out.cost is None
 
 
 def like(found, **changes):

@@ -103,3 +103,22 @@ def make_rows(count: int, seed: int = 0, series: int = 1) -> Rows:
     for row in np.flatnonzero((kind == 2) & (np.roll(kind, 1) == 2)):
         values[row, 0] = values[row - 1, 0]
     return Rows(time_us, np.repeat(np.arange(series), count), values, kind)
+
+
+#: Of a small private GAN.
+GAN_EPSILON = 20.0
+CRITIC = {"steps": 12, "sampling_rate": 0.2, "units": 4, "budget_share": 0.3}
+
+
+def gan_config(critic: dict[str, Any] | None = None, **changes: Any) -> SynthesizerTrainerConfig:
+    dp = dp_config(critic={**CRITIC, **(critic or {})}, **{"epsilon": GAN_EPSILON, **changes})
+    return SynthesizerTrainerConfig(
+        dataset=DATASET,
+        method="dp_gan",
+        dp=dp,
+        min_train_rows=50,
+        generator_units=4,
+        noise_channels=1,
+        batch_size=8,
+        evaluate_every=5,
+    )

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from components.errors import InternalError
-from components.governance.core.events import Gaussian, PrivacyCost, TimeRange
+from components.governance.core.events import Event, Gaussian, PrivacyCost, TimeRange
 from components.synthesizer_trainer.config import DpConfig
 
 #: (count) to standard normal variates, shape [count].
@@ -141,18 +141,26 @@ def stage_multipliers(sigma: float, stages: Sequence[Stage]) -> list[float]:
     return [sigma / math.sqrt(stage.share) for stage in stages]
 
 
-def plan(dp: DpConfig, stages: Sequence[Stage]) -> PrivacyCost:
+def plan(
+    dp: DpConfig,
+    stages: Sequence[Stage],
+    multipliers: Sequence[float] | None = None,
+    further: tuple[Event, ...] = (),
+) -> PrivacyCost:
     """What a release will cost. Needs no data, so that a ledger can reserve it before training.
 
     Args:
       dp: The guarantee.
       stages: The statistics (`queries.stages`).
+      multipliers: Of the stages; None gives them the whole budget.
+      further: What else is done to the rows.
 
     Raises:
       InternalError: the shares do not add up to 1.
     """
     check_shares(stages)
-    sigma = noise_multiplier(dp.epsilon, dp.delta)
+    if multipliers is None:
+        multipliers = stage_multipliers(noise_multiplier(dp.epsilon, dp.delta), stages)
     period = None
     if dp.period is not None:
         start_us, end_us = dp.period.bounds_us()
@@ -160,7 +168,7 @@ def plan(dp: DpConfig, stages: Sequence[Stage]) -> PrivacyCost:
     return PrivacyCost(
         unit=dp.unit,
         neighboring_relation="add_or_remove_one",
-        events=tuple(Gaussian(noise_multiplier=value) for value in stage_multipliers(sigma, stages)),
+        events=(*(Gaussian(noise_multiplier=value) for value in multipliers), *further),
         time_range=period,
     )
 
@@ -206,18 +214,31 @@ def release(
     Raises:
       InternalError: a statistic has another shape, or leaves its lattice.
     """
-    draw = noise or system_noise
     out = {}
     for query in stage.queries:
-        value = np.asarray(exact[query.name], np.float64)
-        if value.shape != query.shape:
-            raise InternalError(f"statistic {query.name}: shape {value.shape}, expected {query.shape}")
-        steps = value / query.lattice
-        if not np.array_equal(steps, np.rint(steps)) or np.abs(steps).max(initial=0) >= _TWO_53:
-            raise InternalError(f"statistic {query.name}: not on its lattice of {query.lattice:g}")
         std = noise_std(query, multiplier, dp)
-        out[query.name] = Noisy(_perturb(steps, std, query, draw), std)
+        out[query.name] = measured(query, np.asarray(exact[query.name], np.float64), std, noise)
     return out
+
+
+def measured(query: Query, value: np.ndarray, std: float, noise: Noise | None) -> Noisy:
+    """One statistic with noise.
+
+    Args:
+      query: Its shape and lattice.
+      value: Exact. Shape of the query.
+      std: Standard deviation of the noise of one entry (of a symmetric matrix: of its diagonal).
+      noise: As for `release`.
+
+    Raises:
+      InternalError: it has another shape, or leaves its lattice.
+    """
+    if value.shape != query.shape:
+        raise InternalError(f"statistic {query.name}: shape {value.shape}, expected {query.shape}")
+    steps = value / query.lattice
+    if not np.array_equal(steps, np.rint(steps)) or np.abs(steps).max(initial=0) >= _TWO_53:
+        raise InternalError(f"statistic {query.name}: not on its lattice of {query.lattice:g}")
+    return Noisy(_perturb(steps, std, query, noise or system_noise), std)
 
 
 def _perturb(steps: np.ndarray, std: float, query: Query, draw: Noise) -> np.ndarray:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from components.governance.core.accounting import Tally, epsilon_of
-from components.governance.core.events import Gaussian, PrivacyCost
+from components.governance.core.events import Event, Gaussian, PoissonSampled, PrivacyCost, SelfComposed
 from components.release.privacy import PrivacyClaim
-from components.synthesizer_trainer.config import DpConfig, SynthesizerTrainerConfig
+from components.synthesizer_trainer.config import SynthesizerTrainerConfig
+from components.synthesizer_trainer.core.dp.budget import core_multipliers, epsilon_by_unit, unit_windows
 from components.synthesizer_trainer.core.dp.domains import Domains
-from components.synthesizer_trainer.core.dp.mechanism import (
-    Stage,
-    noise_multiplier,
-    stage_multipliers,
-    touched,
-)
+from components.synthesizer_trainer.core.dp.mechanism import noise_multiplier
 from components.synthesizer_trainer.core.dp.queries import stages
 
 MECHANISM = "Gaussian mechanism on clipped sufficient statistics (dp_linear)"
+GAN_MECHANISM = "Gaussian mechanism on clipped sufficient statistics, and DP-SGD on a critic (dp_gan)"
 
 NOTES = (
     "Covered by differential privacy: the model, and every row drawn from it on a public grid, against "
@@ -46,90 +41,96 @@ def privacy_sentences(
       unit_rows: Rows of a window or, at most, of a series.
     """
     rows = f" ({unit_rows} rows at most)" if unit_rows and cost.unit != "record" else ""
-    multipliers = ", ".join(
-        f"{event.noise_multiplier:.3g}" for event in cost.events if isinstance(event, Gaussian)
-    )
+    core = [event for event in cost.events if isinstance(event, Gaussian)]
+    multipliers = ", ".join(f"{event.noise_multiplier:.3g}" for event in core)
+    steps = [sentence for event in cost.events for sentence in _critic_sentences(event)]
+    fitted = "linear model that was fitted to noisy statistics"
+    if steps:
+        fitted += ", and a residual on it that was trained against a critic with noisy gradients"
     return (
-        "The rows were drawn from a linear model that was fitted to noisy statistics: with epsilon "
+        f"The rows were drawn from a {fitted}: with epsilon "
         f"{epsilon:g} and delta {delta:g} it is differentially private for "
         f"{_UNITS[cost.unit]}{rows} coming or going (add/remove adjacency).",
-        f"Mechanism: {len(cost.events)} Gaussian releases of clipped counts and moments over all training "
+        f"Mechanism: {len(core)} Gaussian releases of clipped counts and moments over all training "
         f"rows, without sampling, noise multipliers {multipliers}, noise from the operating system's "
         "entropy, accounted with privacy loss distributions (dp-accounting).",
+        *steps,
         *NOTES,
     )
 
 
+def _critic_sentences(event: Event) -> tuple[str, ...]:
+    if not isinstance(event, SelfComposed) or not isinstance(event.event, PoissonSampled):
+        return ()
+    sampled = event.event
+    return (
+        f"Mechanism: {event.count} steps of DP-SGD on the critic. In each, the unit is drawn with "
+        f"probability {sampled.sampling_probability:.3g} (Poisson sampling of windows that share no row) and "
+        "moves a sum of clipped gradients, under noise of multiplier "
+        f"{sampled.event.noise_multiplier:.3g}; the generator saw nothing but the critic.",
+    )
+
+
 def claim(config: SynthesizerTrainerConfig) -> PrivacyClaim:
-    """What a release's manifest claims of a `dp_linear` configuration."""
+    """What a release's manifest claims of a private configuration."""
     dp = config.dp
     assert dp is not None  # the configuration's own rule
-    rows = "" if dp.unit == "record" else f" (at most {dp.most_rows} rows of one series)"
     return PrivacyClaim(
-        mechanism=MECHANISM,
+        mechanism=_mechanism(config),
         epsilon=dp.epsilon,
         delta=dp.delta,
         unit=dp.unit,
         adjacency="add_or_remove_one",
-        sampling=f"none: every training row is in every statistic{rows}",
+        sampling=_sampling(config)
+        + ("" if dp.unit == "record" else f" (at most {dp.most_rows} rows of one series)"),
         notes=NOTES,
     )
 
 
-def epsilon_by_unit(dp: DpConfig, planned: tuple[Stage, ...]) -> dict[str, float]:
-    """The same noise, read for every unit of privacy: epsilon at the configured delta.
+def _mechanism(config: SynthesizerTrainerConfig) -> str:
+    return MECHANISM if config.critic is None else GAN_MECHANISM
 
-    A unit that touches r times as many terms of a statistic has r times the sensitivity, so r times less
-    noise multiplier; the largest r of a stage's statistics bounds the stage.
 
-    Returns:
-      `record`, `window` (of `window_rows`), and `series` where `max_rows_per_series` bounds it; infinity is
-      left out.
-    """
-    sizes = {"record": (1, False), "window": (dp.window_rows, False)}
-    if dp.max_rows_per_series is not None:
-        sizes["series"] = (dp.max_rows_per_series, True)
-    whole = dp.unit == "series"
-    multipliers = stage_multipliers(noise_multiplier(dp.epsilon, dp.delta), planned)
-    found = {}
-    for name, (rows, is_series) in sizes.items():
-        if whole and not is_series:
-            # The first rows of a series are read: a row that goes lets another one in.
-            rows, is_series = min(2 * rows, dp.most_rows), False
-        events = []
-        for stage, multiplier in zip(planned, multipliers):
-            ratio = max(
-                touched(rows, is_series, query.order) / touched(dp.most_rows, whole, query.order)
-                for query in stage.queries
-            )
-            events.append(Gaussian(noise_multiplier=multiplier / ratio))
-        epsilon = epsilon_of(Tally.of(events), dp.delta)
-        if math.isfinite(epsilon):
-            found[name] = epsilon
-    return found
+def _sampling(config: SynthesizerTrainerConfig) -> str:
+    critic = config.critic
+    if critic is None:
+        return "none: every training row is in every statistic"
+    return (
+        "none in the statistics, which hold every training row; Poisson in the critic: each window of "
+        f"{critic.slot_rows} rows is in each of {critic.steps} batches with probability "
+        f"{critic.sampling_rate:g}, independently"
+    )
 
 
 def privacy_block(config: SynthesizerTrainerConfig, domains: Domains, cost: PrivacyCost) -> dict[str, Any]:
     """The `privacy` block of the training report: public settings alone."""
-    dp = config.dp
+    dp, critic = config.dp, config.critic
     assert dp is not None
     planned = stages(config, domains)
-    return {
-        "mechanism": MECHANISM,
+    block: dict[str, Any] = {
+        "mechanism": _mechanism(config),
         "epsilon": dp.epsilon,
         "delta": dp.delta,
         "unit": dp.unit,
         "unit_rows": dp.most_rows,
         "neighboring_relation": cost.neighboring_relation,
-        "sampling": "none: every training row is in every statistic",
+        "sampling": _sampling(config),
         "accountant": "PLD (dp-accounting)",
         "noise_multiplier": noise_multiplier(dp.epsilon, dp.delta),
         "stages": {
             stage.name: {"share": stage.share, "statistics": {q.name: q.share for q in stage.queries}}
             for stage in planned
         },
-        "epsilon_by_unit": epsilon_by_unit(dp, planned),
+        "epsilon_by_unit": epsilon_by_unit(config, planned),
         "sentences": list(
             privacy_sentences(cost, dp.epsilon, dp.delta, dp.most_rows if dp.unit != "record" else None)
         ),
     }
+    if critic is not None:
+        block["core_noise_multipliers"] = core_multipliers(config, planned)
+        block["critic"] = {
+            **critic.model_dump(mode="json"),
+            "windows_per_unit": unit_windows(dp, critic.slot_rows),
+            "event": cost.events[-1].model_dump(mode="json"),
+        }
+    return block

@@ -1,30 +1,28 @@
-"""The DP synthesizer from end to end: rows, three noisy releases, a core, the module."""
+"""The DP synthesizers from end to end: rows, three noisy releases, a core, perhaps a residual, the module."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import tensorflow as tf
 
 from components.errors import InsufficientDataError
-from components.governance.core.events import PrivacyCost
 from components.synthesizer_trainer.config import SynthesizerTrainerConfig
 from components.synthesizer_trainer.core import selection
-from components.synthesizer_trainer.core.columns import GRID_LIMIT, GRID_SIZE
+from components.synthesizer_trainer.core.columns import GRID_LIMIT, GRID_SIZE, decode
 from components.synthesizer_trainer.core.dp import fit, statistics
+from components.synthesizer_trainer.core.dp.budget import core_multipliers, critic_mechanism, plan_release
 from components.synthesizer_trainer.core.dp.domains import Domains
-from components.synthesizer_trainer.core.dp.mechanism import (
-    Noise,
-    Noisy,
-    noise_multiplier,
-    plan,
-    release,
-    stage_multipliers,
-)
+from components.synthesizer_trainer.core.dp.kept import Kept
+from components.synthesizer_trainer.core.dp.mechanism import Noise, Noisy, release
 from components.synthesizer_trainer.core.dp.queries import Layout, layout, stages
+from components.synthesizer_trainer.core.dp.residual import train_residual
 from components.synthesizer_trainer.core.dp.rows import Rows, read_rows
 from components.synthesizer_trainer.core.dp.statement import privacy_block
 from components.synthesizer_trainer.core.linear_core import LinearCore
@@ -37,12 +35,6 @@ from components.synthesizer_trainer.core.training import Trained, calibrate, des
 _LOG = logging.getLogger(__name__)
 #: Rows of the core that its own law is read from, per lane.
 POOL_ROWS = 4096
-
-
-def plan_release(config: SynthesizerTrainerConfig, domains: Domains) -> PrivacyCost:
-    """What a release of this configuration will cost; needs no data."""
-    assert config.dp is not None  # the configuration's own rule
-    return plan(config.dp, stages(config, domains))
 
 
 def measure(
@@ -62,7 +54,7 @@ def measure(
     dp, dataset = config.dp, config.dataset
     assert dp is not None
     planned, found = stages(config, domains), layout(config, domains)
-    multipliers = stage_multipliers(noise_multiplier(dp.epsilon, dp.delta), planned)
+    multipliers = core_multipliers(config, planned)
     interval = dataset.interval_s
     sums = statistics.marginal_sums(
         rows, found, domains, dataset.feature_names(), dp.histogram_levels, dp.phase_bins, interval
@@ -94,6 +86,16 @@ def fit_core(
     return fit.assemble(released, found, domains, config.dataset, config.dp, marginals, cycles)
 
 
+def remembered(
+    released: dict[str, Noisy], config: SynthesizerTrainerConfig, domains: Domains
+) -> tuple[dict[str, Noisy], fit.Marginals, fit.CalendarFit | None]:
+    """What `measure` returned, from the statistics that an earlier attempt released."""
+    found = layout(config, domains)
+    assert config.dp is not None
+    marginals = fit.fit_marginals(released, found, domains, config.dataset, config.dp)
+    return released, marginals, fit.fit_cycles(released, found, marginals) if found.numeric else None
+
+
 def train_dp_synthesizer(
     table: pa.Table,
     config: SynthesizerTrainerConfig,
@@ -101,16 +103,20 @@ def train_dp_synthesizer(
     seed: int,
     place: str,
     noise: Noise | None = None,
+    kept: Kept | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Trained:
-    """Fits the DP synthesizer.
+    """Fits a DP synthesizer.
 
     Args:
       table: The training rows.
-      config: Method `dp_linear`.
+      config: Method `dp_linear` or `dp_gan`.
       domains: Public bounds and vocabularies.
       seed: Of what is drawn from the model while it is calibrated; never of the noise.
       place: For messages.
       noise: As for `mechanism.release`.
+      kept: Of an earlier attempt at the same work; None keeps nothing.
+      progress: Called with step and steps of the critic.
 
     Returns:
       The model, and a report that holds nothing but post-processed noisy statistics and public settings.
@@ -119,11 +125,15 @@ def train_dp_synthesizer(
       DataError: a column is missing.
       InsufficientDataError: the noisy count of normal rows is too small. The budget is spent all the same.
     """
-    dp = config.dp
+    dp, kept = config.dp, kept or Kept()
     assert dp is not None
     rows = read_rows(table, config.dataset, domains, dp, place)
-    released, marginals, cycles = measure(rows, config, domains, noise)
-    del rows, table
+    if kept.released:
+        _LOG.info("%s: the released statistics of an earlier attempt are taken up", place)
+        released, marginals, cycles = remembered(kept.released, config, domains)
+    else:
+        released, marginals, cycles = measure(rows, config, domains, noise)
+        kept.write(released, {})
     if marginals.rows < config.min_train_rows:
         raise InsufficientDataError(
             f"{place}: the noisy count of rows of normal operation is below {config.min_train_rows} "
@@ -131,10 +141,10 @@ def train_dp_synthesizer(
         )
     core, wanted, withheld = fit_core(released, marginals, cycles, config, domains)
     kinds = tuple(kind for kind in domains.kinds if kind not in withheld.kinds)
-    module = _module(core, wanted, config, domains, kinds, seed)
+    core, module = _module(core, wanted, config, domains, kinds, seed)
     found = layout(config, domains)
     report: dict[str, Any] = {
-        "method": "dp_linear",
+        "method": config.method,
         "privacy": privacy_block(config, domains, plan_release(config, domains)),
         "noisy_rows": round(marginals.rows),
         "kinds": dict.fromkeys(kinds),
@@ -147,7 +157,62 @@ def train_dp_synthesizer(
     }
     _LOG.info("%s: rare events: with differential privacy, no real window is counted", place)
     _LOG.info("%s: a core from noisy statistics, epsilon %g per %s", place, dp.epsilon, dp.unit)
+    # Whether a numeric feature stands was released with noise.
+    if config.critic is not None and core.numeric:
+        generator, report["training"] = train_residual(
+            rows,
+            core,
+            Synthesizer(module),
+            public_grid(config),
+            config,
+            critic_mechanism(config),
+            marginals.rows,
+            seed,
+            kept.state,
+            lambda state: kept.write(released, state),
+            progress,
+            noise,
+        )
+        metadata = json.loads(module.metadata.numpy().decode()) | {"residual": True}
+        moved = SynthesizerModule(core, generator, metadata, module.calibration.numpy())
+        core = with_margins(core, Synthesizer(moved), public_grid(config), wanted, seed)
+        module = SynthesizerModule(core, generator, metadata, module.calibration.numpy())
+        report["network_parameters"] = sum(int(np.prod(v.shape)) for v in generator.trainable_variables)
     return Trained(module, report)
+
+
+def with_margins(
+    core: LinearCore, synthesizer: Synthesizer, grid: list[Session], wanted: np.ndarray, seed: int
+) -> LinearCore:
+    """The core whose tables give a residual's scores the noisy histograms' margins: post-processing.
+
+    Args:
+      core: The private core.
+      synthesizer: Core and residual.
+      grid: Public sessions.
+      wanted: Scores that the margins should have. Shape [K + 1, F].
+      seed: Of the scores that are drawn.
+    """
+    if not len(wanted):
+        return core
+    scores, states, kind, design = synthesizer.latent_paths(grid, seed + 3)
+    condition = synthesizer.condition(design, kind, states)
+    given = [tf.constant(part) for part in (scores, condition, np.array([seed & 0x7FFFFFFF, 3]))]
+    refined = synthesizer.module.refine(*given).numpy()
+    move = calibrate(refined.reshape(-1, refined.shape[-1]), wanted)
+    tables = [
+        dataclasses.replace(table, table=decode(table.table[None], own[:, None])[:, 0])
+        for table, own in zip(core.tables, move)
+    ]
+    return dataclasses.replace(core, tables=tuple(tables))
+
+
+def public_grid(config: SynthesizerTrainerConfig) -> list[Session]:
+    """Sessions of `POOL_ROWS` rows from the declared period's start (or the epoch), one per lane."""
+    start_us = config.dp.period.bounds_us()[0] if config.dp and config.dp.period else 0
+    steps = np.arange(POOL_ROWS, dtype=np.int64)
+    times = start_us + steps * round(config.dataset.interval_s * MICROSECONDS)
+    return [Session(n, start_us, steps, times) for n in range(LANES)]
 
 
 def _columns(core: LinearCore, found: Layout) -> dict[str, int]:
@@ -166,8 +231,8 @@ def _module(
     domains: Domains,
     kinds: tuple[str, ...],
     seed: int,
-) -> SynthesizerModule:
-    """The sampler: its marginals calibrated to the noisy histograms, its correlations read off itself."""
+) -> tuple[LinearCore, SynthesizerModule]:
+    """Core and sampler: marginals calibrated to the noisy histograms, correlations read off itself."""
     dp = config.dp
     assert dp is not None
     period = dp.period.bounds_us() if dp.period is not None else (0, 0)
@@ -185,15 +250,15 @@ def _module(
     identity = np.repeat(np.linspace(-GRID_LIMIT, GRID_LIMIT, GRID_SIZE)[None], features, axis=0)
     module = SynthesizerModule(core, None, metadata, identity)
     synthesizer = Synthesizer(module)
-    interval_us = round(config.dataset.interval_s * MICROSECONDS)
-    steps = np.arange(POOL_ROWS, dtype=np.int64)
-    grid = [Session(n, period[0], steps, period[0] + steps * interval_us) for n in range(LANES)]
+    grid = public_grid(config)
     if features and len(wanted):
         scores = synthesizer.latent_paths(grid, seed)[0]
         module.set_calibration(calibrate(scores.reshape(-1, features), wanted))
     scores, states, _, _ = synthesizer.latent_paths(grid, seed + 1)
     correlation = selection.correlations(
-        scores.reshape(-1, features), states.reshape(-1, states.shape[-1])[:, : len(sizes)], sizes
+        scores.reshape(states[..., 0].size, features),
+        states.reshape(-1, states.shape[-1])[:, : len(sizes)],
+        sizes,
     )
     module.store["correlation"].assign(correlation.astype(np.float32))
-    return module
+    return dataclasses.replace(core, correlation=correlation), module
