@@ -104,11 +104,11 @@ def check_locale(deployment: Deployment, name: str) -> tuple[RegionalConfigs, Sy
     base = configs.synthesizer
     if base is None:
         raise ConfigError(f"--locale: {name} is open and has no synthesizer; allowed: a restricted locale")
-    if base.method == "dp_linear":
+    if base.is_private:
         raise ConfigError(
-            f"locale {name}: synthesizer.method: found 'dp_linear'; every trial would spend epsilon, and so "
-            "would choosing one by its score on the rows, which nothing here accounts for; allowed: method "
-            "'gan', or values that are chosen without the rows (docs/tune.md)"
+            f"locale {name}: synthesizer.method: found '{base.method}'; every trial would spend epsilon, "
+            "and so would choosing one by its score on the rows, which nothing here accounts for; allowed: "
+            "method 'gan', or values that are chosen without the rows (docs/tune.md)"
         )
     return configs, base
 

@@ -16,7 +16,7 @@ from components.synthesizer_trainer.schema_bounds import schema_feature_bounds
 
 
 def public_domains(config: SynthesizerTrainerConfig, prefix: str = "synthesizer.dp") -> Domains:
-    """Bounds, vocabularies and kinds of a `dp_linear` configuration.
+    """Bounds, vocabularies and kinds of a private method's configuration.
 
     Args:
       config: The configuration.

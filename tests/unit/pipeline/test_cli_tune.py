@@ -217,6 +217,10 @@ def test_bad_input_is_one_line_and_exit_status_2(isthmus, config, tmp_path, trai
         locales["eu-west"]["generation"] = {"sessions": 3, "label_amplification": 1.0}
         data["synthesizer"] = {}
 
+    def private_gan(data, locales):
+        private(data, locales)
+        locales["eu-west"]["synthesizer"]["method"] = "dp_gan"
+
     def budget(data, locales):
         locales["eu-west"]["privacy"]["budget"] = {"epsilon": 3.0, "delta": 1e-5, "unit": "record"}
 
@@ -241,6 +245,7 @@ def test_bad_input_is_one_line_and_exit_status_2(isthmus, config, tmp_path, trai
         (config, west, "locale=eu-west span=0: too few rows"),
         (changed("missing.yaml", missing), west, "no file matches"),
         (changed("private.yaml", private), west, "synthesizer.method: found 'dp_linear'; every trial would"),
+        (changed("gan.yaml", private_gan), west, "synthesizer.method: found 'dp_gan'; every trial would"),
         (changed("budget.yaml", budget), west, "whose every release costs an infinite epsilon"),
     ]
     for file, arguments, words in cases:
