@@ -16,7 +16,7 @@ import pyarrow as pa
 import yaml
 
 from components.dataset import TIMESTAMP
-from components.errors import ConfigError, DataError, InsufficientDataError, nearest_name
+from components.errors import ConfigError, DataError, InsufficientDataError, InternalError, nearest_name
 from components.profiler.core import profile
 from components.profiler.core.cost import Size, estimate
 from components.profiler.reading import SpanRows, read_span
@@ -29,7 +29,7 @@ from components.tuner.core.study import Budget, Plan, Proposes, Study, Tell, Val
 from components.version import __version__
 from pipeline.config.model import Deployment
 from pipeline.config.resolve_regional import RegionalConfigs, regional_configs
-from pipeline.tuning_records import open_records
+from pipeline.tuning_records import LOG, open_records
 
 #: Rows that a trial is judged on, at least.
 MIN_JUDGED = 200
@@ -190,7 +190,7 @@ def tune_locale(
         "rows": deals.digest(),
     }
     with open_records(folder, study, options.fresh) as records, tempfile.TemporaryDirectory() as own:
-        train = train or _synthesizer(configs, deployment, rows, name)
+        train = train or _synthesizer(configs, deployment, rows, name, folder / LOG)
         proposer = (propose or _oracle)(space, now, seed, Path(own))
         sizes = _Sizes(base, rows, deployment, counts["fit"])
         # What was read and imported is on the clock too.
@@ -208,7 +208,8 @@ def tune_locale(
             except Exception as error:
                 if not values:
                     raise  # the configuration as it stands: a fault that a run would have as well
-                return Outcome("failed", reason=type(error).__name__, wall_s=clock() - began_run)
+                reason = str(error) if isinstance(error, InternalError) else type(error).__name__
+                return Outcome("failed", reason=reason, wall_s=clock() - began_run)
             cut = found.stopped == "max_minutes" and limited.max_minutes < config.max_minutes
             return dataclasses.replace(found, status="cut") if cut else found
 
@@ -292,17 +293,19 @@ def _oracle(space: dict[str, KeySpace], now: Values, seed: int, folder: Path) ->
     return Proposer(space, now, seed, folder)
 
 
-def _synthesizer(configs: RegionalConfigs, deployment: Deployment, rows: SpanRows, name: str) -> Train:
-    """The synthesizer itself, with the locale's generation and gate."""
-    # Heavy: TensorFlow.
+def _synthesizer(
+    configs: RegionalConfigs, deployment: Deployment, rows: SpanRows, name: str, log: Path
+) -> Train:
+    """The synthesizer itself, with the locale's generation and gate, each time in a process of its own."""
     from components.synthesizer_trainer.core import rare_events
-    from components.tuner.trial import TrialRows, run_trial
+    from pipeline.tune_worker import Job, run_apart, start_fork_server
 
     generation, evaluator, trainer = configs.generation, configs.evaluator, configs.synthesizer
     assert generation is not None and evaluator is not None and trainer is not None  # a restricted locale
     place = f"locale={name} span={rows.span} split=train"
     whole = rows.table.filter(pa.array(rows.train))
     rare = rare_events.decide(whole, deployment.dataset, trainer.rare_events, place)
+    start_fork_server(log)
 
     def train(
         fit: pa.Table,
@@ -312,7 +315,7 @@ def _synthesizer(configs: RegionalConfigs, deployment: Deployment, rows: SpanRow
         seed: int,
         steps: Steps | None,
     ) -> Outcome:
-        divided = TrialRows(fit, early if early.num_rows else None, judged)
-        return run_trial(divided, config, generation, evaluator, rare, seed, place, steps)
+        job = Job(fit, early, judged, config, generation, evaluator, rare, seed, place, str(log))
+        return run_apart(job, steps)
 
     return train

@@ -17,6 +17,8 @@ from components.tuner.core.study import Values
 
 #: Says which search a folder holds.
 STUDY_FILE = "study.json"
+#: What the trainings print.
+LOG = "trials.log"
 #: What a search leaves beside its records.
 RESULTS = ("tuning.json", "tuning.png", "proposed.yaml")
 #: The operator's alone: scores of rows that no gate has seen.
@@ -96,7 +98,7 @@ def open_records(folder: Path, study: dict[str, Any], fresh: bool) -> Iterator[R
             raise BusyError(f"-o {folder}: another search is at work there. Wait, or stop it.") from None
         mark = folder / STUDY_FILE
         if fresh:
-            for path in (mark, *(folder / name for name in RESULTS), *folder.glob("trial-*.json")):
+            for path in (mark, *(folder / name for name in (*RESULTS, LOG)), *folder.glob("trial-*.json")):
                 path.unlink(missing_ok=True)
         if mark.exists():
             changed = sorted(name for name, value in study.items() if _read(mark).get(name) != value)

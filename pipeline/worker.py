@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -54,13 +54,13 @@ class Job:
     small: bool = False
 
 
-def start_fork_server(log: Path) -> None:
+def start_fork_server(log: Path, modules: Sequence[str] = PRELOAD) -> None:
     """Lets the fork server import the heavy modules while sources are looked at.
 
     What TensorFlow prints at its start goes to a log: the server inherits the error stream that this
     process has at that moment.
     """
-    multiprocessing.get_context("forkserver").set_forkserver_preload(list(PRELOAD))
+    multiprocessing.get_context("forkserver").set_forkserver_preload(list(modules))
     sys.stderr.flush()
     kept = os.dup(2)
     try:
@@ -80,8 +80,8 @@ def work(job: Job, pipe: Connection) -> None:
     """
     log = Path(job.log)
     log.parent.mkdir(parents=True, exist_ok=True)
-    _redirect_output(log)
-    _end_with_parent()
+    redirect_output(log)
+    end_with_parent()
     faulthandler.enable()
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
@@ -202,7 +202,7 @@ def examine_border(deployment_file: str, names: list[str], stage: str, small: bo
       SystemExit: the proof itself failed; nothing was sent. The output of this process lies outside every
         locale's root, so that it gets the type of an exception alone.
     """
-    _end_with_parent()
+    end_with_parent()
     from pipeline import central, regional
     from pipeline.border_view import prove
     from pipeline.config.load import load_deployment
@@ -228,7 +228,8 @@ def examine_border(deployment_file: str, names: list[str], stage: str, small: bo
         pipe.close()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Makes this process end when the one that started it does."""
     # The lock on the root goes with the parent. A worker that outlived it would write beside the next run.
     parent = multiprocessing.parent_process()
     if parent is None:
@@ -241,9 +242,10 @@ def _end_with_parent() -> None:
     threading.Thread(target=wait_for_its_end, name="isthmus-parent", daemon=True).start()
 
 
-def _redirect_output(log: Path) -> None:
+def redirect_output(log: Path, mode: int = 0o644) -> None:
+    """Sends all that this process prints to a file; `mode`: its rights where it is new."""
     # At the level of file descriptors, because TensorFlow and cmdstan write from C++ and from children.
-    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, mode)
     for stream in (1, 2):
         os.dup2(handle, stream)
     os.close(handle)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import threading
+import time
+from pathlib import Path
+
 import pytest
 import yaml
 
+from components.errors import DataError, InternalError
+from components.profiler.reading import read_span
+from components.synthesizer_trainer.core import rare_events
 from components.tuner.core.scoring import MEASURES
-from pipeline import starter, tuning
+from pipeline import starter, tune_worker, tuning
 from pipeline.config.load import load_deployment
 from pipeline.tune_answer import answer
 
@@ -22,6 +30,7 @@ def deployment(tmp_path_factory):
     data["synthesizer"] |= {"max_steps": 20, "evaluate_every": 10}
     # Short windows: few rows are held back, but enough stretches of them for a control.
     locale = next(found for found in data["locales"] if found["name"] == "eu-west")
+    data["generation"]["sessions"] = 2
     locale["privacy"]["gate"] = {"attacks": {"window_rows": 6, "bootstrap_samples": 100}}
     config.write_text(yaml.safe_dump(data))
     return load_deployment(config)
@@ -56,6 +65,35 @@ def test_three_trials_are_trained_and_judged_and_the_first_comes_again(deploymen
     assert (again.measures, again.excess) == (outcomes[0].measures, outcomes[0].excess)
     found = answer(first, "eu-west", 60.0)
     assert [trial["runs"][0]["hindrance"] for trial in found["trials"]] == [o.hindrance for o in outcomes]
-    # Neither models nor rows stay behind.
-    kept = {path.suffix for path in (tmp_path / "a" / "out").rglob("*") if path.name != ".lock"}
-    assert kept == {".json"}
+    # Neither models nor rows stay behind, and what is kept is the operator's alone.
+    kept = [path for path in (tmp_path / "a" / "out").rglob("*") if path.name != ".lock"]
+    assert {path.suffix for path in kept} == {".json", ".log"}
+    assert {path.stat().st_mode & 0o777 for path in kept} == {0o600}
+
+
+def kill_the_next_child():
+    while not (found := multiprocessing.active_children()):
+        time.sleep(0.01)
+    found[0].kill()
+
+
+def test_a_trial_that_breaks_or_is_killed_is_told_in_one_line(deployment, tmp_path):
+    configs, trainer = tuning.check_locale(deployment, "eu-west")
+    root = Path(deployment.root) / "eu-west"
+    rows = read_span(configs.example_gen, root, locale="eu-west", span="latest", seed=7)
+    rare = rare_events.decide(rows.table, deployment.dataset, trainer.rare_events, "here")
+    log = tmp_path / "trials.log"
+    tune_worker.start_fork_server(log)
+
+    def run(fit, rare=rare):
+        parts = (fit, rows.table.slice(0, 0), rows.table, trainer, configs.generation, configs.evaluator)
+        return tune_worker.run_apart(tune_worker.Job(*parts, rare, 7, "here", str(log)), None)
+
+    with pytest.raises(DataError, match="here"):
+        run(rows.table.slice(0, 20))
+    with pytest.raises(InternalError, match=r"AttributeError \(see .*trials.log\)"):
+        run(rows.table, rare=None)
+    assert "Traceback" in log.read_text()
+    threading.Thread(target=kill_the_next_child, daemon=True).start()
+    with pytest.raises(InternalError, match="exit code -9"):
+        run(rows.table)

@@ -265,7 +265,6 @@ def test_too_few_rows_to_judge_on_are_refused(config, tmp_path):
     other = config.with_name("few.yaml")
     other.write_text(yaml.safe_dump(data))
     with pytest.raises(DataError, match="held back to judge on, isthmus tune needs 200 at least"):
-        tuning.tune_locale(
-            load_deployment(other), "eu-west", tuning.Options(folder=tmp_path / "o"), lambda *_: None
-        )
+        options = tuning.Options(folder=tmp_path / "o")
+        tuning.tune_locale(load_deployment(other), "eu-west", options, lambda *_: None, train=Trainer())
     assert deployment.locale("eu-west").source.pattern != locale["source"]["pattern"]

@@ -205,7 +205,7 @@ def test_a_worker_ends_with_its_killed_parent(tmp_path):
         "import multiprocessing, os, sys, time\n"
         "from pipeline import worker\n"
         "def work():\n"
-        "    worker._end_with_parent()\n"
+        "    worker.end_with_parent()\n"
         "    print(os.getpid(), flush=True)\n"
         "    time.sleep(60)\n"
         "if __name__ == '__main__':\n"
