@@ -17,14 +17,13 @@ import numpy as np
 from components.synthesizer_trainer.core.transitions import (
     DWELL_EDGES,
     held_out,
+    kind_transitions,
     spell_bins,
     transition_probabilities,
 )
 
 #: Bins of a numeric covariate, equally likely.
 LEVEL_BINS = 20
-#: Weight of the normal transitions in an anomaly kind's, in rows.
-KIND_PRIOR_ROWS = 15.0
 #: Changes that a chain needs to be given a covariate.
 MIN_CHANGES = 10
 #: Variables of a chain whose spells are tried.
@@ -232,19 +231,14 @@ def fit_chain(
         inside = pairs[kind[pairs] == index]
         if not len(inside) or len(blocks) * table.size > 2 * max_table:
             continue
-        was, now = codes[inside - 1], codes[inside]
         cell = np.zeros(len(inside), np.int64)
         for column, size in zip(chosen, sizes):
             cell = cell * size + candidates[column][0][inside]
-        counts = np.bincount(was * count + now, minlength=count * count).reshape(count, count)
-        expected = table[cell, was, now]
-        own = (counts + KIND_PRIOR_ROWS * table.mean(0)) / (counts.sum(1, keepdims=True) + KIND_PRIOR_ROWS)
-        if float(np.log(own[was, now] / np.maximum(expected, 1e-9)).sum()) < MIN_GAIN:
+        own = kind_transitions(table, cell, codes[inside - 1], codes[inside])
+        if own is None:
             continue
         block[index] = len(blocks)
-        blocks.append(
-            (counts[None] + KIND_PRIOR_ROWS * table) / (counts.sum(1)[None, :, None] + KIND_PRIOR_ROWS)
-        )
+        blocks.append(own)
     cumulative = np.cumsum(np.stack(blocks), axis=-1)
     cumulative /= cumulative[..., -1:]
     frequency = np.bincount(codes[kind == 0], minlength=count) / max((kind == 0).sum(), 1)

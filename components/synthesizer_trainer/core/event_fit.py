@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from components.synthesizer_trainer.core import chains as chain_lib
@@ -12,6 +14,13 @@ from components.synthesizer_trainer.core.panel import MICROSECONDS, Panel
 
 #: Normal windows of an event's length that it is compared with.
 CONTROLS = 16
+#: A variable is overridden in a kind if that makes deviations smaller by this much: the sum over features
+#: of the logarithm of their root mean square.
+MIN_OVERRIDE_GAIN = 0.3
+#: Shares of an event in which a variable is overridden.
+SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
+#: Least deviation that counts, in units of a feature's scale.
+DEVIATION_FLOOR = 0.02
 
 
 def free_run(
@@ -67,12 +76,16 @@ def fit_events(
     mean: np.ndarray,
     values: np.ndarray,
     inputs: np.ndarray,
+    indicators: tuple[tuple[int, int], ...],
     dynamics: Dynamics,
     held: np.ndarray,
     interval_s: float,
     generator: np.random.Generator,
 ) -> tuple[event_lib.EventTable, np.ndarray]:
     """Measures events against a free run from before them and against normal windows.
+
+    Where numbers behave during a kind of event as if a discrete variable stood still, whatever it shows (a
+    heater that is on and has no power), the free run takes it so, and so does the sampler.
 
     Returns:
       The events, and for each kind the rows of training per event. Shape [kinds].
@@ -94,6 +107,21 @@ def fit_events(
     bad = np.concatenate([[0], np.cumsum(panel.kind > 0)])
     normal = np.flatnonzero(panel.kind == 0)
     longest = event_lib.longest_run(held & (panel.kind == 0)[:, None])[0]
+    as_if = np.full((len(panel.kinds) + 1, len(indicators)), np.nan)
+    until = np.ones(len(panel.kinds) + 1)
+
+    def deviation(window: event_lib.Window, override: np.ndarray, share: float) -> np.ndarray:
+        path, unseen = _path(window)
+        caused = window.rows[window.place < np.ceil(share * window.length)]
+        changed = centred.copy()
+        changed[caused] = np.where(np.isnan(override), centred[caused], override - dynamics.centre)
+        own = _deviation(path[None], values, mean, y, memory, changed, dynamics, panel.segment, table)[0]
+        own[unseen] = np.nan
+        return own
+
+    for kind in sorted({window.kind for window in found}) if features else ():
+        own_windows = [window for window in found if window.kind == kind]
+        as_if[kind], until[kind] = find_override(own_windows, inputs, indicators, scale, deviation)
     for index, window in enumerate(found):
         rows = window.length
         length, controls = rows, np.zeros(0, int)
@@ -107,9 +135,8 @@ def fit_events(
             length //= 2
         steps = np.minimum(controls[:, None] + np.arange(length), len(y) - 1)
         if features:
-            path, unseen = _path(window)
-            own = _deviation(path[None], values, mean, y, memory, centred, dynamics, panel.segment, table)
-            own[:, unseen] = np.nan
+            unseen = _path(window)[1]
+            own = deviation(window, as_if[window.kind], until[window.kind])
             usual = np.zeros((1, rows, features))
             if len(controls):
                 usual = _deviation(steps, values, mean, y, memory, centred, dynamics, panel.segment, table)
@@ -118,7 +145,7 @@ def fit_events(
             still, first = event_lib.longest_run(_still(window, held, values)[1:])
             usually = [event_lib.longest_run(held[c + 1 : c + length])[0] for c in controls]
             course[index], wave[index], noise[index], stuck = event_lib.measure_event(
-                own[0] / scale,
+                own / scale,
                 usual / scale,
                 still,
                 np.array(usually) if usually else np.zeros((1, features)),
@@ -136,17 +163,17 @@ def fit_events(
                 if same.mean() < 0.1:
                     forced[index, column] = inside_codes[0]
     hours = np.array([panel.time_us[w.rows[0]] / MICROSECONDS % 86_400 / 3600 for w in found])
-    kind, duration = (
+    kinds, duration = (
         np.array(part, np.int32) for part in ([w.kind for w in found], [w.length for w in found])
     )
     # As many events as make the share of labelled rows that was seen, however much of each was.
     labelled = np.bincount(panel.kind, minlength=len(panel.kinds) + 1)[1:]
     lasting = [
-        duration[kind == index + 1].mean() if (kind == index + 1).any() else 1.0
+        duration[kinds == index + 1].mean() if (kinds == index + 1).any() else 1.0
         for index in range(len(labelled))
     ]
     events = event_lib.EventTable(
-        kind=kind,
+        kind=kinds,
         duration=duration,
         hour=hours.reshape(count),
         course=course,
@@ -154,8 +181,55 @@ def fit_events(
         noise=noise,
         hold=hold,
         forced=forced,
+        as_if=as_if,
+        until=until,
     )
     return events, len(panel) * np.array(lasting) / np.maximum(labelled, 1)
+
+
+def find_override(
+    windows: list[event_lib.Window],
+    inputs: np.ndarray,
+    indicators: tuple[tuple[int, int], ...],
+    scale: np.ndarray,
+    deviation: Callable[[event_lib.Window, np.ndarray, float], np.ndarray],
+) -> tuple[np.ndarray, float]:
+    """The code of a variable that explains a kind's numbers better than what the variable shows.
+
+    Args:
+      windows: Of the kind.
+      inputs: Indicators of the discrete state. Shape [N, D].
+      indicators: (variable, code) of each; code 0 has none.
+      scale: Of the features. Shape [F].
+      deviation: A window less its free run, given the indicators that override (NaN: none) and the share
+        of the event in which they do. Shape [rows, F].
+
+    Returns:
+      Indicators that stand for the shown ones, NaN where those count, shape [D]; and the share of an event
+      in which they do.
+    """
+    nothing = np.full(len(indicators), np.nan)
+    if not indicators:
+        return nothing, 1.0
+
+    def size(override: np.ndarray, share: float) -> float:
+        square = np.concatenate([deviation(window, override, share) / scale for window in windows]) ** 2
+        known = ~np.isnan(square)
+        mean = np.where(known, square, 0.0).sum(0) / np.maximum(known.sum(0), 1)
+        return float(0.5 * np.log(mean + DEVIATION_FLOOR**2).sum())
+
+    best, least = (nothing, 1.0), size(nothing, 1.0) - MIN_OVERRIDE_GAIN
+    rows = np.concatenate([window.rows for window in windows])
+    for variable in sorted({variable for variable, _ in indicators}):
+        columns = [place for place, (one, _) in enumerate(indicators) if one == variable]
+        for code in np.unique(inputs[np.ix_(rows, columns)], axis=0):
+            override = nothing.copy()
+            override[columns] = code
+            for share in SHARES:
+                found = size(override, share)
+                if found < least:
+                    best, least = (override, share), found
+    return best
 
 
 def _path(window: event_lib.Window) -> tuple[np.ndarray, np.ndarray]:

@@ -40,6 +40,10 @@ class EventTable:
       hold: First and last moment, as shares of the event, between which the value stays; (1, 0) where
         it does not. Shape [E, F, 2].
       forced: Code that a discrete `level` variable is held at, or -1. Shape [E, V], int32.
+      as_if: Indicators of the discrete state that the numbers follow during each kind, whatever is shown;
+        NaN: what is shown. Row 0 is for normal rows. Shape [kinds + 1, D].
+      until: Share of an event of each kind after which the numbers follow what is shown again, and the
+        chains their normal transitions: the cause is over, the label is not. Shape [kinds + 1].
     """
 
     kind: np.ndarray
@@ -50,6 +54,8 @@ class EventTable:
     noise: np.ndarray
     hold: np.ndarray
     forced: np.ndarray
+    as_if: np.ndarray
+    until: np.ndarray
 
 
 def find_events(kind: np.ndarray, segment: np.ndarray) -> list[tuple[int, int, int]]:
@@ -151,7 +157,7 @@ def describe(deviation: np.ndarray) -> dict[str, np.ndarray]:
 
     Returns:
       `course` [F, DEGREES], `amplitude` [F], `period` [F], `share` [F] (of the rest's variance that
-      the strongest frequency explains), `rough` [F] (standard deviation of first differences).
+      the strongest frequency explains), `rough` [F] (robust deviation of first differences).
     """
     rows, count = deviation.shape
     seen = ~np.isnan(deviation).all(1)
@@ -182,7 +188,11 @@ def describe(deviation: np.ndarray) -> dict[str, np.ndarray]:
         wave = cosine * np.cos(angle) + sine * np.sin(angle)
         rest = rest - np.where(share > 0.3, wave, 0)
     pairs = seen[1:] & seen[:-1]
-    rough = np.diff(rest, axis=0)[pairs].std(0) if pairs.sum() > 1 else np.zeros(count)
+    # The middle one of the steps: a jump or two is no noise (a heater that comes back before the label ends).
+    step = np.diff(rest, axis=0)[pairs]
+    rough = np.zeros(count)
+    if len(step) > 1:
+        rough = 1.4826 * np.median(np.abs(step - np.median(step, axis=0)), axis=0)
     return {"course": course, "amplitude": amplitude, "period": period, "share": share, "rough": rough}
 
 

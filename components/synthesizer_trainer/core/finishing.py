@@ -153,6 +153,14 @@ class Finisher:
             out[int(place)] = np.maximum.accumulate(np.where(held, 0, steps), axis=1)
         return out
 
+    def conforms(self, sessions: list[Session], rows: int) -> bool:
+        """Whether a batch of so many normal rows is as long as what the model was trained on."""
+        if not (self.numeric and len(self.store["target_quantiles"])):
+            return False
+        trained_s = self.metadata["stop_s"] - self.calendar.start_s
+        lasting_s = float(np.mean([s.steps for s in sessions])) * self.interval_s
+        return rows >= conforming.MIN_ROWS and lasting_s >= conforming.MIN_SHARE * trained_s
+
     def _conform(
         self, sessions: list[Session], scores: np.ndarray, kind: np.ndarray, last: dict[int, np.ndarray]
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -170,10 +178,7 @@ class Finisher:
         features, styles = scores.shape[2], len(self.store["target_quantiles"])
         normal = [s.keep[kind[i, s.keep] == 0] for i, s in enumerate(sessions)]
         lengths = np.array([len(own) for own in normal])
-        trained_s = self.metadata["stop_s"] - self.calendar.start_s if styles else 0.0
-        lasting_s = np.mean([s.steps for s in sessions]) * self.interval_s
-        enough = lengths.sum() >= conforming.MIN_ROWS and lasting_s >= conforming.MIN_SHARE * trained_s
-        if not (features and styles and enough):
+        if not self.conforms(sessions, int(lengths.sum())):
             return conforming.no_shift(scores), conforming.identity(features)
         chosen = conforming.spread(int(lengths.sum()))
         place, row = np.repeat(np.arange(len(sessions)), lengths)[chosen], np.concatenate(normal)[chosen]

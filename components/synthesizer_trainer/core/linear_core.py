@@ -221,7 +221,19 @@ def fit_linear_core(
     # A null inside a run of one value does not end it.
     still = hold_mask(latent, panel.segment)
     events, event_rows = fit_events(
-        panel, variables, tables, latent, y, mean, values, inputs, dynamics, still, interval_s, generator
+        panel,
+        variables,
+        tables,
+        latent,
+        y,
+        mean,
+        values,
+        inputs,
+        indicators,
+        dynamics,
+        still,
+        interval_s,
+        generator,
     )
     styles, offsets_of_styles = cluster_styles(own_styles, offsets, generator)
     return LinearCore(

@@ -44,6 +44,7 @@ class Recurrence:
         self.relative = not used.isdisjoint(range(first, last))
         self.spells = not used.isdisjoint(range(last + 2 * self.chains, last + 3 * self.chains))
         self.inputs = bool(len(core.indicators))
+        self.overridden = bool((~np.isnan(core.events.as_if)).any())
         self.holding = any(variable.role == "hold" for variable in core.variables)
 
     def signature(self) -> list[Any]:
@@ -155,6 +156,9 @@ class Recurrence:
                 y = predict(traces, older) + store["constant"] + tf.gather(store["shift"], cell)
                 if self.inputs:
                     seen = self._indicators(state)
+                    if self.overridden:
+                        shown = 1 - tf.gather(store["overridden"], kinds[t])
+                        seen = seen * shown + tf.gather(store["as_if"], kinds[t])
                     y += tf.matmul(seen, store["now"]) + tf.matmul(past, store["before"])
                 y += tf.gather(store["spread"], cell) * self._warp(cells[t], shares[t], levels)
                 proposed = tf.clip_by_value(means[t] + y, -LATENT_LIMIT, LATENT_LIMIT)

@@ -132,10 +132,15 @@ class Synthesizer(Finisher):
         cycles = self.calendar.phase_bins(starts[:, None] + offsets)
         styles, offset = self._styles(numbers, seed)
         kind = np.zeros((lanes, len(offsets)), np.int32)
+        cause = np.zeros_like(kind)  # a kind's second number is for the rows after its cause
         for index, session in enumerate(sessions):
             for event in session.events:
                 begin = BURN_IN + event.start
-                kind[index, begin : begin + event.rows] = self.store["event_kind"][event.template]
+                own = self.store["event_kind"][event.template]
+                kind[index, begin : begin + event.rows] = own
+                after = begin + int(np.ceil(self.store["event_until"][own] * event.rows))
+                cause[index, begin:after] = own
+                cause[index, after : begin + event.rows] = len(self.kinds) + own
         base = np.array([seed & 0x7FFFFFFF, int(numbers[0]) * 4096], np.int64)
         carry = self.module.start(tf.constant(base), tf.zeros([lanes]))
         carry["offset"] = tf.constant(np.pad(offset, ((0, lanes - len(sessions)), (0, 0))))
@@ -155,7 +160,7 @@ class Synthesizer(Finisher):
             if self.calendar.moments:
                 mean += self.store["profile"].T[cycles[:, part, -1]][which[lane]]
             z, state, carry = self.module.simulate(
-                normal, uniform, mean, cycles[which[lane], part], kind[:, part], np.int32(rows), carry
+                normal, uniform, mean, cycles[which[lane], part], cause[:, part], np.int32(rows), carry
             )
             scores[:, part] = z.numpy()[: len(sessions)]
             states[:, part] = state.numpy()[: len(sessions)]
@@ -184,7 +189,10 @@ class Synthesizer(Finisher):
         return out, offset
 
     def _sample_batch(self, sessions: list[Session], seed: int) -> list[dict[str, np.ndarray]]:
-        number = selection.draws(len(sessions), sum(len(s.keep) for s in sessions), LANES)
+        rows = sum(len(s.keep) for s in sessions)
+        chains = {variable["chain"] for variable in self.metadata["variables"]}
+        conformed = len(self.numeric) > len(chains) and self.conforms(sessions, rows)
+        number = selection.draws(len(sessions), rows, LANES, conformed)
         count = len(sessions)
         scores, states, kind, design = self.latent_paths(sessions * number, seed)
         if number > 1:

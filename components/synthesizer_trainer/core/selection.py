@@ -20,6 +20,8 @@ TRIALS = 512
 MIN_ROWS = 1000
 #: A choice among fewer draws than this is not worth their price.
 MIN_DRAWS = 4
+#: Draws of a batch whose numbers are conformed anyhow.
+CONFORMED_DRAWS = 4
 #: A chain of more states does not take part in the correlations.
 MAX_STATES = 16
 #: Cells of a normal score's margin, equally likely.
@@ -57,18 +59,19 @@ def correlations(scores: np.ndarray, states: np.ndarray, sizes: list[int]) -> np
     return _correlation(len(rows), rows.sum(0), rows.T @ rows)
 
 
-def draws(sessions: int, rows: int, lanes: int) -> int:
+def draws(sessions: int, rows: int, lanes: int, conformed: bool = False) -> int:
     """How many draws of each session to make.
 
     Args:
       sessions: In the batch.
       rows: That the batch emits.
-      lanes: Sessions that run side by side at the price of one.
+      lanes: Sessions that run side by side at most.
+      conformed: The batch's numbers are conformed, and most of it is numbers: there is little left to choose.
 
     Returns:
       At least 1; 1 means that there is nothing to choose from.
     """
-    number = lanes // max(sessions, 1)
+    number = min(lanes // max(sessions, 1), CONFORMED_DRAWS if conformed else lanes)
     return number if rows >= MIN_ROWS and number >= MIN_DRAWS else 1
 
 

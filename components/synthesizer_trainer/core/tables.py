@@ -55,6 +55,12 @@ def tables(core: LinearCore) -> dict[str, np.ndarray]:
         out[f"event_{name}"] = np.asarray(getattr(events, name), np.float32)
     for name in ("kind", "duration", "forced"):
         out[f"event_{name}"] = np.asarray(getattr(events, name), np.int32)
+    # A kind's second number is for the rows after its cause, when nothing is overridden.
+    overridden = np.pad(~np.isnan(events.as_if), ((0, len(events.as_if) - 1), (0, 0)))
+    out["overridden"] = overridden.astype(np.float32)
+    out["as_if"] = np.zeros(overridden.shape, np.float32)
+    out["as_if"][: len(events.as_if)] = np.nan_to_num(events.as_if - dynamics.centre)
+    out["event_until"] = events.until.astype(np.float32)
     out["event_rows"] = core.event_rows.astype(np.float32)
     return out
 
@@ -70,7 +76,7 @@ def _chain_tables(core: LinearCore) -> dict[str, np.ndarray]:
     out = {
         "covariates": np.full((count, 2), nothing, np.int32),
         "sizes": np.ones((count, 2), np.int32),
-        "block": np.zeros((count, kinds), np.int32),
+        "block": np.zeros((count, 2 * kinds - 1), np.int32),
         "width": np.ones(count, np.int32),
         "states": np.ones(count, np.int32),
         "last_state": np.zeros(count, np.int32),
@@ -88,7 +94,7 @@ def _chain_tables(core: LinearCore) -> dict[str, np.ndarray]:
         for place, (column, bins) in enumerate(zip(chain.covariates, chain.sizes)):
             out["covariates"][index, place] = column
             out["sizes"][index, place] = bins
-        out["block"][index] = chain.block
+        out["block"][index, :kinds] = chain.block
         out["width"][index] = chain.cumulative.shape[1]
         out["states"][index], out["last_state"][index] = size, size - 1
         out["offset"][index], out["state_offset"][index] = offset, states

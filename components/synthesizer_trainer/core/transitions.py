@@ -10,6 +10,10 @@ import numpy as np
 DWELL_EDGES = np.array([*range(1, 17), *range(18, 33, 2), *range(36, 65, 4), 80, 96, 128, 192, 256, 320, 480])
 #: Weight of the parent distribution, in rows (Dirichlet prior).
 PRIOR_ROWS = 2.0
+#: Weight of the normal transitions in an anomaly kind's, in rows.
+KIND_PRIOR_ROWS = 1.0
+#: Gain in log-likelihood (nats, each row left out of its own) that a state's transitions must bring.
+MIN_KIND_GAIN = 3.0
 
 
 def dwell_bins(codes: np.ndarray, segment: np.ndarray) -> np.ndarray:
@@ -122,3 +126,34 @@ def held_out(
             index = index * size + values[test]
         total += float(np.log(np.maximum(table[index, before[test], after[test]], 1e-9)).sum())
     return total
+
+
+def kind_transitions(
+    table: np.ndarray, cell: np.ndarray, before: np.ndarray, after: np.ndarray
+) -> np.ndarray | None:
+    """Transitions during one kind of anomaly, state by state; None where they are the normal ones.
+
+    An anomaly changes what some states do, and not the others: a heater without power stays on, because it
+    never gets warm, and is switched on by the thermostat as ever. A state has transitions of its own
+    where they say more about each row than the normal ones do, that row left out.
+
+    Args:
+      table: Normal transitions. Shape [bins, states, states].
+      cell: Bin of each row of the anomalies. Shape [n].
+      before: Its state before. Shape [n].
+      after: Its state. Shape [n].
+
+    Returns:
+      Shape of `table`.
+    """
+    out = None
+    for state in np.unique(before):
+        rows = before == state
+        count = np.bincount(after[rows], minlength=table.shape[2])
+        usual, seen = table[cell[rows], state, after[rows]], count[after[rows]]
+        usual = np.maximum(usual, 1e-9)
+        others = (seen - 1 + KIND_PRIOR_ROWS * usual) / (rows.sum() - 1 + KIND_PRIOR_ROWS)
+        if float(np.log(others / usual).sum()) >= MIN_KIND_GAIN:
+            out = table.copy() if out is None else out
+            out[:, state] = (count + KIND_PRIOR_ROWS * table[:, state]) / (rows.sum() + KIND_PRIOR_ROWS)
+    return out

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from components.synthesizer_trainer.core import events
+from components.synthesizer_trainer.core import event_fit, events
+from components.synthesizer_trainer.core.transitions import kind_transitions
 
 
 def _measure(event: np.ndarray, still: float = 0.0) -> tuple[np.ndarray, ...]:
@@ -143,3 +144,53 @@ def test_sampled_effects_vary_around_the_template() -> None:
     assert np.mean(means) == pytest.approx(4, abs=0.2)
     assert 0.3 < np.std(means) < 1.2
     assert len(set(means)) == 200
+
+
+def test_a_jump_is_no_noise() -> None:
+    event = _noise(40)
+    event[33:, 0] += 5  # what comes back before the label ends
+    _, _, noise, _ = _measure(event)
+    assert noise[0] == 0
+
+
+def test_a_state_that_an_anomaly_does_not_change_keeps_its_transitions() -> None:
+    generator = np.random.default_rng(3)
+    normal = np.array([[[0.9, 0.1], [0.5, 0.5]], [[0.7, 0.3], [0.4, 0.6]]])
+    cell, before = generator.integers(0, 2, 300), generator.integers(0, 2, 300)
+    after = (generator.random(300) > normal[cell, before, 0]).astype(int)
+    assert kind_transitions(normal, cell, before, after) is None
+    after[before == 1] = 1  # on, and never off
+    own = kind_transitions(normal, cell, before, after)
+    assert own is not None and own.shape == normal.shape
+    np.testing.assert_array_equal(own[:, 0], normal[:, 0])
+    assert own[:, 1, 1].min() > 0.99 and own.sum(2) == pytest.approx(1.0)
+    few = before[:3] * 0 + 1
+    assert kind_transitions(normal, cell[:3], few, few) is None  # three rows prove nothing
+
+
+def test_numbers_that_follow_another_code_than_the_shown_one() -> None:
+    """A heater that is on for the first 12 rows of each event, and heats in the last 6 only."""
+    inputs = np.zeros((200, 3))
+    inputs[:, 2] = np.arange(200) % 2  # of another variable, which has no effect
+    spans = [(50, 70), (120, 140)]
+    for begin, end in spans:
+        inputs[begin + 2 : end, 0] = 1
+    heat = np.zeros(200)
+    for _, end in spans:
+        heat[end - 6 : end] = 1
+
+    windows = [events.Window(1, np.arange(*span), np.arange(20), True) for span in spans]
+
+    def deviation(window: events.Window, override: np.ndarray, share: float) -> np.ndarray:
+        shown = inputs[window.rows]
+        caused = window.place < np.ceil(share * window.length)
+        shown[caused] = np.where(np.isnan(override), shown[caused], override)
+        return (heat[window.rows] - shown[:, 0])[:, None] * 4.0
+
+    indicators = ((0, 1), (0, 2), (1, 1))
+    found, share = event_fit.find_override(windows, inputs, indicators, np.array([2.0]), deviation)
+    np.testing.assert_array_equal(found, [0, 0, np.nan])
+    assert share == 0.7
+    heat = inputs[:, 0]  # a heater that works
+    found, share = event_fit.find_override(windows, inputs, indicators, np.array([2.0]), deviation)
+    assert np.isnan(found).all() and share == 1.0

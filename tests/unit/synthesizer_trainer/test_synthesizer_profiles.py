@@ -75,8 +75,9 @@ def test_a_sampled_job_starts_and_ends_on_the_minute() -> None:
         return np.array([rows[minute == MINUTE % 120].mean() for minute in range(120)])
 
     real, sampled = by_minute(values[:, 0]), by_minute(made)
-    # 36 rounds: a minute's mean is known to 0.2. Without the profile the edges are off by 2 and more.
-    assert np.abs(real - sampled).max() < 1.2
+    # Of a sample's 36 rounds a minute's mean is known to 0.2 or so; without the profile the minutes at which
+    # the job begins and ends are off by 3 to 5.
+    assert np.abs(real - sampled).max() < 2.6
     # The noise, too, is larger while the job runs.
     spread = (
         np.abs(np.diff(made))[(JOB[1:] & JOB[:-1])].mean()

@@ -116,3 +116,9 @@ def test_a_set_is_chosen_where_nothing_has_a_correlation():
     counted, generator = np.ones((1, 200), bool), np.random.default_rng(1)
     empty = np.zeros((8, 1, 200, 0), np.float32), np.zeros((0, selection.CELLS)), np.zeros((0, 0))
     assert selection.choose(empty[0], states, counted, empty[1], shares, empty[2], generator) == [5]
+
+
+def test_numbers_that_are_conformed_anyhow_need_few_draws():
+    assert selection.draws(1, 9000, 32, conformed=True) == selection.CONFORMED_DRAWS
+    assert selection.draws(1, 9000, 32) == 32
+    assert selection.draws(20, 90_000, 32, conformed=True) == 1

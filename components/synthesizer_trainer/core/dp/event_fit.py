@@ -76,6 +76,8 @@ def fit_events(
             noise=noise,
             hold=hold,
             forced=np.full((count, _variables(marginals, kept)), -1, np.int32),
+            until=np.ones(len(chosen) + 1),
+            as_if=np.full((len(chosen) + 1, sum(marginals.known[v] for v, _ in found.indicators)), np.nan),
         ),
         every,
         chosen,
