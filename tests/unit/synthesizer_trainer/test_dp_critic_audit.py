@@ -114,7 +114,8 @@ def test_the_attack_sees_what_there_is_to_see(honest: tuple[np.ndarray, np.ndarr
         expected.append(np.logaddexp(np.log1p(-RATE), np.log(RATE) + value).sum(1))
     assert stats.ks_2samp(without, expected[0]).pvalue > ALARM
     assert stats.ks_2samp(planted, expected[1]).pvalue > ALARM
-    assert stats.ks_2samp(planted, expected[0]).pvalue < ALARM
+    # The two worlds differ by so much that it is below 1e-7 in 2,999 of 3,000 simulated audits.
+    assert stats.ks_2samp(planted, expected[0]).pvalue < 1e-3
 
 
 def test_the_audit_exceeds_the_claim_without_noise() -> None:
