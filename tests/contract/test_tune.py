@@ -18,7 +18,7 @@ from pipeline import starter, tune_worker, tuning
 from pipeline.config.load import load_deployment
 from pipeline.tune_answer import answer
 
-pytestmark = pytest.mark.tfx
+pytestmark = [pytest.mark.tfx, pytest.mark.slow]
 
 SPACE = "max_steps: {choices: [20, 30]}\nvar_order: {choices: [1, 2]}\n"
 
