@@ -38,24 +38,31 @@ def fit(plan: dict[str, Any], train: Any) -> protocol.Sampler:
     if plan["model"] != "PAR":
         synthesizer = ROWS[plan["model"]](_metadata(table))
         synthesizer.fit({TABLE: train[list(plan["kinds"])]})
-        for _ in range(
-            plan["seed"]
-        ):  # SDV samples from a fixed seed of its own: another one begins later in it
-            synthesizer.sample(1)
-        return lambda rows: synthesizer.sample(rows)[TABLE]
+        return _later(lambda rows: synthesizer.sample(rows)[TABLE], plan["seed"])
     columns |= {"sequence": {"sdtype": "id"}, "step": {"sdtype": "numerical"}}
     table |= {"sequence_key": "sequence", "sequence_index": "step"}
     par = PARSynthesizer(_metadata(table), cuda=False)
     par.fit({TABLE: train})
     length = plan["length"]
-    for _ in range(plan["seed"]):
-        par.sample_sequences(1, sequence_length=2)
 
     def sequences(rows: int) -> Any:
         made = par.sample_sequences(-(-rows // length), sequence_length=length)[TABLE]
         return made.sort_values(["sequence", "step"], kind="stable")[list(plan["kinds"])]
 
-    return sequences
+    return _later(sequences, plan["seed"])
+
+
+def _later(sample: protocol.Sampler, seed: int) -> protocol.Sampler:
+    """SDV samples from a fixed seed of its own: seed N throws away N samples before its first."""
+    left = [seed]
+
+    def sampler(rows: int) -> Any:
+        while left[0] > 0:
+            left[0] -= 1
+            sample(rows)
+        return sample(rows)
+
+    return sampler
 
 
 def _metadata(table: dict[str, Any]) -> Any:
