@@ -20,6 +20,8 @@ SIGNIFICANT = 3.0
 #: Fractions for the jitter of sampled events: size of effects, durations.
 JITTER = 0.15
 DURATION_JITTER = 0.15
+#: A piece of an event this many times shorter than the longest piece tells nothing of how events go.
+SCRAP = 8
 #: A sensor is stuck when one value fills this share of the event, which normal rows do not do.
 MIN_HOLD_SHARE = 0.45
 #: Runs of one kind are one event across a gap of at most so many times the rows that were seen of it.
@@ -131,13 +133,13 @@ def templates(windows: list[Window]) -> list[Window]:
 
     An event that a holdout cuts off would be sampled too short, with a course that is a part of its own. So
     it counts only where it is at least as long as the median of its kind's whole events, or, where none is
-    whole, as half of the longest.
+    whole, where it is no mere scrap of the longest.
     """
     out = []
     for kind in sorted({window.kind for window in windows}):
         own = [window for window in windows if window.kind == kind]
         whole = [window.length for window in own if window.whole]
-        least = float(np.median(whole)) if whole else max(window.length for window in own) / 2
+        least = float(np.median(whole)) if whole else max(window.length for window in own) / SCRAP
         out += [window for window in own if window.whole or window.length >= least]
     return sorted(out, key=lambda window: int(window.rows[0]))
 

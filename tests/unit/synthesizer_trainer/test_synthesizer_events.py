@@ -64,8 +64,9 @@ def test_a_piece_of_an_event_is_no_template_for_others() -> None:
     pieces = _windows("0111101011111100", {5: 0, 6: 4, 8: 4})
     assert [(w.length, w.whole) for w in pieces] == [(4, True), (1, False), (6, False)]
     assert [w.length for w in events.templates(pieces)] == [4, 6]
-    alone = _windows("1111101", {5: 9, 6: 9})
-    assert [w.length for w in events.templates(alone)] == [5]
+    scraps = _windows("111111111" + "0110" + "1", {9: 40, 10: 9, 12: 40, 13: 40})
+    assert [(w.length, w.whole) for w in scraps] == [(9, False), (2, False), (1, False)]
+    assert [w.length for w in events.templates(scraps)] == [9, 2]
 
 
 def test_the_course_of_an_event_is_not_bent_by_rows_that_nobody_saw() -> None:
