@@ -13,7 +13,26 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 #: Training reports many times a second; a log needs a line now and then.
-_LINE_EVERY_S = 10.0
+LINE_EVERY_S = 10.0
+
+
+def bars(console: Console) -> Progress | None:
+    """Bars with the fields `name` and `doing`, on a terminal; None elsewhere."""
+    if not console.is_terminal:
+        return None
+    return Progress(
+        TextColumn("{task.fields[name]:<12}"),
+        BarColumn(bar_width=28),
+        TextColumn("{task.fields[doing]}"),
+        TimeElapsedColumn(),
+        console=console,
+    )
+
+
+def print_line(console: Console, name: str, text: str) -> None:
+    """A line with the time and whose it is."""
+    stamp = datetime.now().astimezone().isoformat(timespec="seconds")
+    console.print(f"{stamp} {name}: {text}", markup=False, highlight=False, soft_wrap=True)
 
 
 class RunView:
@@ -30,15 +49,7 @@ class RunView:
         self._names = tuple(names)
         self._bars: dict[str, TaskID] = {}
         self._spoke: dict[str, float] = {}
-        self._progress: Progress | None = None
-        if self._console.is_terminal:
-            self._progress = Progress(
-                TextColumn("{task.fields[name]:<12}"),
-                BarColumn(bar_width=28),
-                TextColumn("{task.fields[doing]}"),
-                TimeElapsedColumn(),
-                console=self._console,
-            )
+        self._progress = bars(self._console)
 
     def __enter__(self) -> RunView:
         if self._progress:
@@ -63,10 +74,9 @@ class RunView:
                 self._progress.update(self._bars[name], total=payload["nodes"])
         elif self._progress:
             self._show_bar(name, event, text)
-        elif event != "progress" or time.monotonic() - self._spoke.get(name, 0.0) >= _LINE_EVERY_S:
+        elif event != "progress" or time.monotonic() - self._spoke.get(name, 0.0) >= LINE_EVERY_S:
             self._spoke[name] = time.monotonic()
-            stamp = datetime.now().astimezone().isoformat(timespec="seconds")
-            self._console.print(f"{stamp} {name}: {text}", markup=False, highlight=False, soft_wrap=True)
+            print_line(self._console, name, text)
 
     def _show_bar(self, name: str, event: str, text: str) -> None:
         assert self._progress is not None

@@ -5,21 +5,19 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from datetime import datetime
 from types import TracebackType
 from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import TaskID
 from rich.table import Table
 
 from components.tuner.core.scoring import Outcome
 from components.tuner.core.study import Values
+from pipeline.progress_view import LINE_EVERY_S, bars, print_line
 
-#: A training reports many times a minute; a log needs a line now and then.
-_LINE_EVERY_S = 10.0
 #: Titles of the measures.
 _TITLES = {
     "marginal_fidelity": "marginal ↑",
@@ -51,16 +49,8 @@ class TuneView:
         self._console = console or Console(file=sys.stderr)
         self._locale, self._seconds, self._clock = locale, 60 * minutes, clock
         self._doing, self._began, self._spoke = "reading rows", clock(), clock()
-        self._progress: Progress | None = None
+        self._progress = bars(self._console)
         self._bar: TaskID | None = None
-        if self._console.is_terminal:
-            self._progress = Progress(
-                TextColumn("{task.fields[name]:<12}"),
-                BarColumn(bar_width=28),
-                TextColumn("{task.fields[doing]}"),
-                TimeElapsedColumn(),
-                console=self._console,
-            )
 
     def __enter__(self) -> TuneView:
         if self._progress:
@@ -90,7 +80,7 @@ class TuneView:
         text = f"{self._doing}: step {step}/{total}"
         if self._progress and self._bar is not None:
             self._progress.update(self._bar, completed=self._clock() - self._began, doing=text)
-        elif self._clock() - self._spoke >= _LINE_EVERY_S:
+        elif self._clock() - self._spoke >= LINE_EVERY_S:
             self._say(text)
 
     def _say(self, text: str) -> None:
@@ -98,9 +88,7 @@ class TuneView:
         if self._progress and self._bar is not None:
             self._progress.update(self._bar, completed=self._spoke - self._began, doing=text[:70])
             return
-        stamp = datetime.now().astimezone().isoformat(timespec="seconds")
-        line = f"{stamp} {self._locale}: {text}"
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        print_line(self._console, self._locale, text)
 
 
 def show(answer: dict[str, Any], console: Console) -> None:

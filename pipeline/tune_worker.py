@@ -20,11 +20,10 @@ from components.synthesizer_trainer.config import SynthesizerTrainerConfig
 from components.synthetic_gen.config import SyntheticGenConfig
 from components.tuner.core.scoring import Outcome
 from pipeline import worker
+from pipeline.tuning_records import PRIVATE
 
 #: As the fork server of a run, with the modules of a trial; modules only.
 PRELOAD = ("pipeline.tune_worker", "pipeline.preload", "components.tuner.trial")
-#: Of the log: the operator's alone.
-_PRIVATE = 0o600
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class Job:
 
 def start_fork_server(log: Path) -> None:
     """Lets the fork server import the heavy modules; what they print goes to the log."""
-    log.touch(mode=_PRIVATE)
+    log.touch(mode=PRIVATE)
     worker.start_fork_server(log, PRELOAD)
 
 
@@ -111,7 +110,7 @@ def run_apart(job: Job, steps: Callable[[int, int, dict[str, float]], None] | No
 
 def work(job: Job, pipe: Connection) -> None:
     """Runs a job; sends `steps`, then `done` with the outcome or `failed` with the error's kind and text."""
-    worker.redirect_output(Path(job.log), _PRIVATE)
+    worker.redirect_output(Path(job.log), PRIVATE)
     worker.end_with_parent()
     from components.tuner.trial import TrialRows, run_trial
 
