@@ -74,7 +74,39 @@ def fit_chains(
         kinds = len(panel.kinds)
         out.append(
             chain_lib.fit_chain(
-                group, states, codes, candidates, usable, panel.kind, kinds, offset + index, spell
+                group,
+                states,
+                codes,
+                candidates,
+                usable,
+                panel.kind,
+                kinds,
+                offset + index,
+                spell,
+                phases.shape[1],
             )
         )
     return tuple(out)
+
+
+def clocked_columns(
+    chains: tuple[chain_lib.Chain, ...], indicators: tuple[tuple[int, int], ...], cycles: int
+) -> np.ndarray:
+    """Indicators of chains that the clock drives and no number does: those whose covariates are phases alone.
+
+    Args:
+      chains: The fitted chains.
+      indicators: (variable, code) of each input of the recurrence.
+      cycles: Phases among the covariates.
+
+    Returns:
+      Places among the indicators. Shape [n], int.
+    """
+    driven = {
+        variable
+        for chain in chains
+        if chain.covariates and max(chain.covariates) < cycles
+        for variable in chain.variables
+    }
+    places = [place for place, (variable, _) in enumerate(indicators) if variable in driven]
+    return np.array(places, np.int64)

@@ -31,6 +31,8 @@ MAX_SPELLS = 8
 #: Weights of the parent distribution that are tried for the age of a spell, in rows: it is seen in many
 #: states, each of them rarely.
 SPELL_PRIORS = (2.0, 5.0, 10.0, 20.0)
+#: The same for chains that forget the state they are in: bins hold more rows, and are compared with few.
+FORGETFUL_PRIORS = (20.0, 80.0)
 #: Gain in held-out log-likelihood (nats) that a covariate must bring.
 MIN_GAIN = 6.0
 
@@ -50,6 +52,11 @@ class Variable:
     role: str
     levels: np.ndarray
     codes: np.ndarray
+
+
+def standard_levels(levels: np.ndarray) -> np.ndarray:
+    """Levels about their middle, in units of their deviation over the levels. Shape of `levels`."""
+    return (levels - levels.mean()) / max(float(levels.std()), 1e-12)
 
 
 @dataclass(frozen=True)
@@ -169,6 +176,7 @@ def fit_chain(
     kinds: int,
     dwell: int | None = None,
     spell: tuple[int, Spells] | None = None,
+    cycles: int = 0,
     max_table: int = 400_000,
 ) -> Chain:
     """Fits a chain's transitions.
@@ -183,49 +191,53 @@ def fit_chain(
       kinds: Number of anomaly kinds.
       dwell: The column that is the chain's own dwell time.
       spell: The column that is the age of its spells, and the spells.
+      cycles: The first so many columns are phases of cycles.
       max_table: Largest number of table entries of the normal block.
     """
     count = len(states)
     normal = pairs[(kind[pairs] == 0) & (kind[pairs - 1] == 0)]
     before, after = codes[normal - 1], codes[normal]
 
-    def times(use: list[int]) -> tuple[list[int], dict[int, float]]:
-        """Places of the dwell times among the covariates, and weights that differ."""
+    def told(use: list[int], forgets: float) -> tuple[list[int], dict[int, float], float, list[int]]:
+        """What `transition_probabilities` is told: dwell times, weights that differ, forgets, phases."""
         place = use.index(spell[0]) if spell and spell[0] in use else None
         places = [index for index, column in enumerate(use) if column == dwell or index == place]
-        return places, {place: spell[1].prior_rows} if spell and place is not None else {}
-
-    chosen: list[int] = []
-    score = held_out([], [], before, after, count)
+        weights = {place: spell[1].prior_rows} if spell and place is not None else {}
+        return places, weights, forgets, [index for index, column in enumerate(use) if column < cycles]
 
     changes = int((before != after).sum())
-    while len(chosen) < 2 and count > 1 and changes > MIN_CHANGES:
-        width = int(np.prod([candidates[c][1] for c in chosen], initial=1))
-        gains = {}
-        for column, (_, size) in candidates.items():
-            if column in chosen or width * size * count * count > max_table:
-                continue
-            # A covariate's value is the one before the step, except the phase, which is known ahead.
-            use = [*chosen, column]
-            gains[column] = (
-                held_out(
-                    [candidates[c][0][normal] for c in use],
-                    [candidates[c][1] for c in use],
-                    before,
-                    after,
-                    count,
-                    *times(use),
-                )
-                - score
-            )
-        if not gains or max(gains.values()) < MIN_GAIN:
-            break
-        best = max(gains, key=lambda column: gains[column])
-        chosen.append(best)
-        score += gains[best]
+
+    def grown(forgets: float) -> tuple[list[int], float]:
+        """Covariates taken one by one, and the score with them."""
+        chosen: list[int] = []
+        score = held_out([], [], before, after, count, forgets=forgets)
+        times_own = {dwell, spell[0] if spell else None} if forgets else set()
+        while len(chosen) < 2 and count > 1 and changes > MIN_CHANGES:
+            width = int(np.prod([candidates[c][1] for c in chosen], initial=1))
+            gains = {}
+            for column, (_, size) in candidates.items():
+                if column in chosen or column in times_own or width * size * count * count > max_table:
+                    continue
+                # A covariate's value is the one before the step, except the phase, which is known ahead.
+                use = [*chosen, column]
+                bins, sizes = [candidates[c][0][normal] for c in use], [candidates[c][1] for c in use]
+                gains[column] = held_out(bins, sizes, before, after, count, *told(use, forgets)) - score
+            if not gains or max(gains.values()) < MIN_GAIN:
+                break
+            best = max(gains, key=lambda column: gains[column])
+            chosen.append(best)
+            score += gains[best]
+        return chosen, score
+
+    forgets = 0.0
+    chosen, score = grown(forgets)
+    for prior in FORGETFUL_PRIORS if count > 2 and changes > MIN_CHANGES else ():
+        other, reached = grown(prior)
+        if reached > score + MIN_GAIN:
+            forgets, chosen, score = prior, other, reached
     sizes = [candidates[c][1] for c in chosen]
     bins = [candidates[c][0][normal] for c in chosen]
-    table = transition_probabilities(bins, sizes, before, after, count, *times(chosen))
+    table = transition_probabilities(bins, sizes, before, after, count, *told(chosen, forgets))
     blocks, block = [table], np.zeros(kinds + 1, np.int32)
     for index in range(1, kinds + 1):
         inside = pairs[kind[pairs] == index]

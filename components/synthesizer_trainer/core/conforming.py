@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from components.synthesizer_trainer.core.columns import GRID_LIMIT, GRID_SIZE, decode
+from components.synthesizer_trainer.core.transport import correlation, linear_map
 
 #: Points of a margin's quantile function, and rows of a series that make them its own.
 POINTS = 65
@@ -30,24 +31,26 @@ MIN_SHARE = 0.5
 #: Rounds of the fixed point between the linear and the monotone maps.
 ROUNDS = 4
 #: Rows of a block whose mean stands for the slow part.
-BLOCK = 48
+BLOCK = 24
 #: A slow part with less deviation than this is left alone.
 MIN_SLOW = 0.05
+#: What the linear map leaves alone is followed if its slow part has this share of its deviation.
+MIN_FOLLOWED = 0.5
+#: A feature whose values are older than this in the mean, in rows, is left alone by the linear map.
+MAX_HELD = BLOCK / 4
 #: Rows that the maps are fitted to, at most.
 MAX_ROWS = 16_000
-#: Singular values of the linear map stay between these: a feature that hardly moves is not blown up.
-STRETCH = (0.6, 1.7)
 
 
 @dataclass(frozen=True)
 class Targets:
-    """What each style's rows look like.
+    """What each style's rows look like; F latent series, D with the levels of the chains behind them.
 
     Attributes:
       quantiles: Of normal scores, at probabilities (i + 1/2) / POINTS. Shape [styles, F, POINTS]; no style:
         never conformed.
-      means: Of the values, in units of all rows' deviation, about their mean. Shape [styles, F].
-      products: Means of their products. Shape [styles, F, F].
+      means: Of the values, in units of all rows' deviation, about their mean. Shape [styles, D].
+      products: Means of their products. Shape [styles, D, D].
     """
 
     quantiles: np.ndarray
@@ -62,7 +65,9 @@ def no_targets(features: int) -> Targets:
     )
 
 
-def fit_targets(scores: np.ndarray, table: np.ndarray, series: np.ndarray, styles: int) -> Targets:
+def fit_targets(
+    scores: np.ndarray, table: np.ndarray, series: np.ndarray, styles: int, levels: np.ndarray
+) -> Targets:
     """Margins and products of each series' normal rows; a series of few rows gets all rows'.
 
     Args:
@@ -70,8 +75,9 @@ def fit_targets(scores: np.ndarray, table: np.ndarray, series: np.ndarray, style
       table: The inverse transform. Shape [F, GRID_SIZE].
       series: Shape [N].
       styles: As many as there are series, else every style gets all rows'.
+      levels: Values that chains show in these rows, in any unit. Shape [N, V].
     """
-    values = decode(table, scores)
+    values = np.concatenate([decode(table, scores), levels], axis=1)
     spread = values.std(0) if len(values) else np.ones(values.shape[1])
     values = (values - values.mean(0) if len(values) else values) / np.where(spread > 0, spread, 1.0)
     counts = np.bincount(series, minlength=styles)
@@ -151,46 +157,54 @@ def fit_maps(
     decoder: np.ndarray,
     weights: np.ndarray,
     fixed: np.ndarray,
+    levels: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The maps that conform scores: y = table(scores + slow @ matrix + offset).
 
+    What the linear map leaves alone (features that repeat their values, the chains' levels) can still be
+    followed: a score gets the wanted correlation with its slow part.
+
     Args:
       scores: Of the release's normal rows. Shape [n, F].
-      slow: Their slow parts. Shape [n, F].
+      slow: Slow parts of the scores and of the levels. Shape [n, D], D = F + V.
       targets: Of the styles that the release has.
       decoder: The inverse transform. Shape [F, GRID_SIZE].
       weights: Share of the rows of each of these styles. Shape [styles].
-      fixed: Features that the linear map leaves alone (they repeat their values). Shape [F], bool.
+      fixed: Features that the linear map leaves alone. Shape [F], bool.
+      levels: Values that chains show in these rows, in the unit of their slow parts. Shape [n, V].
 
     Returns:
-      Matrix [F, F], offset [F], table [F, GRID_SIZE].
+      Matrix [D, F], offset [F], table [F, GRID_SIZE].
     """
     count = scores.shape[1]
-    scores, slow = (np.ascontiguousarray(part, np.float32) for part in (scores, slow))
+    scores, slow, levels = (np.ascontiguousarray(part, np.float32) for part in (scores, slow, levels))
     wanted = _mixture(targets.quantiles, weights)
     mean = weights @ targets.means
-    target = _correlation(np.tensordot(weights, targets.products, 1) - np.outer(mean, mean))
-    spread, centre = scores.std(0, dtype=np.float64), slow.mean(0, dtype=np.float64)
-    live = (slow.std(0, dtype=np.float64) > MIN_SLOW) & ~fixed
-    place = np.ix_(live, live)
-    matrix, offset = np.zeros((count, count)), np.zeros(count)
-    table = identity(count).astype(np.float64)
-    present = np.cov(slow.T).reshape(count, count)
-    total = np.cov(scores.T).reshape(count, count)
+    target = correlation(np.tensordot(weights, targets.products, 1) - np.outer(mean, mean))
+    centre = slow.mean(0, dtype=np.float64)
+    width = slow.shape[1]
+    total = np.cov(np.concatenate([scores, levels], axis=1).T).reshape(width, width)
+    present = np.cov(slow.T).reshape(width, width)
+    spread, rest = np.sqrt(np.diag(total)), np.sqrt(np.diag(present))
+    live = (rest > MIN_SLOW) & ~np.pad(fixed, (0, width - count), constant_values=True)
+    follow = ~live & (rest > MIN_FOLLOWED * spread) & (spread > 0)
     scale = np.outer(spread, spread)
+    matrix, offset = np.zeros((width, count)), np.zeros(count)
+    table = identity(count).astype(np.float64)
     # Correlations of scores and of values differ a little: the fixed point starts at the values'.
     aim = target.copy()
+    shown = levels - levels.mean(0)
     for _ in range(ROUNDS):
         # What the slow parts' covariance has to be for the whole to have the wanted correlation.
         wanted_slow = present + scale * aim - total
-        matrix[place] = _transport(present[place], wanted_slow[place]) - np.eye(int(live.sum()))
+        matrix[:, live[:count]] = linear_map(present, wanted_slow, live, follow)
         offset = -centre @ matrix
         cells = _cells(scores + slow @ matrix.astype(np.float32) + offset.astype(np.float32))
         table = _monotone(cells, wanted)
         # A cell is 0.005 wide: as good as the value itself for a correlation.
         emitted = decode(decoder, table.T).T.astype(np.float32)
         values = np.take(np.ascontiguousarray(emitted - emitted.mean(1, keepdims=True)), cells)
-        found = _correlation(np.cov(values.T).reshape(count, count))
+        found = correlation(np.cov(np.concatenate([values, shown], axis=1).T).reshape(width, width))
         aim = np.clip(aim + target - found, -0.999, 0.999)
         np.fill_diagonal(aim, 1.0)
     return matrix.astype(np.float32), offset.astype(np.float32), table.astype(np.float32)
@@ -246,31 +260,4 @@ def _monotone(cells: np.ndarray, wanted: np.ndarray) -> np.ndarray:
         inside = np.interp(grid, own, goal)
         inside += np.maximum(grid - own[-1], 0) + np.minimum(grid - own[0], 0)
         out[feature] = np.clip(inside, -GRID_LIMIT, GRID_LIMIT)
-    return out
-
-
-def _correlation(covariance: np.ndarray) -> np.ndarray:
-    deviation = np.sqrt(np.maximum(np.diag(covariance), 1e-9))
-    out: np.ndarray = covariance / np.outer(deviation, deviation)
-    np.fill_diagonal(out, 1.0)
-    return out
-
-
-def _root(matrix: np.ndarray, power: float) -> np.ndarray:
-    values, vectors = np.linalg.eigh(matrix)
-    out: np.ndarray = (vectors * np.maximum(values, 1e-6) ** power) @ vectors.T
-    return out
-
-
-def _transport(found: np.ndarray, aim: np.ndarray) -> np.ndarray:
-    """The map that takes covariance `found` to `aim` and moves least, its stretch kept in bounds."""
-    if not len(found):
-        return found
-    deviation = np.sqrt(np.diag(found))
-    scale = np.outer(deviation, deviation)
-    half, inverse = _root(found / scale, 0.5), _root(found / scale, -0.5)
-    matrix = inverse @ _root(half @ (aim / scale) @ half, 0.5) @ inverse
-    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
-    matrix = (vectors * np.clip(values, *STRETCH)) @ vectors.T
-    out: np.ndarray = matrix * deviation[None, :] / deviation[:, None]
     return out

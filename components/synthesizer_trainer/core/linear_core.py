@@ -11,7 +11,7 @@ from components.synthesizer_trainer.core import chains as chain_lib
 from components.synthesizer_trainer.core import conforming, selection
 from components.synthesizer_trainer.core import events as event_lib
 from components.synthesizer_trainer.core.calendar import Calendar, fit_calendar
-from components.synthesizer_trainer.core.chain_covariates import fit_chains, frozen_rows
+from components.synthesizer_trainer.core.chain_covariates import clocked_columns, fit_chains, frozen_rows
 from components.synthesizer_trainer.core.columns import (
     GRID_SIZE,
     ColumnTable,
@@ -26,7 +26,7 @@ from components.synthesizer_trainer.core.feature_kinds import (
     sort_features,
 )
 from components.synthesizer_trainer.core.panel import Panel
-from components.synthesizer_trainer.core.profiles import fit_profile
+from components.synthesizer_trainer.core.profiles import fit_profile, moment_means
 from components.synthesizer_trainer.core.styles import cluster_styles, fit_styles, main_cycle, style_offsets
 
 #: Indicators of one categorical variable in the recurrence.
@@ -165,7 +165,7 @@ def fit_linear_core(
         else fit_calendar(panel, np.zeros((len(panel), 0)), interval_s, 0)
     )
     design = calendar.design(panel.time_us)
-    own_styles = fit_styles(design, calm, panel.series, panel.n_series)
+    own_styles, _ = fit_styles(design, calm, panel.series, panel.n_series, np.zeros((len(panel), 0)))
     mean = np.einsum("nc,nfc->nf", design, own_styles[panel.series])
     found = fit_profile(calm - mean, panel.time_us, panel.series, interval_s, calendar.periods_s)
     profile = found.means if found else np.zeros((len(numeric), 0))
@@ -200,6 +200,17 @@ def fit_linear_core(
     inputs = np.zeros((len(panel), len(indicators)))
     for column, (index, code) in enumerate(indicators):
         inputs[:, column] = variables[index].codes == code
+    clocked = clocked_columns(chains, indicators, len(calendar.periods_s))
+    if len(clocked):
+        # What a mode does is not the clock's: a sampled mode is not always where the clock has it.
+        driven = inputs[:, clocked] - inputs[np.ix_(normal, clocked)].mean(0)
+        own_styles, effects = fit_styles(design, calm, panel.series, panel.n_series, driven)
+        mean = np.einsum("nc,nfc->nf", design, own_styles[panel.series])
+        if found:
+            rest = calm - mean - driven @ effects.T
+            profile = moment_means(rest, phases[:, -1], profile.shape[1]) * profile.any(1)[:, None]
+            mean = mean + profile[:, phases[:, -1]].T
+        y = latent - mean
     free = known.copy()
     free[:, holds] &= ~held[:, holds]
     cycles = [cycle for cycle in (main_cycle(calendar, own_styles),) if cycle >= 0]
@@ -235,6 +246,7 @@ def fit_linear_core(
         interval_s,
         generator,
     )
+    shown = [chain_lib.standard_levels(v.levels)[v.codes] for v in variables if v.role == "level"]
     styles, offsets_of_styles = cluster_styles(own_styles, offsets, generator)
     return LinearCore(
         numeric=tuple(numeric),
@@ -265,5 +277,6 @@ def fit_linear_core(
             np.stack([t.table for t in tables]) if tables else np.zeros((0, GRID_SIZE)),
             panel.series[normal],
             len(styles),
+            np.stack(shown, 1)[normal] if shown else np.zeros((int(normal.sum()), 0)),
         ),
     )

@@ -12,15 +12,30 @@ MAX_STYLES = 64
 STYLE_SHRINKAGE = 0.02
 
 
-def fit_styles(design: np.ndarray, calm: np.ndarray, series: np.ndarray, count: int) -> np.ndarray:
-    """Calendar coefficients of every series, shrunk to the locale's. Shape [series, F, C]."""
-    common = ridge(design, calm, 1e-4)
+def fit_styles(
+    design: np.ndarray, calm: np.ndarray, series: np.ndarray, count: int, driven: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Calendar coefficients of every series, shrunk to the locale's, and what flags do beside them.
+
+    Args:
+      design: Shape [N, C].
+      calm: NaN where null or anomalous. Shape [N, F].
+      series: Shape [N].
+      count: Series.
+      driven: Indicators of discrete states whose effect is none of the calendar's. Shape [N, D].
+
+    Returns:
+      Coefficients, shape [series, F, C], and the indicators' (the same for all series), shape [F, D].
+    """
+    width = design.shape[1]
+    both = ridge(np.concatenate([design, driven], axis=1), calm, 1e-4)
+    common, effects = both[:, :width], both[:, width:]
+    rest = calm - driven @ effects.T
     out = np.repeat(common[None], count, axis=0)
     for index in range(count):
         rows = series == index
-        rest = calm[rows] - design[rows] @ common.T
-        out[index] += ridge(design[rows], rest, STYLE_SHRINKAGE)
-    return out
+        out[index] += ridge(design[rows], rest[rows] - design[rows] @ common.T, STYLE_SHRINKAGE)
+    return out, effects
 
 
 def style_offsets(mean: np.ndarray, series: np.ndarray, count: int) -> np.ndarray:

@@ -10,6 +10,8 @@ import numpy as np
 DWELL_EDGES = np.array([*range(1, 17), *range(18, 33, 2), *range(36, 65, 4), 80, 96, 128, 192, 256, 320, 480])
 #: Weight of the parent distribution, in rows (Dirichlet prior).
 PRIOR_ROWS = 2.0
+#: Ends of a state from which its absence at a phase says something.
+MIN_CLOCKED_EXITS = 10
 #: Weight of the normal transitions in an anomaly kind's, in rows.
 KIND_PRIOR_ROWS = 1.0
 #: Gain in log-likelihood (nats, each row left out of its own) that a state's transitions must bring.
@@ -44,6 +46,8 @@ def transition_probabilities(
     states: int,
     dwell: Collection[int] = (),
     priors: Mapping[int, float] | None = None,
+    forgets: float = 0.0,
+    clocks: Collection[int] = (),
 ) -> np.ndarray:
     """Smoothed P(after | bin1, bin2, before), each depth shrunk to the one above it.
 
@@ -56,10 +60,18 @@ def transition_probabilities(
       dwell: Which covariates are dwell times: a bin that was never reached takes after the one before
         it, because a state that outlasts all that were seen should end, not start over.
       priors: Weight of the parent distribution at a covariate, in rows; `PRIOR_ROWS` where it is not named.
+      forgets: Where above 0, what comes next depends on the covariates alone (a count of things that come one
+        by one), and this is the weight of the parent distribution in rows.
+      clocks: Which covariates are phases of a cycle: a state that ends often and was never seen at a phase
+        is late there, and goes where the rows of this phase are.
 
     Returns:
       Shape [prod(sizes), states, states], float64.
     """
+    if forgets:
+        table = _shares(bins, sizes, after, states, forgets)
+        return np.repeat(table[:, None], states, axis=1)
+    often = np.bincount(before[before != after], minlength=states) >= MIN_CLOCKED_EXITS
     bins, before, after = _with_censored_exits(bins, before, after, states)
     counts = np.bincount(before * states + after, minlength=states * states).reshape(states, states)
     stay = 0.98 * np.eye(states) + 0.02 / states
@@ -70,6 +82,11 @@ def transition_probabilities(
         flat = (index * states + before) * states + after
         counts = np.bincount(flat, minlength=width * states * states).reshape(width, states, states)
         parent, prior = np.repeat(parent, size, axis=0), (priors or {}).get(depth, PRIOR_ROWS)
+        if depth in clocks:
+            there = counts.sum(1) + prior * 0.05 / states
+            there = there / there.sum(1, keepdims=True)
+            late = (counts.sum(2) == 0) & often
+            parent = np.where(late[..., None], there[:, None], parent)
         parent = (counts + prior * parent) / (counts.sum(2, keepdims=True) + prior)
         if depth in dwell:
             seen = counts.sum(2).reshape(-1, size, states) > 0
@@ -79,6 +96,33 @@ def transition_probabilities(
                 table[:, place][empty] = table[:, place - 1][empty]
             parent = table.reshape(width, states, states)
     return parent
+
+
+def _shares(
+    bins: list[np.ndarray], sizes: list[int], after: np.ndarray, states: int, prior: float
+) -> np.ndarray:
+    """Smoothed P(after | bin1, bin2). Shape [prod(sizes), states].
+
+    A cell of two bins is shrunk to what the two say as if they did so independently, the product of
+    P(after | bin1) and P(after | bin2) over P(after): most cells hold few rows.
+    """
+    share = np.bincount(after, minlength=states) + 0.5 / states
+    share = share / share.sum()
+    parent, width, index = share[None], 1, np.zeros(len(after), np.int64)
+    for values, size in zip(bins, sizes):
+        alone = _shrunk(np.bincount(values * states + after, minlength=size * states), share[None], prior)
+        parent = (parent[:, None] * alone[None] / share).reshape(width * size, states)
+        index, width = index * size + values, width * size
+        if width > size:
+            parent = parent / parent.sum(1, keepdims=True)
+            parent = _shrunk(np.bincount(index * states + after, minlength=width * states), parent, prior)
+    return np.asarray(parent)
+
+
+def _shrunk(counts: np.ndarray, parent: np.ndarray, prior: float) -> np.ndarray:
+    """Shares of counts [bins * states], with `prior` rows of the parent. Shape [bins, states]."""
+    table = counts.reshape(-1, parent.shape[1]) + prior * parent
+    return np.asarray(table / table.sum(1, keepdims=True))
 
 
 def _with_censored_exits(
@@ -112,6 +156,8 @@ def held_out(
     states: int,
     dwell: Collection[int] = (),
     priors: Mapping[int, float] | None = None,
+    forgets: float = 0.0,
+    clocks: Collection[int] = (),
 ) -> float:
     """Two-fold log-likelihood (nats) over alternating tenths of the rows; as `transition_probabilities`."""
     fold = (np.arange(len(before)) * 10 // max(len(before), 1)) % 2
@@ -119,7 +165,7 @@ def held_out(
     for side in (0, 1):
         fit, test = fold == side, fold != side
         table = transition_probabilities(
-            [b[fit] for b in bins], sizes, before[fit], after[fit], states, dwell, priors
+            [b[fit] for b in bins], sizes, before[fit], after[fit], states, dwell, priors, forgets, clocks
         )
         index = np.zeros(int(test.sum()), np.int64)
         for values, size in zip(bins, sizes):

@@ -127,3 +127,56 @@ def test_a_state_that_was_never_entered_may_last() -> None:
     before = np.repeat([0, 1], 500)
     table = transitions.transition_probabilities([], [], before, before, 2)[0]
     assert table[1, 0] < 0.001
+
+
+def test_a_state_that_is_late_goes_where_the_phase_is() -> None:
+    # By the clock: state 0 in phases 0 and 1, state 1 in phases 2 and 3; ten rows of each, twenty rounds.
+    phase = np.tile(np.repeat([0, 1, 2, 3], 10), 20)
+    state = (phase >= 2).astype(int)
+    before, after, bins = state[:-1], state[1:], [phase[1:]]
+    table = transitions.transition_probabilities(bins, [4], before, after, 2, clocks=(0,))
+    # State 0 was never seen before a row of phase 3, nor state 1 before one of phase 1.
+    assert table[3, 0, 1] > 0.95 and table[1, 1, 0] > 0.95
+    assert transitions.transition_probabilities(bins, [4], before, after, 2)[3, 0, 1] < 0.5
+    # What was seen at a phase is what it was.
+    assert table[2, 1, 1] > 0.99 and table[1, 0, 0] > 0.99
+
+
+def test_a_rare_state_is_not_late_at_the_phases_at_which_it_was_never_seen() -> None:
+    phase = np.tile(np.repeat([0, 1, 2, 3], 10), 20)
+    state = (phase >= 2).astype(int)
+    state[105:112] = 2
+    table = transitions.transition_probabilities([phase[1:]], [4], state[:-1], state[1:], 3, clocks=(0,))
+    seen = phase[105:113]
+    never = next(place for place in range(4) if place not in seen)
+    assert table[never, 2, 2] > 0.5
+
+
+def test_a_count_forgets_what_it_was() -> None:
+    rng = np.random.default_rng(24)
+    level, phase = rng.integers(0, 20, 6000), np.arange(6000) % 48
+    rate = 0.1 + 0.05 * level + 1.0 * (phase < 6)
+    count = np.minimum(rng.poisson(rate), 4)
+    states = np.arange(5)[:, None]
+    noise = rng.integers(0, 20, 6000)
+    candidates = {0: (phase, 48), 1: (level, 20), 2: (noise, 20)}
+    chain = chains.fit_chain(
+        (0,), states, count, candidates, np.arange(1, 6000), np.zeros(6000, int), 0, cycles=1
+    )
+    assert set(chain.covariates) == {0, 1}
+    # Nothing depends on the state before.
+    assert np.ptp(chain.cumulative[0], axis=1).max() < 1e-12
+    zero = chain.cumulative[0, :, 0, 0].reshape([dict(candidates)[c][1] for c in chain.covariates])
+    if chain.covariates[0] == 1:
+        zero = zero.T
+    wanted = np.exp(-(0.1 + 0.05 * np.arange(20)[None] + 1.0 * (np.arange(48)[:, None] < 6)))
+    assert np.abs(zero - wanted).mean() < 0.06
+
+
+def test_a_chain_that_lasts_does_not_forget() -> None:
+    rng = np.random.default_rng(25)
+    state = np.cumsum(rng.random(4000) < 0.05) % 3
+    chain = chains.fit_chain(
+        (0,), np.arange(3)[:, None], state, {}, np.arange(1, 4000), np.zeros(4000, int), 0
+    )
+    assert np.diff(np.concatenate([[0.0], chain.cumulative[0, 0, 1]]))[1] > 0.9

@@ -8,10 +8,13 @@ import pytest
 from components.dataset import DatasetConfig, FeatureConfig
 from components.synthesizer_trainer.config import SynthesizerTrainerConfig
 from components.synthesizer_trainer.core.calendar import DAY_S, Calendar
+from components.synthesizer_trainer.core.chain_covariates import clocked_columns
+from components.synthesizer_trainer.core.chains import Chain
 from components.synthesizer_trainer.core.panel import MICROSECONDS, Panel
 from components.synthesizer_trainer.core.planning import real_grid
 from components.synthesizer_trainer.core.profiles import fit_profile, moment_means
 from components.synthesizer_trainer.core.sampling import Synthesizer
+from components.synthesizer_trainer.core.styles import fit_styles
 from components.synthesizer_trainer.core.training import train_synthesizer
 
 ROWS = 4320
@@ -84,3 +87,34 @@ def test_a_sampled_job_starts_and_ends_on_the_minute() -> None:
         / np.abs(np.diff(made))[~JOB[1:] & ~JOB[:-1]].mean()
     )
     assert spread > 2.0
+
+
+def test_what_a_mode_does_is_not_taken_for_the_clocks() -> None:
+    day = np.arange(4000) % 100 / 100 * 2 * np.pi
+    design = np.stack([np.ones(4000), np.cos(day), np.sin(day)], axis=1)
+    # A mode that the clock switches, some rows early or late.
+    shift = np.repeat(np.random.default_rng(31).integers(-6, 7, 40), 100)
+    mode = ((np.arange(4000) + shift) % 100 < 50).astype(float)[:, None]
+    series = np.repeat([0, 1], 2000)
+    calm = 2.0 * mode + 0.5 * np.cos(day)[:, None] + np.where(series == 1, 1.0, 0.0)[:, None]
+    alone, nothing = fit_styles(design, calm, series, 2, np.zeros((4000, 0)))
+    own, effects = fit_styles(design, calm, series, 2, mode - mode.mean())
+    assert nothing.shape == (1, 0) and np.abs(alone[:, 0, 2]).min() > 0.8
+    assert effects[0, 0] == pytest.approx(2.0, abs=0.02)
+    assert own[:, 0, 1:] == pytest.approx(np.array([[0.5, 0.0]] * 2), abs=0.03)
+    assert own[1, 0, 0] - own[0, 0, 0] == pytest.approx(1.0, abs=0.05)
+
+
+def test_only_chains_that_phases_alone_drive_are_the_clocks() -> None:
+    def chain(variables: tuple[int, ...], covariates: tuple[int, ...]) -> Chain:
+        states = np.zeros((1, len(variables)), np.int32)
+        table, block = np.ones((1, 1, 1, 1)), np.zeros(1, np.int32)
+        sizes = (4,) * len(covariates)
+        return Chain(
+            variables, states, np.zeros(0), covariates, sizes, table, block, np.ones(1), np.ones(1, bool)
+        )
+
+    chains = (chain((0,), (1,)), chain((1,), (0, 5)), chain((2, 3), (0, 1)), chain((4,), ()))
+    indicators = ((0, 1), (0, 2), (1, 1), (2, 1), (4, 1))
+    assert clocked_columns(chains, indicators, 2).tolist() == [0, 1, 3]
+    assert clocked_columns(chains, indicators, 1).tolist() == []
