@@ -124,12 +124,20 @@ def _complete(
         made = rows.read(case.name, result.generator, result.seed, result.digests)
         if made is None:
             say(f"{title}: long range not measured, the rows are not kept")
+            if result.digests.long_range:  # numbers of another measure are none of this column
+                _write_long_range(results, result, {}, "")
             return
         found = long_range.measure(case, made.sampled, made.release)
-    standing = dataclasses.replace(result.digests, long_range=wanted.long_range)
+    _write_long_range(results, result, found, wanted.long_range)
+    say(f"{title}: long range measured")
+
+
+def _write_long_range(
+    results: store.Results, result: store.Result, found: dict[str, float], digest: str
+) -> None:
+    standing = dataclasses.replace(result.digests, long_range=digest)
     measures = long_range.without(result.measures) | found
     results.write(dataclasses.replace(result, measures=measures, digests=standing))
-    say(f"{title}: long range measured")
 
 
 def _make(

@@ -169,6 +169,9 @@ def test_hours_of_which_little_is_there_are_left_out() -> None:
     level, spread = long_profiles.stretches(_span(values, step=300.0), 0)
     assert level.tolist() == [5.5, 5.5]
     np.testing.assert_allclose(spread, np.arange(12.0).std())
+    # An hour of two series is two.
+    level, spread = long_profiles.stretches(_span(np.zeros(12), np.ones(12), step=300.0), 0)
+    assert level.tolist() == [0.0, 1.0] and spread.tolist() == [0.0, 0.0]
     # Twelve rows of a slower cadence.
     assert len(long_profiles.stretches(_span(np.arange(48.0), step=3600.0), 0)[0]) == 4
 
@@ -233,6 +236,8 @@ def test_merged_null_runs_show() -> None:
     none = _span(np.ones((1000, 2)))
     assert long_runs.null_run_fidelity(real, none) == 0.0
     assert long_runs.null_rate_error(real, none) == pytest.approx(np.log(2 * 90 + 1), abs=0.01)
+    few = _lacking(1000, np.arange(10, 190, 20), 2)  # nine of them
+    assert long_runs.null_run_fidelity(few, few) is None
     half = _lacking(1000, np.arange(10, 900, 20), 1)
     assert long_runs.null_rate_error(real, half) == pytest.approx(np.log(2), abs=0.02)
 
@@ -354,6 +359,8 @@ def test_labelled_rows_are_left_out_and_categories_are_flags(case: data.Case) ->
     assert len(calm.stamps) == case.period.num_rows - np.sum(case.period["label"].to_numpy())
     numeric, states = long_range.columns_of(case, calm)
     assert (numeric, states) == ([0], [1, 2])
+    few = dataclasses.replace(calm, values=np.round(calm.values))  # volts of -1, 0 and 1
+    assert long_range.columns_of(case, few) == ([0], [0, 1, 2])
     flags, _ = long_range.indicators(case, calm, calm)
     np.testing.assert_array_equal(flags.values[:, 2], calm.values[:, 2] == 0)
     np.testing.assert_array_equal(flags.values[:, 3], calm.values[:, 2] == 1)

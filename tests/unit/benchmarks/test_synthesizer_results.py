@@ -186,6 +186,7 @@ def test_a_result_holds_numbers_and_what_it_stands_on(
         read["digests"].values()
     )
     assert "long_acf" in read["measures"]
+    assert "long_acf" in stage.results.read("pump one", "real", 0).measures
     assert not list(path.parent.glob(".*")), "a temporary file was left"
 
 
@@ -262,6 +263,18 @@ def test_another_measure_of_the_long_range_replaces_all_of_it(
     found = stage.results.read("pump one", "ours", 0).measures
     assert {key: v for key, v in found.items() if key.startswith("long_")} == {"long_acf": 0.5}
     assert found["tstr"] == 0.3
+
+
+def test_numbers_of_another_long_range_do_not_outlive_their_rows(
+    stage: Stage, older: dict[str, dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.fill()
+    monkeypatch.setattr(digests, "LONG_RANGE", digests.LONG_RANGE[:1])
+    (stage.rows.folder / "pump-one" / "even" / "seed-0" / "made.json").unlink()
+    stage.fill()
+    found = stage.results.read("pump one", "even", 0)
+    assert found.measures == older["even"]["measures"] and found.digests.long_range == ""
+    assert stage.runs == [] and stage.results.read("pump one", "ours", 0).digests.long_range
 
 
 def test_results_of_other_code_are_completed_on_their_own_rows(
