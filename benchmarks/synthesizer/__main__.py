@@ -1,17 +1,20 @@
 """The table of generators: fidelity, time structure, membership and cost, ours beside its peers.
 
 Run: python -m benchmarks.synthesizer [--data dense fleet smap] [--csv FILE ...] [--seeds 5] [--quick]
-     [--generators NAME ...] [--config JSON] [--results DIR] [--table print|docs] [--plots]
+     [--generators NAME ...] [--config JSON] [--results DIR] [--complete] [--table print|docs] [--plots]
 
 Each generator learns a data set's training rows and is sampled on the times of its whole period; what the
-columns mean stands in `measures` and `networks`, how rows are divided in `data`, what a peer gets in `peers`.
-Peers' environments are made where they are not there (`benchmarks/peers`). `real` compares the even hours of
-the real rows with the odd ones. `--quick` leaves out what trains networks.
+columns mean stands in `measures`, `networks` and `long_range`, how rows are divided in `data`, what a peer
+gets in `peers`. Peers' environments are made where they are not there (`benchmarks/peers`). `real` compares
+the even hours of the real rows with the odd ones, of the long range another span. `--quick` leaves out what
+trains networks.
 
 Every result is a file below `--results`, written as soon as it is measured: a run that was cut short goes on
-where it was, and one after a change makes only what the change made stale. `--table` shows what is there
-without running anything; `docs` writes it into docs/synthesizer.md. `--plots` draws the pictures of
-docs/images from the rows that were kept. Exit status 1 where a generator failed.
+where it was, and one after a change makes only what the change made stale. `--complete` runs no generator: it
+measures the long range of results that lack it, where the rows that they stand on are kept, be they of
+today's code or not. `--table` shows what is there without running anything; `docs` writes it into
+docs/synthesizer.md. `--plots` draws the pictures of docs/images from the rows that were kept. Exit status 1
+where a generator failed.
 """
 
 from __future__ import annotations
@@ -39,8 +42,8 @@ PAGE = ROOT / "docs" / "synthesizer.md"
 
 def show(found: table.Found, name: str, stale: frozenset[str] = frozenset()) -> None:
     """Prints a data set's tables."""
-    for columns in (table.FIDELITY, table.COST):
-        print(f"\n{table.render(name, found, columns, stale)}", flush=True)
+    for text in table.tables(name, found, stale):
+        print(f"\n{text}", flush=True)
     measures = {one: [run.measures for run in found[one]] for one in table.ordered(found)}
     if kinds := recall.render(name, measures):
         print(f"\n{kinds}", flush=True)
@@ -62,6 +65,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="without the measures that train networks")
     parser.add_argument("--results", type=Path, help="folder of the results; default: of shipped data "
                         "benchmarks/synthesizer/results, with --csv runs/synthesizer/results")  # fmt: skip
+    parser.add_argument("--complete", action="store_true", help="only measure the long range of kept rows")
     parser.add_argument("--table", choices=("print", "docs"), help="only show what is there")
     parser.add_argument("--plots", action="store_true", help="only draw what is there")
     options = parser.parse_args()
@@ -84,13 +88,16 @@ def main() -> int:
     cases += data.shipped(tuple(shipped), 0, options.smap_root)
     failed = []
     for case in cases:
+        if options.complete:
+            session.complete(case, names, results, rows)
+            continue
         seeds = range(options.seeds)
         failed += session.fill(case, names, seeds, results, rows, not options.quick, options.config)
         found, own = results.all().get(case.name, {}), digests.of_case(case)
         stale = frozenset(
             name
             for name, runs in found.items()
-            if any(run.digests != session.digests_of(own, name, options.config) for run in runs)
+            if any(store.wanting(run, session.digests_of(own, name, options.config), False) for run in runs)
         )
         print(f"\n{case.train.num_rows:,} training rows of {case.period.num_rows:,}", flush=True)
         show(found, case.name, stale)

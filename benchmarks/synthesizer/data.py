@@ -57,6 +57,7 @@ class Case:
       labelled: Later rows with labelled events, segments in order, to look for anomalies in; None where
         there are none.
       again: Other real rows of the same source, as many as `train`, or None.
+      another: Another span of the same source, as long as the period, or None.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Case:
     alone: str | None = None
     labelled: pa.Table | None = None
     again: pa.Table | None = None
+    another: pa.Table | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,14 +200,18 @@ def shipped(names: tuple[str, ...], seed: int, smap_root: Path = SMAP) -> Iterat
         table = dense.simulate(DENSE_ROWS, seed)
         columns = [name for name in table.column_names if name != "timestamp"]
         dataset = _numbers(columns, dense.INTERVAL_S, "timestamp")
-        yield divide("dense (simulated server)", table, dataset, seed)
+        other = divide("", dense.simulate(DENSE_ROWS, seed + 1), dataset, seed)
+        yield dataclasses.replace(
+            divide("dense (simulated server)", table, dataset, seed), another=other.period
+        )
     if "fleet" in names:
         fleet = default_fleet("demo")
         dataset = dataset_config(fleet).model_copy(update={"schema_name": "simulated_fleet"})
         first, *spans, last = (simulate_locale(fleet, "eu-west", span) for span in range(LABELLED_SPANS + 2))
         case = divide("simulated eu-west", first, dataset, seed)
         later = flatten(pa.concat_tables(spans), dataset)
-        yield dataclasses.replace(case, labelled=later, again=divide("", last, dataset, seed).train)
+        other = divide("", last, dataset, seed)
+        yield dataclasses.replace(case, labelled=later, again=other.train, another=other.period)
     for channel, folder in SMAP_CHANNELS.items() if "smap" in names else ():
         path = smap_root / folder / "train" / f"{channel}.csv"
         if not path.exists():

@@ -32,6 +32,12 @@ MEASURING = (
     "components/release_evaluator/core/resampling.py",
     "components/synthesizer_trainer/core/fidelity.py",
 )
+#: The same of the long range, by itself: it is measured anew, from rows that were kept, without the rest.
+LONG_RANGE = (
+    "benchmarks/synthesizer/long_profiles.py",
+    "benchmarks/synthesizer/long_range.py",
+    "benchmarks/synthesizer/long_runs.py",
+)
 
 
 @functools.cache

@@ -42,11 +42,19 @@ def machine() -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Digests:
-    """What a result stands on, each as a digest (`digests.py`; decided by `runners.digest_of` for `made`)."""
+    """What a result stands on, each as a digest (`digests.py`; decided by `runners.digest_of` for `made`).
+
+    Attributes:
+      made: The code that made the rows.
+      data: The data set and its division.
+      measured: The code that measured them, without the long range.
+      long_range: The code that measured the long range; empty where it was not measured.
+    """
 
     made: str
     data: str
     measured: str
+    long_range: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,11 +132,14 @@ def _parsed(path: Path) -> Result | None:
 
 
 def wanting(result: Result | None, digests: Digests, networks: bool) -> str:
-    """Why a result has to be made (again), in a word or two; empty where it stands."""
+    """Why a result has to be made (again), in a word or two; empty where it stands.
+
+    The long range does not count: a result without it is completed (`session.complete`), not made again.
+    """
     if result is None:
         return "missing"
-    changed = [field.name for field in dataclasses.fields(Digests)
-               if getattr(result.digests, field.name) != getattr(digests, field.name)]  # fmt: skip
+    changed = [name for name in ("made", "data", "measured")
+               if getattr(result.digests, name) != getattr(digests, name)]  # fmt: skip
     if changed:
         return f"stale: {' and '.join(changed)}"
     return "without networks" if networks and not set(NETWORKS) <= set(result.measures) else ""

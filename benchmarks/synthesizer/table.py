@@ -35,6 +35,22 @@ COST: tuple[Column, ...] = (
     ("rows_per_cpu_s", "rows/CPU s", 300_000.0, True, 0),
     ("peak_mb", "peak MB", None, False, 0),
 )
+#: Without a bound: none is asked for.
+LONG_RANGE: tuple[Column, ...] = (
+    ("long_day", "day", None, False, 3),
+    ("long_week", "week", None, False, 3),
+    ("long_acf", "long ACF", None, False, 3),
+    ("long_series", "series", None, False, 3),
+    ("long_level", "levels", None, True, 3),
+    ("long_spread", "spreads", None, True, 3),
+    ("long_dwell", "dwell", None, True, 3),
+    ("long_changes", "changes", None, False, 3),
+    ("long_nulls", "nulls", None, False, 3),
+    ("long_null_runs", "null runs", None, True, 3),
+    ("long_null_pairs", "null pairs", None, False, 3),
+    ("long_event_ratio", "event mean", None, False, 3),
+    ("long_events", "events", None, True, 3),
+)
 COPIES = "†"
 COPYING_KEYS = tuple(key for key, _ in COPYING)
 
@@ -86,25 +102,30 @@ def verdict(found: Found, column: Column) -> str:
     return f"even with {', '.join(words['even'])}" if words["even"] else "ahead of all"
 
 
-def render(data: str, found: Found, columns: Sequence[Column], stale: Collection[str] = ()) -> str:
+def render(
+    data: str, found: Found, columns: Sequence[Column], stale: Collection[str] = (), about: str = ""
+) -> str:
     """Markdown: a row per generator, then what is wanted, who is ahead, and how ours stands.
 
     Args:
       data: The data set.
       found: Its results.
-      columns: Which ones; those that nobody has are left out.
+      columns: Which ones; those that nobody has are left out, and without one there is no table.
       stale: Generators with a result of other code or data than there is now.
+      about: What the table is about, put after the data set.
     """
     used = [column for column in columns if any(values(runs, column[0]) for runs in found.values())]
+    if not used:
+        return ""
     arrows = " | ".join(f"{title} {'↑' if more else '↓'}" for _, title, _, more, _ in used)
-    lines = [f"| {data} | seeds | {arrows} |", "| --- |" + " --- |" * (len(used) + 1)]
+    lines = [f"| {data}{about} | seeds | {arrows} |", "| --- |" + " --- |" * (len(used) + 1)]
     for name in ordered(found):
         runs = found[name]
         cells = [_cell(values(runs, column[0]), column, len(runs), name == REAL) for column in used]
         title = name + (f" {COPIES}" if copies(runs) else "") + (" (stale)" if name in stale else "")
         lines.append(f"| {title} | {len(runs)} | " + " | ".join(cells) + " |")
     bounds = [f"{'≥' if more else '≤'} {bound:,.{d}f}" if bound else "" for _, _, bound, more, d in used]
-    lines.append("| *wanted* | | " + " | ".join(bounds) + " |")
+    lines += ["| *wanted* | | " + " | ".join(bounds) + " |"] if any(bounds) else []
     honest = {name: runs for name, runs in found.items() if name != REAL and not copies(runs)}
     first = [
         "" if c[0] in COPYING_KEYS else leader({n: values(r, c[0]) for n, r in honest.items()}, c[3]) or ""
@@ -115,6 +136,13 @@ def render(data: str, found: Found, columns: Sequence[Column], stale: Collection
         own = [verdict(found, column) for column in used]
         lines.append("| *ours* | | " + " | ".join(own) + " |")
     return "\n".join(lines)
+
+
+def tables(data: str, found: Found, stale: Collection[str] = ()) -> list[str]:
+    """A data set's tables, as `render` has them: fidelity, long range, cost; without those that are empty."""
+    kinds = ((FIDELITY, ""), (LONG_RANGE, ": long range"), (COST, ""))
+    drawn = (render(data, found, columns, stale, about) for columns, about in kinds)
+    return [text for text in drawn if text]
 
 
 def _cell(own: Sequence[float], column: Column, seeds: int, real: bool) -> str:
@@ -169,7 +197,7 @@ def document(found: Mapping[str, Found]) -> str:
         parts.append(
             f"**{data}**: {first.rows['train']:,} training rows of a period of {first.rows['period']:,}."
         )
-        parts += [render(data, own, columns) for columns in (FIDELITY, COST)]
+        parts += tables(data, own)
         kinds = recall.render(data, {name: [run.measures for run in own[name]] for name in ordered(own)})
         parts += [kinds] if kinds else []
     parts += [note] if (note := copying_note(found)) else []

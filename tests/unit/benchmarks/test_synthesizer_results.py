@@ -16,7 +16,7 @@ import pytest
 # The benchmarks are no installed package.
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from benchmarks.synthesizer import data, digests, measuring, runners, session, store
+from benchmarks.synthesizer import data, digests, long_range, measuring, runners, session, store
 from benchmarks.synthesizer.peers import PeerError
 from components.dataset import TIMESTAMP, DatasetConfig, FeatureConfig
 
@@ -181,12 +181,131 @@ def test_a_result_holds_numbers_and_what_it_stands_on(
     assert all(isinstance(value, float) for value in read["measures"].values())
     assert {"marginal", "acf", "excess", "excess_row", "copied", *COST} <= set(read["measures"])
     assert read["machine"].split(",")[0].endswith("cores")
-    assert read["digests"]["data"] == digests.of_case(case) and set(read["digests"]) == {
-        "made",
-        "data",
-        "measured",
-    }
+    assert read["digests"]["data"] == digests.of_case(case)
+    assert set(read["digests"]) == {"made", "data", "measured", "long_range"} and all(
+        read["digests"].values()
+    )
+    assert "long_acf" in read["measures"]
+    assert "long_acf" in stage.results.read("pump one", "real", 0).measures
     assert not list(path.parent.glob(".*")), "a temporary file was left"
+
+
+def _as_before_the_long_range(stage: Stage, name: str, **measures: float) -> dict[str, object]:
+    """Rewrites a result as the code before wrote it; its text."""
+    path = stage.results.path("pump one", name, 0)
+    told = json.loads(path.read_text())
+    told["digests"].pop("long_range")
+    told["measures"] = {
+        key: v for key, v in told["measures"].items() if not key.startswith("long_")
+    } | measures
+    path.write_text(json.dumps(told))
+    return told
+
+
+@pytest.fixture
+def older(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, object]]:
+    """Results of the code before the long range, by generator; nothing may be measured again in full."""
+    stage.fill()
+    found = {name: _as_before_the_long_range(stage, name, tstr=0.3) for name in ("real", "even", "ours")}
+    for name in ("measure", "real_rows"):
+        monkeypatch.setattr(session, name, lambda *_: pytest.fail("measured in full"))
+    return found
+
+
+def test_a_result_without_the_long_range_gets_that_alone(
+    stage: Stage, older: dict[str, dict[str, object]]
+) -> None:
+    stage.fill()
+    assert stage.runs == []
+    assert stage.said == [
+        f"pump one, {name}, seed 0: long range measured" for name in ("real", "even", "ours")
+    ]
+    for name, before in older.items():
+        after = json.loads(stage.results.path("pump one", name, 0).read_text())
+        assert after["digests"].pop("long_range") and after["digests"] == before["digests"]
+        found = after.pop("measures")
+        assert long_range.without(found) == before["measures"] and "long_acf" in found
+        assert {key: value for key, value in after.items() if key != "digests"} == {
+            key: value for key, value in before.items() if key not in ("digests", "measures")
+        }
+    stage.fill()
+    assert stage.said == []
+
+
+@pytest.mark.parametrize("how", ["gone", "other code"])
+def test_without_the_very_rows_the_long_range_stays_empty_and_nothing_runs(
+    stage: Stage, older: dict[str, dict[str, object]], how: str
+) -> None:
+    kept = stage.rows.folder / "pump-one" / "even" / "seed-0" / "made.json"
+    if how == "gone":
+        kept.unlink()
+    else:
+        kept.write_text(json.dumps(json.loads(kept.read_text()) | {"made": "another"}))
+    stage.fill()
+    assert stage.runs == []
+    assert "pump one, even, seed 0: long range not measured, the rows are not kept" in stage.said
+    assert json.loads(stage.results.path("pump one", "even", 0).read_text()) == older["even"]
+    assert stage.results.read("pump one", "ours", 0).digests.long_range
+
+
+def test_another_measure_of_the_long_range_replaces_all_of_it(
+    stage: Stage, older: dict[str, dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.fill()
+    found = stage.results.read("pump one", "ours", 0)
+    stage.results.write(dataclasses.replace(found, measures=found.measures | {"long_gone": 1.0}))
+    stage.fill()
+    assert stage.said == []
+    monkeypatch.setattr(digests, "LONG_RANGE", digests.LONG_RANGE[:1])
+    monkeypatch.setattr(long_range, "measure", lambda *_: {"long_acf": 0.5})
+    stage.fill()
+    assert stage.runs == [] and len(stage.said) == 3
+    found = stage.results.read("pump one", "ours", 0).measures
+    assert {key: v for key, v in found.items() if key.startswith("long_")} == {"long_acf": 0.5}
+    assert found["tstr"] == 0.3
+
+
+def test_numbers_of_another_long_range_do_not_outlive_their_rows(
+    stage: Stage, older: dict[str, dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.fill()
+    monkeypatch.setattr(digests, "LONG_RANGE", digests.LONG_RANGE[:1])
+    (stage.rows.folder / "pump-one" / "even" / "seed-0" / "made.json").unlink()
+    stage.fill()
+    found = stage.results.read("pump one", "even", 0)
+    assert found.measures == older["even"]["measures"] and found.digests.long_range == ""
+    assert stage.runs == [] and stage.results.read("pump one", "ours", 0).digests.long_range
+
+
+def test_results_of_other_code_are_completed_on_their_own_rows(
+    stage: Stage, older: dict[str, dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runners, "digest_of", lambda name, config: "of today")
+    session.complete(stage.case, ("even",), stage.results, stage.rows, stage.said.append)
+    assert [line.split(",")[1].strip() for line in stage.said[-2:]] == ["even", "real"]
+    found = stage.results.read("pump one", "even", 0)
+    assert found.digests.made == older["even"]["digests"]["made"] and found.digests.long_range
+    assert "long_acf" in found.measures and stage.runs == [("even", 0), ("ours", 0)]  # of the fixture
+    assert stage.results.read("pump one", "ours", 0).digests.long_range == ""
+    other = data.divide("pump one", _source(seed=9), DATASET)
+    session.complete(other, ("even",), stage.results, stage.rows, stage.said.append)
+    assert stage.said[-2:] == [
+        f"pump one, {name}, seed 0: measured on other data" for name in ("even", "real")
+    ]
+
+
+def test_a_stale_result_is_made_anew_with_its_long_range(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.fill()
+    _as_before_the_long_range(stage, "even")
+    code = runners.digest_of
+    monkeypatch.setattr(
+        runners, "digest_of", lambda name, config: code(name, config) + "x" * (name == "even")
+    )
+    stage.fill()
+    assert stage.runs == [("even", 0)] and len(stage.said) == 1 and "(stale: made)" in stage.said[0]
+    assert "long_acf" in stage.results.read("pump one", "even", 0).measures
 
 
 def test_what_is_undefined_is_left_out(stage: Stage) -> None:

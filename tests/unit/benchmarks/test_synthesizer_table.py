@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from benchmarks.synthesizer import __main__ as command
-from benchmarks.synthesizer import store, table
+from benchmarks.synthesizer import long_range, store, table
 
 HONEST = {"excess": 0.0, "excess_row": 0.0, "copied": 0.0}
 
@@ -80,6 +80,51 @@ def test_below_its_bound_less_copying_is_no_better() -> None:
         return lines["*ours*"].split("|")[place].strip()
 
     assert ours(0.009) == "kept" and ours(0.011) == "missed"
+
+
+def test_the_long_range_is_a_table_of_its_own_without_bounds() -> None:
+    assert len(table.tables("pumps", _found())) == 2
+    three = [[{"marginal": 0.9, "long_day": base + 0.01 * seed, "long_dwell": 0.9} for seed in range(3)]
+             for base in (0.1, 0.4)]  # fmt: skip
+    fidelity, lasting, cost = table.tables("pumps", _found(ours=three[0], TVAE=three[1]), {"ours"})
+    assert fidelity.startswith("| pumps | seeds | marginal ↑ |") and "membership" in cost
+    assert lasting.splitlines() == [
+        "| pumps: long range | seeds | day ↓ | dwell ↑ |",
+        "| --- | --- | --- | --- |",
+        "| real | 1 |  |  |",
+        "| TVAE | 3 | 0.410 ± 0.025 | 0.900 ± 0.000 |",
+        "| ours (stale) | 3 | 0.110 ± 0.025 | 0.900 ± 0.000 |",
+        "| *ahead of every other* | | ours |  |",
+        "| *ours* | | ahead of all | even with TVAE |",
+    ]
+
+
+def test_every_measure_of_the_long_range_has_its_column_and_is_explained() -> None:
+    page = command.PAGE.read_text().split(table.BEGIN)[0]
+    for key, title, bound, _, _ in table.LONG_RANGE:
+        assert key.startswith(long_range.PREFIX) and bound is None
+        assert f"| {title}" in page or f", {title}" in page, title
+    committed = {
+        key
+        for own in store.Results(command.RESULTS).all().values()
+        for runs in own.values()
+        for run in runs
+        for key in run.measures
+        if key.startswith(long_range.PREFIX)
+    }
+    assert committed and committed <= {column[0] for column in table.LONG_RANGE}
+
+
+def test_completing_runs_no_generator(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    seen = []
+    monkeypatch.setattr(command.data, "shipped", lambda *given: ["pumps"])
+    monkeypatch.setattr(command.session, "fill", lambda *_: pytest.fail("generators run"))
+    monkeypatch.setattr(command.session, "complete", lambda *given: seen.append(given))
+    given = ["--complete", "--generators", "ours", "--results", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["synthesizer", *given])
+    assert command.main() == 0
+    ((case, names, results, rows),) = seen
+    assert (case, names, results.folder, rows.folder) == ("pumps", ("ours",), tmp_path, command.KEPT / "rows")
 
 
 def test_one_seed_cannot_be_ahead() -> None:
@@ -151,7 +196,9 @@ def test_committed_results_hold_numbers_alone() -> None:
         assert path.stat().st_size < 8_000
         read = json.loads(path.read_text())
         assert all(isinstance(value, float | int) for value in read["measures"].values())
-        assert set(read["digests"]) == {"made", "data", "measured"} and "/" not in read["machine"]
+        # Without `long_range`: written before there was one, and not completed yet.
+        assert set(read["digests"]) - {"long_range"} == {"made", "data", "measured"}
+        assert "/" not in read["machine"]
 
 
 def test_results_of_a_file_of_ones_own_are_not_put_beside_the_committed_ones(
