@@ -13,29 +13,23 @@ al. 2016, "Privacy odometers and filters").
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from components.errors import DataError
+from components.governance.core import losses
 from components.governance.core.events import (
     Composed,
     Event,
     Gaussian,
-    Laplace,
     NeighboringRelation,
     NonPrivate,
-    PoissonSampled,
     PrivacyCost,
     SelfComposed,
-    to_dp_event,
 )
 
-#: The accountant's default grid of privacy losses, dimensionless.
-_INTERVAL = 1e-4
-#: Losses up to this fit that grid in memory; beyond it the grid widens (still an upper bound).
-_FINE_UP_TO = 20.0
+#: How much wider the grid is on which `releases_left` guesses.
+_COARSER = 5.0
 #: `releases_left` counts no further.
 MOST_RELEASES = 1000
 
@@ -105,53 +99,17 @@ def epsilon_of(tally: Tally, delta: float, relation: NeighboringRelation = "add_
     Raises:
       DataError: the accountant cannot count these events under this relation.
     """
+    return _bounded(tally, delta, relation, coarser=1.0)
+
+
+def _bounded(tally: Tally, delta: float, relation: NeighboringRelation, coarser: float) -> float:
     if tally.non_private:
         return math.inf
-    return _epsilon(tally, delta, relation)
+    return losses.epsilon(tally.precision, tally.others, delta, relation, coarser)
 
 
-@functools.lru_cache(maxsize=4096)
-def _epsilon(tally: Tally, delta: float, relation: NeighboringRelation) -> float:
-    import dp_accounting as dp
-    from dp_accounting import pld
-
-    if tally.precision and not tally.others and relation != "replace_one":
-        # One Gaussian has a closed form (Balle and Wang 2018, theorem 8): exact, and quick.
-        return float(dp.get_epsilon_gaussian(tally.precision**-0.5, delta))
-    parts: list[tuple[Event, int]] = [(_leaf(name), count) for name, count in tally.others]
-    if tally.precision:
-        parts.append((Gaussian(noise_multiplier=tally.precision**-0.5), 1))
-    interval = _INTERVAL * max(1.0, _rough_epsilon(parts, delta) / _FINE_UP_TO)
-    accountant = pld.PLDAccountant(dp.NeighboringRelation[relation.upper()], interval)
-    try:
-        for event, count in parts:
-            accountant.compose(to_dp_event(event), count)
-    except dp.UnsupportedEventError as error:
-        raise DataError(
-            f"privacy cost: the accountant cannot count these events under the neighbouring relation "
-            f"{relation} ({str(error).splitlines()[0][:120]}); allowed: add_or_remove_one"
-        ) from None
-    return float(accountant.get_epsilon(delta))
-
-
-def _leaf(text: str) -> Event:
-    kind = Laplace if '"kind":"laplace"' in text and '"event"' not in text else PoissonSampled
-    return kind.model_validate_json(text)
-
-
-def _rough_epsilon(parts: list[tuple[Event, int]], delta: float) -> float:
-    """How far the grid of losses has to reach, roughly; from closed forms."""
-    import dp_accounting as dp
-
-    total = 0.0
-    for event, count in parts:
-        if isinstance(event, PoissonSampled):
-            event, count = event.event, 1
-        if isinstance(event, Gaussian):
-            total += dp.get_epsilon_gaussian(event.noise_multiplier, delta)
-        elif isinstance(event, Laplace):
-            total += count / event.noise_multiplier
-    return total
+def _central(tally: Tally, delta: float) -> float:
+    return math.inf if tally.non_private else losses.central_epsilon(tally.precision, tally.others, delta)
 
 
 def worst_tallies(costs: Sequence[PrivacyCost]) -> list[Tally]:
@@ -200,18 +158,33 @@ def releases_left(
     base = worst_tallies([cost for cost in costs if not is_apart(cost, following)])
     each = Tally.of(following.events)
 
-    def fits(count: int) -> bool:
-        return all(epsilon_of(tally.plus(each, count), delta, relation) <= epsilon for tally in base)
+    def most(bound: Callable[[Tally], float], guess: int) -> int:
+        return _largest(lambda count: all(bound(tally.plus(each, count)) <= epsilon for tally in base), guess)
 
-    if not fits(1):
-        return 0
-    low, high = 1, 2
-    while high <= MOST_RELEASES and fits(high):
-        low, high = high, 2 * high
-    high = min(high, MOST_RELEASES + 1)
+    # The ledger's own grid decides, and takes a second for each count that is tried: a closed form and then
+    # a coarse grid say about where to look.
+    guess = most(lambda tally: _central(tally, delta), 1)
+    guess = most(lambda tally: _bounded(tally, delta, relation, _COARSER), guess)
+    return most(lambda tally: epsilon_of(tally, delta, relation), guess)
+
+
+def _largest(fits: Callable[[int], bool], guess: int) -> int:
+    """The largest count up to `MOST_RELEASES` that fits, 0 for none; looks about the guess first.
+
+    Args:
+      fits: Holds up to some count and for none beyond.
+      guess: Any number; the nearer, the fewer counts are looked at.
+    """
+    low, high = 0, MOST_RELEASES + 1
+    at, stride = min(max(guess, 1), MOST_RELEASES), 1
     while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
+        if fits(at):
+            low, at = at, at + stride
+        else:
+            high, at = at, at - stride
+        stride *= 2
+        if not low < at < high:
+            at = (low + high) // 2
     return low
 
 

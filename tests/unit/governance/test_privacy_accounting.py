@@ -160,6 +160,60 @@ def test_releases_left_is_the_largest_number_that_fits() -> None:
     assert accounting.releases_left([], cost(), 0.1, DELTA) == accounting.MOST_RELEASES
 
 
+def by_accountant(events_and_counts: list[tuple[events.Event, int]]) -> float:
+    accountant = pld.PLDAccountant()
+    for event, count in events_and_counts:
+        accountant.compose(to_dp_event(event), count)
+    return float(accountant.get_epsilon(DELTA))
+
+
+SAMPLED = PoissonSampled(sampling_probability=0.1, event=Gaussian(noise_multiplier=6.0))
+SAMPLED_LAPLACE = PoissonSampled(sampling_probability=0.2, event=Laplace(noise_multiplier=30.0))
+
+
+@pytest.mark.parametrize(
+    ("core", "others"),
+    [(20.0, [(SAMPLED, 50)]), (None, [(Laplace(noise_multiplier=40.0), 1), (SAMPLED_LAPLACE, 7)])],
+)
+def test_a_kept_loss_gives_the_accountants_numbers_and_counts(
+    core: float | None, others: list[tuple[events.Event, int]]
+) -> None:
+    """Equal to the last bit, and as many releases as counting one by one finds, at the edge as well."""
+    each = [SelfComposed(event=event, count=count) for event, count in others]
+    following = cost(*each, *([Gaussian(noise_multiplier=core)] if core else []))
+    in_order = sorted(others, key=lambda item: item[0].to_exec_property())
+    slow = [0.0]
+    for releases in range(1, 7):
+        whole = [(event, releases * count) for event, count in in_order]
+        merged = accounting.Tally.of(following.events * releases).precision
+        if core:
+            whole.append((Gaussian(noise_multiplier=merged**-0.5), 1))
+        slow.append(by_accountant(whole))
+        assert accounting.spent_epsilon([following] * releases, DELTA) == slow[-1]
+    assert slow == sorted(slow) and slow[1] > 0
+    for releases in (1, 3, 5):
+        # The coarse grid's bound is larger, and would refuse the last release; the ledger's grid decides.
+        assert accounting.releases_left([], following, slow[releases], DELTA) == releases
+        short = math.nextafter(slow[releases], 0)
+        assert accounting.releases_left([], following, short, DELTA) == releases - 1
+        assert accounting.releases_left([following], following, slow[releases], DELTA) == releases - 1
+
+
+@given(st.integers(0, accounting.MOST_RELEASES), st.integers(-5, 2 * accounting.MOST_RELEASES))
+def test_a_guess_changes_no_count_and_a_good_one_is_quick(right: int, guess: int) -> None:
+    looked_at: list[int] = []
+
+    def fits(count: int) -> bool:
+        looked_at.append(count)
+        return count <= right
+
+    assert accounting._largest(fits, guess) == right
+    assert set(looked_at) <= set(range(1, accounting.MOST_RELEASES + 1))
+    looked_at.clear()
+    accounting._largest(fits, right)
+    assert len(looked_at) <= 2
+
+
 def test_releases_of_one_period_are_counted_apart_from_those_of_others() -> None:
     event = Gaussian(noise_multiplier=30.0)
     plain, first, second = cost(event), cost(event, days=(0, 1)), cost(event, days=(1, 2))
