@@ -27,6 +27,8 @@ _UNMOVED = {
     "critic_steps": "measured with 2 only; the generator starts at the linear core, not at noise",
     "ridge": "measured with 0.0001 only",
 }
+#: Keys of `dp` that the locale says as privacy.target_epsilon and target_delta.
+_SAID_ELSEWHERE = {"epsilon", "delta"}
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,11 @@ def propose(profile: Profile, now: SynthesizerTrainerConfig) -> Proposal:
     if now.is_private:
         # A setting that is chosen by looking at the rows is a release of the rows outside of the epsilon.
         reason = "as configured; every other key would be chosen by the rows, outside of the epsilon"
-        setting = Setting("method", now.method, "gan", now.method, reason)
-        return Proposal((setting,), (f"no estimate of the cost of method {now.method} was measured",), None)
+        said = now.model_dump(
+            mode="json", exclude_unset=True, exclude={"dataset": True, "dp": _SAID_ELSEWHERE}
+        )
+        kept = tuple(Setting(key, value, _default(key), value, reason) for key, value in said.items())
+        return Proposal(kept, (f"no estimate of the cost of method {now.method} was measured",), None)
     settings: list[Setting] = []
 
     def add(key: str, value: Any, reason: str) -> None:

@@ -70,6 +70,27 @@ def test_the_fragment_is_private_and_is_what_the_deployment_reads(isthmus, confi
     assert exit_status == 2 and "exists already" in err
 
 
+def test_the_fragment_of_a_private_locale_takes_the_place_of_its_own_section(isthmus, config, tmp_path):
+    period = {"start": "2024-03-01T00:00:00Z", "end": "2024-03-07T00:00:00Z"}
+    own = {"method": "dp_gan", "dp": {"period": period, "kinds": ["ramp"], "critic": {"steps": 50}}}
+
+    def private(data, locales):
+        locales["eu-west"]["privacy"] = {"gate": {}, "target_epsilon": 8, "target_delta": 1e-6}
+        locales["eu-west"]["synthesizer"] = own
+        data.pop("synthesizer")
+
+    deployment = changed(config, "private.yaml", private)
+    target = tmp_path / "proposed.yaml"
+    exit_status, _, err = isthmus("profile", deployment, "--locale", "eu-west", "-o", target)
+    assert exit_status == 0, err
+    section = yaml.safe_load(target.read_text())
+    assert section == {"synthesizer": own}
+    exit_status, _, err = isthmus(
+        "validate", changed(deployment, "again.yaml", lambda _, locales: locales["eu-west"].update(section))
+    )
+    assert exit_status == 0, err
+
+
 def test_no_rows_stay_behind(isthmus, config):
     before = sorted(config.parent.rglob("*"))
     answer(isthmus, config, "--locale", "ap-south")

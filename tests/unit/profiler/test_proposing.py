@@ -105,10 +105,13 @@ def test_a_training_that_would_be_cut_gets_more_minutes(made, dataset, monkeypat
 def test_nothing_is_proposed_from_the_rows_of_a_differentially_private_locale(made, dataset, method):
     own = made(days=5, series=1)
     columns = dataset(x="continuous")
-    now = SynthesizerTrainerConfig(dataset=columns, method=method, dp=DpConfig(epsilon=1, delta=1e-6))
+    private = DpConfig(epsilon=1, delta=1e-6, kinds=("ramp",))
+    now = SynthesizerTrainerConfig(dataset=columns, method=method, dp=private, max_minutes=7)
     found = profile.describe(own.table(x=own.white()), own.series, np.ones(len(own.series), bool), columns)
     out = propose(found, now)
-    assert out.section() == {"method": method} and out.cost is None
+    # What stands in the deployment file, so that the section can take its place.
+    assert out.section() == {"method": method, "dp": {"kinds": ["ramp"]}, "max_minutes": 7}
+    assert out.cost is None
 
 
 def like(found, **changes):
