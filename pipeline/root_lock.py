@@ -1,10 +1,10 @@
-"""One run at a time below a deployment's root."""
+"""One run at a time below a deployment's root, and one search in its folder."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import portalocker
@@ -13,26 +13,35 @@ from components.errors import BusyError, ConfigError
 from pipeline.run_state import now
 
 
+def hold_root(root: Path) -> AbstractContextManager[None]:
+    """Holds a deployment's root for one run; see `hold_folder`."""
+    return hold_folder(root, f"root {root}")
+
+
 @contextmanager
-def hold_root(root: Path) -> Iterator[None]:
-    """Holds a deployment's root for one run; released by the system even when the process is killed.
+def hold_folder(folder: Path, place: str) -> Iterator[None]:
+    """Holds a folder for one process; released by the system even when the process is killed.
+
+    Args:
+      folder: Made where it is not there.
+      place: Names it in messages.
 
     Raises:
-      BusyError: another run holds it; the message says which process and since when.
-      ConfigError: the root cannot be written.
+      BusyError: another process holds it; the message says which and since when.
+      ConfigError: the folder cannot be written.
     """
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        handle = (root / ".lock").open("a+")
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = (folder / ".lock").open("a+")
     except OSError as error:
-        raise ConfigError(f"root {root}: cannot be written ({error.strerror})") from None
+        raise ConfigError(f"{place}: cannot be written ({error.strerror})") from None
     with handle:
         try:
             portalocker.lock(handle, portalocker.LOCK_EX | portalocker.LOCK_NB)
         except portalocker.exceptions.BaseLockException:
             handle.seek(0)
-            holder = handle.read().strip() or "another run"
-            raise BusyError(f"root {root}: held by {holder}. Wait for it, or stop it.") from None
+            holder = handle.read().strip() or "another process"
+            raise BusyError(f"{place}: held by {holder}. Wait for it, or stop it.") from None
         handle.seek(0)
         handle.truncate()
         handle.write(f"process {os.getpid()} since {now()}")

@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import portalocker
-
-from components.errors import BusyError, ConfigError
+from components.errors import ConfigError
 from components.executor_base import write_atomically
 from components.tuner.core.scoring import Outcome
 from components.tuner.core.study import Values
+from pipeline.root_lock import hold_folder
 
 #: Says which search a folder holds.
 STUDY_FILE = "study.json"
@@ -86,16 +85,7 @@ def open_records(folder: Path, study: dict[str, Any], fresh: bool) -> Iterator[R
       BusyError: another process searches there.
       ConfigError: it cannot be written, or holds the records of another search.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / ".lock").open("a+")
-    except OSError as error:
-        raise ConfigError(f"-o {folder}: cannot be written ({error.strerror})") from None
-    with handle:
-        try:
-            portalocker.lock(handle, portalocker.LOCK_EX | portalocker.LOCK_NB)
-        except portalocker.exceptions.BaseLockException:
-            raise BusyError(f"-o {folder}: another search is at work there. Wait, or stop it.") from None
+    with hold_folder(folder, f"-o {folder}"):
         mark = folder / STUDY_FILE
         if fresh:
             for path in (mark, *(folder / name for name in (*RESULTS, LOG)), *folder.glob("trial-*.json")):

@@ -19,6 +19,10 @@ CENTRAL = "central"
 TEST = "test"
 #: The rows that it was asked about, where they are recorded.
 SERVED = "serving"
+_NO_ROW = {
+    TEST: "the test set has no row of this locale",
+    SERVED: "no row of this locale is recorded",
+}
 
 
 @dataclass(frozen=True)
@@ -110,54 +114,26 @@ def find_serving(
     seen: Mapping[str, Profile],
     rules: Rules,
     monitoring: MonitoringConfig,
+    against: str = TEST,
+    restricted: Collection[str] = (),
 ) -> list[Finding]:
     """Compares what a detector sees with what it was trained on, locale by locale.
 
     Args:
-      crossed: The rows that were trained on.
-      seen: Locale to the profile of its test rows, on the same bins.
+      crossed: The rows that were trained on, on the bins of `seen`.
+      seen: Locale to the profile of what the detector sees.
       rules: The rules.
       monitoring: Severities.
+      against: What it sees: `TEST` or `SERVED`.
+      restricted: Locales of which no bins and no course over time are kept: where rows were served, what
+        was asked may be their real rows.
     """
     found: list[Finding] = []
     for one in crossed:
-        question = Question("serving", one.locale, one.span, TEST)
+        question = Question("serving", one.locale, one.span, against)
         profile = seen.get(one.locale)
-        if profile is None:
-            found.append(question.unanswered("the test set has no row of this locale"))
-            continue
-
-        def sides(feature: str, one: Crossed = one) -> Sequence[Side]:
-            return (one.side(feature),)
-
-        found += answer(question, profile, one.profile, rules, monitoring, sides)
-    return found
-
-
-def find_served(
-    crossed: Sequence[Crossed],
-    served: Mapping[str, Profile],
-    rules: Rules,
-    monitoring: MonitoringConfig,
-    restricted: Collection[str],
-) -> list[Finding]:
-    """Compares what a detector was asked about with what it was trained on, locale by locale.
-
-    Of a restricted locale no bins and no course over time are kept: what was asked may be its real rows.
-
-    Args:
-      crossed: The rows that were trained on, on the bins of the record.
-      served: Locale to the profile of its recorded rows.
-      rules: The rules.
-      monitoring: Severities.
-      restricted: Names of the restricted locales.
-    """
-    found: list[Finding] = []
-    for one in crossed:
-        question = Question("serving", one.locale, one.span, SERVED)
-        profile = served.get(one.locale)
         if profile is None or not len(profile.bucket):
-            found.append(question.unanswered("no row of this locale is recorded"))
+            found.append(question.unanswered(_NO_ROW[against]))
             continue
 
         def sides(feature: str, one: Crossed = one) -> Sequence[Side]:

@@ -15,7 +15,7 @@ from components.drift.judging import Question
 from components.drift.served_rows import read_served
 from components.errors import DataError
 from components.skew_monitor.config import ServedRowsConfig, SkewMonitorConfig
-from components.skew_monitor.core import CENTRAL, SERVED, Crossed, find_served
+from components.skew_monitor.core import CENTRAL, SERVED, Crossed, find_serving
 
 
 def compare_served(
@@ -51,7 +51,7 @@ def compare_served(
     if not training:
         return [centre.unanswered("no row is recorded")]
     restricted = {name for name, sharing in config.locales.items() if sharing == "restricted"}
-    findings = find_served(training, found.profiles, rules, config.monitoring, restricted)
+    findings = find_serving(training, found.profiles, rules, config.monitoring, SERVED, restricted)
     remarks = list(found.remarks)
     strangers = sum(int(p.rows.sum()) for name, p in found.profiles.items() if name not in config.locales)
     if strangers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import stat
 
 import pytest
@@ -13,6 +14,7 @@ from components.errors import DataError
 from components.tuner.core.scoring import MEASURES, Outcome
 from pipeline import starter, tuning
 from pipeline.config.load import load_deployment
+from pipeline.root_lock import hold_folder
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +137,14 @@ def test_killed_and_run_again_it_goes_on(isthmus, config, tmp_path, trainer):
     fresh = trainer(o3=0.9)
     answer(isthmus, config, "--locale", "eu-west", "-o", tmp_path / "out", "--fresh")
     assert len(fresh.calls) == 10
+
+
+def test_two_searches_at_once_the_second_says_who_is_at_work_there(isthmus, config, tmp_path, trainer):
+    made = trainer()
+    with hold_folder(tmp_path / "out", "a search"):
+        exit_status, _, err = isthmus("tune", config, "--locale", "eu-west", "-o", tmp_path / "out")
+    assert exit_status == 2 and f"-o {tmp_path / 'out'}: held by process {os.getpid()} since " in err
+    assert made.calls == []
 
 
 def test_another_search_in_the_same_folder_is_refused(isthmus, config, tmp_path, trainer):

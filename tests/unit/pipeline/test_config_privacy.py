@@ -2,62 +2,40 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import pytest
-import yaml
 
 from components.config_base import canonical_json
 from components.errors import ConfigError
 from components.release.privacy import PrivacyClaim, synthetic_statement
 from pipeline.config import resolve
-from pipeline.config.load import load_deployment
 from pipeline.config.model import Deployment
+from tests.unit.pipeline.deployments import Edit, loaded, restricted
 
-VALID: dict[str, Any] = {
-    "version": 1,
-    "name": "fleet",
-    "root": "runs",
-    "dataset": {
-        "series": ["asset"],
-        "label": "label",
-        "label_kind": "kind",
+VALID = restricted(
+    {
         "interval_s": 60,
         "features": [{"name": "temp_c"}, {"name": "mode", "kind": "categorical"}],
         "targets": ["temp_c"],
     },
-    "locales": [
-        {
-            "name": "eu-west",
-            "sharing": "restricted",
-            "source": {"pattern": "eu/*.csv"},
-            "privacy": {"gate": {}, "target_epsilon": 4, "target_delta": 1e-6},
-            "synthesizer": {
-                "method": "dp_linear",
-                "dp": {
-                    "bounds": {"temp_c": [0, 40]},
-                    "vocabularies": {"mode": ["sun", "safe"]},
-                    "kinds": ["spike"],
-                    "period": {"start": "2026-01-01T00:00:00Z", "end": "2026-02-01T00:00:00Z"},
-                },
+    {
+        "privacy": {"gate": {}, "target_epsilon": 4, "target_delta": 1e-6},
+        "synthesizer": {
+            "method": "dp_linear",
+            "dp": {
+                "bounds": {"temp_c": [0, 40]},
+                "vocabularies": {"mode": ["sun", "safe"]},
+                "kinds": ["spike"],
+                "period": {"start": "2026-01-01T00:00:00Z", "end": "2026-02-01T00:00:00Z"},
             },
-            "signing_key": {"file": "keys/eu.pem"},
-            "trusted_key": "keys/eu.pem.pub",
-        }
-    ],
-    "generation": {"grid": "regular", "sessions": 3},
-    "exchange": {"uri": "exchange"},
-    "central": {"quorum": 1, "test_set": {"pattern": "test/*.csv"}},
-}
+        },
+    },
+)
 
 
-def load(tmp_path: Any, edit: Any = lambda d: None) -> Deployment:
-    found = copy.deepcopy(VALID)
-    edit(found)
-    path = tmp_path / "isthmus.yaml"
-    path.write_text(yaml.safe_dump(found))
-    return load_deployment(path)
+def load(tmp_path: Any, edit: Edit = lambda _: None) -> Deployment:
+    return loaded(tmp_path, VALID, edit)
 
 
 def test_the_guarantee_reaches_every_component(tmp_path: Any) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from typing import Any
 
 import pytest
-import yaml
 
 from components.errors import ConfigError
 from pipeline.commands.egress import describe
 from pipeline.config import resolve
 from pipeline.config.load import load_deployment
 from pipeline.config.model import Deployment
+from tests.unit.pipeline.deployments import Edit, loaded, restricted
 
 SUPPRESSED = {"mode": "suppressed"}
 NOISED = {
@@ -26,42 +25,19 @@ PRIVATE = {"gate": {}, "target_epsilon": 4, "target_delta": 1e-6}
 BUDGET = {"epsilon": 10, "delta": 1e-6, "unit": "record"}
 PERIOD = {"start": "2026-01-01T00:00:00Z", "end": "2026-02-01T00:00:00Z"}
 LINEAR = {"method": "dp_linear", "dp": {"kinds": ["spike"], "period": PERIOD}}
-VALID: dict[str, Any] = {
-    "version": 1,
-    "name": "fleet",
-    "root": "runs",
-    "dataset": {
-        "series": ["asset"],
-        "label": "label",
-        "label_kind": "kind",
+VALID = restricted(
+    {
         "interval_s": 300,
         "schema_name": "simulated_fleet",
         "features": [{"name": "temp_c"}, {"name": "soc"}],
         "targets": ["temp_c"],
     },
-    "locales": [
-        {
-            "name": "eu-west",
-            "sharing": "restricted",
-            "source": {"pattern": "eu/*.csv"},
-            "privacy": {"gate": {}},
-            "egress": {"sketch": SUPPRESSED},
-            "signing_key": {"file": "keys/eu.pem"},
-            "trusted_key": "keys/eu.pem.pub",
-        }
-    ],
-    "generation": {"grid": "regular", "sessions": 3},
-    "exchange": {"uri": "exchange"},
-    "central": {"quorum": 1, "test_set": {"pattern": "test/*.csv"}},
-}
+    {"privacy": {"gate": {}}, "egress": {"sketch": SUPPRESSED}},
+)
 
 
-def load(tmp_path: Any, edit: Any = lambda d: None) -> Deployment:
-    found = copy.deepcopy(VALID)
-    edit(found)
-    path = tmp_path / "isthmus.yaml"
-    path.write_text(yaml.safe_dump(found))
-    return load_deployment(path)
+def load(tmp_path: Any, edit: Edit = lambda _: None) -> Deployment:
+    return loaded(tmp_path, VALID, edit)
 
 
 def locale(**changes: Any) -> Any:

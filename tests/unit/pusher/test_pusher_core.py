@@ -26,6 +26,15 @@ from components.secrets import SecretRef
 from components.split_io import write_split
 from components.synthesizer_trainer.config import RareEventsConfig
 
+CLAIM = PrivacyClaim(
+    mechanism="DP-SGD",
+    epsilon=2.5,
+    delta=1e-6,
+    unit="window",
+    adjacency="add_or_remove_one",
+    sampling="each window independently with probability 0.01 in each of 1,000 steps",
+)
+
 
 def table(rows: int = 20) -> pa.Table:
     values = np.linspace(-1, 1, rows, dtype=np.float32)
@@ -280,16 +289,8 @@ def test_the_statement_says_what_became_of_rare_kinds(tmp_path, policy, said):
 
 
 def test_a_private_model_counts_no_real_window_whatever_the_minimum(tmp_path):
-    claim = PrivacyClaim(
-        mechanism="Gaussian",
-        epsilon=1,
-        delta=1e-6,
-        unit="record",
-        adjacency="add_or_remove_one",
-        sampling="none",
-    )
     policy = RareEventsConfig(min_windows=1)
-    found = privacy_statement(config(tmp_path, privacy=claim, rare_events=policy), "eu-west", 1)
+    found = privacy_statement(config(tmp_path, privacy=CLAIM, rare_events=policy), "eu-west", 1)
     assert any("if its noisy count stands out" in text for text in found.sentences)
 
 
@@ -302,15 +303,7 @@ def test_privacy_statements(tmp_path):
 
 
 def test_the_statement_of_a_private_mechanism_says_everything_that_bounds_it(tmp_path):
-    claim = PrivacyClaim(
-        mechanism="DP-SGD",
-        epsilon=2.5,
-        delta=1e-6,
-        unit="window",
-        adjacency="add_or_remove_one",
-        sampling="each window independently with probability 0.01 in each of 1,000 steps",
-    )
-    statement = privacy_statement(config(tmp_path, privacy=claim), "eu-west", 1)
+    statement = privacy_statement(config(tmp_path, privacy=CLAIM), "eu-west", 1)
     assert (statement.mechanism, statement.epsilon, statement.unit) == ("DP-SGD", 2.5, "window")
     text = " ".join(statement.sentences)
     for part in (
@@ -322,12 +315,12 @@ def test_the_statement_of_a_private_mechanism_says_everything_that_bounds_it(tmp
     ):
         assert part in text
     with pytest.raises(pydantic.ValidationError, match="privacy is about synthetic rows"):
-        config(tmp_path, "open", privacy=claim)
+        config(tmp_path, "open", privacy=CLAIM)
     for wrong in ({"epsilon": 1.0}, {"mechanism": "DP-SGD"}, {"mechanism": "DP-SGD", "epsilon": 1.0}):
         with pytest.raises(pydantic.ValidationError, match="epsilon, delta, unit, adjacency"):
             PrivacyStatement(sentences=("One.",), **wrong)
     with pytest.raises(pydantic.ValidationError, match="needs a mechanism"):
-        PrivacyClaim(**{**claim.model_dump(), "mechanism": "none"})
+        PrivacyClaim(**{**CLAIM.model_dump(), "mechanism": "none"})
 
 
 class Clerk:

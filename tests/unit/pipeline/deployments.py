@@ -1,0 +1,52 @@
+"""A small deployment of one restricted locale, for tests of what a configuration may say."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.config.load import load_deployment
+from pipeline.config.model import Deployment
+
+Edit = Callable[[dict[str, Any]], None]
+
+
+def restricted(dataset: dict[str, Any], locale: dict[str, Any]) -> dict[str, Any]:
+    """A valid deployment.
+
+    Args:
+      dataset: Its section, but for the label.
+      locale: Of `eu-west`, but for name, sharing, source and keys.
+    """
+    return {
+        "version": 1,
+        "name": "fleet",
+        "root": "runs",
+        "dataset": {"series": ["asset"], "label": "label", "label_kind": "kind", **dataset},
+        "locales": [
+            {
+                "name": "eu-west",
+                "sharing": "restricted",
+                "source": {"pattern": "eu/*.csv"},
+                "signing_key": {"file": "keys/eu.pem"},
+                "trusted_key": "keys/eu.pem.pub",
+                **locale,
+            }
+        ],
+        "generation": {"grid": "regular", "sessions": 3},
+        "exchange": {"uri": "exchange"},
+        "central": {"quorum": 1, "test_set": {"pattern": "test/*.csv"}},
+    }
+
+
+def loaded(folder: Path, valid: dict[str, Any], edit: Edit = lambda _: None) -> Deployment:
+    """The deployment, read from a file in this folder after `edit` of a copy."""
+    found = copy.deepcopy(valid)
+    edit(found)
+    path = folder / "isthmus.yaml"
+    path.write_text(yaml.safe_dump(found))
+    return load_deployment(path)
