@@ -12,40 +12,17 @@ import pyarrow as pa
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from benchmarks import locale_split
-from components.dataset import TIMESTAMP, DatasetConfig, FeatureConfig
-
-DATASET = DatasetConfig(
-    timestamp="when",
-    series=("asset",),
-    label="label",
-    label_kind="kind",
-    features=(FeatureConfig(name="volts"), FeatureConfig(name="on", kind="binary")),
-    targets=("volts",),
-    interval_s=60,
-)
+from components.dataset import TIMESTAMP
+from tests.unit.benchmarks.pumps import DATASET, source
 
 
-def _source(rows: int = 1200) -> pa.Table:
-    """Two assets, row by row in turn, a row a minute each; one event of 20 rows."""
-    step = np.arange(rows) // 2
-    stamps = np.datetime64("2024-03-01T00:00:00") + step.astype("timedelta64[m]")
-    label = ((step >= 100) & (step < 110)).astype(int)
-    return pa.table(
-        {
-            "when": [f"{stamp}Z" for stamp in stamps],
-            "asset": [f"pump-{row % 2}" for row in range(rows)],
-            "volts": np.round(np.sin(step / 9), 2),
-            "on": (step // 5) % 2,
-            "label": label,
-            "kind": np.where(label == 1, "ramp", ""),
-            "serial": ["SN-1"] * rows,
-        }
-    )
+def _source() -> pa.Table:
+    return source(1200).append_column("serial", pa.array(["SN-1"] * 1200))
 
 
 def test_a_source_becomes_two_disjoint_splits_without_other_columns() -> None:
     fleet = locale_split.split("pumps", _source(), DATASET, None)
-    assert fleet.train.column_names == [TIMESTAMP, "asset", "volts", "on", "label", "kind"]
+    assert fleet.train.column_names == [TIMESTAMP, "asset", "volts", "on", "mode", "label", "kind"]
     keys = [set(zip(t["asset"].to_pylist(), t[TIMESTAMP].to_pylist())) for t in (fleet.train, fleet.holdout)]
     assert not keys[0] & keys[1]
     # ExampleGen's fractions: 0.7 and 0.2 of 1,200 rows, by whole blocks of about 30.

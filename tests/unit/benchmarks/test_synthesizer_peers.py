@@ -14,22 +14,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from benchmarks.synthesizer import data, peers, runners
-from components.dataset import TIMESTAMP, DatasetConfig, FeatureConfig
+from components.dataset import TIMESTAMP
+from tests.unit.benchmarks.pumps import DATASET, source
 
 ROOT = Path(__file__).resolve().parents[3]
-DATASET = DatasetConfig(
-    timestamp="when",
-    series=("asset",),
-    label="label",
-    label_kind="kind",
-    features=(
-        FeatureConfig(name="volts"),
-        FeatureConfig(name="on", kind="binary"),
-        FeatureConfig(name="mode", kind="categorical"),
-    ),
-    targets=("volts",),
-    interval_s=60,
-)
 #: Draws rows with replacement; says what it was told.
 FAKE = """
 import sys
@@ -45,27 +33,9 @@ protocol.serve(fit, ("pandas",), {{"told": "defaults"}})
 """
 
 
-def _source(rows: int = 2400) -> pa.Table:
-    """Two assets, row by row in turn, a row a minute each; one event of 20 rows."""
-    step = np.arange(rows) // 2
-    stamps = np.datetime64("2024-03-01T00:00:00") + step.astype("timedelta64[m]")
-    label = ((step >= 100) & (step < 110)).astype(int)
-    return pa.table(
-        {
-            "when": [f"{stamp}Z" for stamp in stamps],
-            "asset": [f"pump-{row % 2}" for row in range(rows)],
-            "volts": np.round(np.sin(step / 9), 2),
-            "on": (step // 5) % 2,
-            "mode": np.where(step % 7 == 0, None, np.where(step % 2, "sun", "dark")),
-            "label": label,
-            "kind": np.where(label == 1, "ramp", ""),
-        }
-    )
-
-
 @pytest.fixture(scope="module")
 def case() -> data.Case:
-    return data.divide("pumps", _source(), DATASET)
+    return data.divide("pumps", source(2400), DATASET)
 
 
 @pytest.fixture

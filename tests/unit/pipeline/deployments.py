@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from pipeline.config.load import load_deployment
 from pipeline.config.model import Deployment
+from tests.support.deployments import Change, Data, written
 
-Edit = Callable[[dict[str, Any]], None]
 
-
-def restricted(dataset: dict[str, Any], locale: dict[str, Any]) -> dict[str, Any]:
+def restricted(dataset: Data, locale: Data) -> Data:
     """A valid deployment.
 
     Args:
@@ -43,10 +38,8 @@ def restricted(dataset: dict[str, Any], locale: dict[str, Any]) -> dict[str, Any
     }
 
 
-def loaded(folder: Path, valid: dict[str, Any], edit: Edit = lambda _: None) -> Deployment:
-    """The deployment, read from a file in this folder after `edit` of a copy."""
+def loaded(folder: Path, valid: Data, change: Change = lambda _: None) -> Deployment:
+    """The deployment, read from a file in this folder after a change of it."""
     found = copy.deepcopy(valid)
-    edit(found)
-    path = folder / "isthmus.yaml"
-    path.write_text(yaml.safe_dump(found))
-    return load_deployment(path)
+    change(found)
+    return load_deployment(written(folder, found))

@@ -11,7 +11,7 @@ from components.errors import ConfigError
 from components.release.privacy import PrivacyClaim, synthetic_statement
 from pipeline.config import resolve
 from pipeline.config.model import Deployment
-from tests.unit.pipeline.deployments import Edit, loaded, restricted
+from tests.unit.pipeline.deployments import loaded, restricted
 
 VALID = restricted(
     {
@@ -34,7 +34,7 @@ VALID = restricted(
 )
 
 
-def load(tmp_path: Any, edit: Edit = lambda _: None) -> Deployment:
+def load(tmp_path: Any, edit: Any = lambda _: None) -> Deployment:
     return loaded(tmp_path, VALID, edit)
 
 

@@ -12,7 +12,7 @@ from pipeline.commands.egress import describe
 from pipeline.config import resolve
 from pipeline.config.load import load_deployment
 from pipeline.config.model import Deployment
-from tests.unit.pipeline.deployments import Edit, loaded, restricted
+from tests.unit.pipeline.deployments import loaded, restricted
 
 SUPPRESSED = {"mode": "suppressed"}
 NOISED = {
@@ -36,7 +36,7 @@ VALID = restricted(
 )
 
 
-def load(tmp_path: Any, edit: Edit = lambda _: None) -> Deployment:
+def load(tmp_path: Any, edit: Any = lambda _: None) -> Deployment:
     return loaded(tmp_path, VALID, edit)
 
 
