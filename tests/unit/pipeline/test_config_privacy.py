@@ -152,6 +152,21 @@ def test_what_is_wrong_is_named(tmp_path: Any, edit: Any, expected: str) -> None
     assert expected in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_private_gan_that_does_not_fit_once_is_refused_before_any_run(tmp_path: Any) -> None:
+    def edit(d: dict[str, Any]) -> None:
+        _gan()(d)
+        d["locales"][0]["privacy"]["budget"] = {"epsilon": limit, "delta": 1e-6, "unit": "record"}
+
+    limit = 3.9
+    with pytest.raises(
+        ConfigError, match=r"budget\.epsilon: found 3\.9, but a single release costs (3\.9\d+|4) at"
+    ):
+        load(tmp_path, edit)
+    # Core and critic together cost what was asked for, and no more.
+    limit = 4.0
+    load(tmp_path, edit)
+
+
 def test_a_curated_schema_gives_the_domains(tmp_path: Any) -> None:
     from components.synthesizer_trainer.public_domains import public_domains
 
