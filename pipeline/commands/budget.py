@@ -153,9 +153,8 @@ def forecast(standing: dict[str, Any]) -> str:
     left, each = standing["releases_left"], standing["release_epsilon"]
     if left is None:
         return "no release to go by yet"
-    count = (
-        f"{'at least ' if standing['at_least'] else ''}{left} more releases at epsilon {_number(each)} each"
-    )
+    at_least = "at least " if standing["at_least"] else ""
+    count = f"{at_least}{left} more release{'' if left == 1 else 's'} at epsilon {_number(each)} each"
     if standing["one_period"]:
         return f"{count}, of the configured period; other periods are counted apart"
     if standing["lasts_days"] is None:

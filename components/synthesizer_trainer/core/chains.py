@@ -54,11 +54,6 @@ class Variable:
     codes: np.ndarray
 
 
-def standard_levels(levels: np.ndarray) -> np.ndarray:
-    """Levels about their middle, in units of their deviation over the levels. Shape of `levels`."""
-    return (levels - levels.mean()) / max(float(levels.std()), 1e-12)
-
-
 @dataclass(frozen=True)
 class Spells:
     """Stretches of rest, and those between two rests, of a chain.

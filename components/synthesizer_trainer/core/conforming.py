@@ -44,13 +44,13 @@ MAX_ROWS = 16_000
 
 @dataclass(frozen=True)
 class Targets:
-    """What each style's rows look like; F latent series, D with the levels of the chains behind them.
+    """What each style's rows look like.
 
     Attributes:
       quantiles: Of normal scores, at probabilities (i + 1/2) / POINTS. Shape [styles, F, POINTS]; no style:
         never conformed.
-      means: Of the values, in units of all rows' deviation, about their mean. Shape [styles, D].
-      products: Means of their products. Shape [styles, D, D].
+      means: Of the values, in units of all rows' deviation, about their mean. Shape [styles, F].
+      products: Means of their products. Shape [styles, F, F].
     """
 
     quantiles: np.ndarray
@@ -65,9 +65,7 @@ def no_targets(features: int) -> Targets:
     )
 
 
-def fit_targets(
-    scores: np.ndarray, table: np.ndarray, series: np.ndarray, styles: int, levels: np.ndarray
-) -> Targets:
+def fit_targets(scores: np.ndarray, table: np.ndarray, series: np.ndarray, styles: int) -> Targets:
     """Margins and products of each series' normal rows; a series of few rows gets all rows'.
 
     Args:
@@ -75,9 +73,8 @@ def fit_targets(
       table: The inverse transform. Shape [F, GRID_SIZE].
       series: Shape [N].
       styles: As many as there are series, else every style gets all rows'.
-      levels: Values that chains show in these rows, in any unit. Shape [N, V].
     """
-    values = np.concatenate([decode(table, scores), levels], axis=1)
+    values = decode(table, scores)
     spread = values.std(0) if len(values) else np.ones(values.shape[1])
     values = (values - values.mean(0) if len(values) else values) / np.where(spread > 0, spread, 1.0)
     counts = np.bincount(series, minlength=styles)
@@ -157,54 +154,48 @@ def fit_maps(
     decoder: np.ndarray,
     weights: np.ndarray,
     fixed: np.ndarray,
-    levels: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The maps that conform scores: y = table(scores + slow @ matrix + offset).
 
-    What the linear map leaves alone (features that repeat their values, the chains' levels) can still be
-    followed: a score gets the wanted correlation with its slow part.
-
     Args:
       scores: Of the release's normal rows. Shape [n, F].
-      slow: Slow parts of the scores and of the levels. Shape [n, D], D = F + V.
+      slow: Their slow parts. Shape [n, F].
       targets: Of the styles that the release has.
       decoder: The inverse transform. Shape [F, GRID_SIZE].
       weights: Share of the rows of each of these styles. Shape [styles].
-      fixed: Features that the linear map leaves alone. Shape [F], bool.
-      levels: Values that chains show in these rows, in the unit of their slow parts. Shape [n, V].
+      fixed: Features that the linear map leaves alone (they stand still for long). Others get the wanted
+        correlation with their slow parts. Shape [F], bool.
 
     Returns:
-      Matrix [D, F], offset [F], table [F, GRID_SIZE].
+      Matrix [F, F], offset [F], table [F, GRID_SIZE].
     """
     count = scores.shape[1]
-    scores, slow, levels = (np.ascontiguousarray(part, np.float32) for part in (scores, slow, levels))
+    scores, slow = (np.ascontiguousarray(part, np.float32) for part in (scores, slow))
     wanted = _mixture(targets.quantiles, weights)
     mean = weights @ targets.means
     target = correlation(np.tensordot(weights, targets.products, 1) - np.outer(mean, mean))
-    centre = slow.mean(0, dtype=np.float64)
-    width = slow.shape[1]
-    total = np.cov(np.concatenate([scores, levels], axis=1).T).reshape(width, width)
-    present = np.cov(slow.T).reshape(width, width)
-    spread, rest = np.sqrt(np.diag(total)), np.sqrt(np.diag(present))
-    live = (rest > MIN_SLOW) & ~np.pad(fixed, (0, width - count), constant_values=True)
+    spread, centre = scores.std(0, dtype=np.float64), slow.mean(0, dtype=np.float64)
+    rest = slow.std(0, dtype=np.float64)
+    live = (rest > MIN_SLOW) & ~fixed
     follow = ~live & (rest > MIN_FOLLOWED * spread) & (spread > 0)
-    scale = np.outer(spread, spread)
-    matrix, offset = np.zeros((width, count)), np.zeros(count)
+    matrix, offset = np.zeros((count, count)), np.zeros(count)
     table = identity(count).astype(np.float64)
+    present = np.cov(slow.T).reshape(count, count)
+    total = np.cov(scores.T).reshape(count, count)
+    scale = np.outer(spread, spread)
     # Correlations of scores and of values differ a little: the fixed point starts at the values'.
     aim = target.copy()
-    shown = levels - levels.mean(0)
     for _ in range(ROUNDS):
         # What the slow parts' covariance has to be for the whole to have the wanted correlation.
         wanted_slow = present + scale * aim - total
-        matrix[:, live[:count]] = linear_map(present, wanted_slow, live, follow)
+        matrix[:, live] = linear_map(present, wanted_slow, live, follow)
         offset = -centre @ matrix
         cells = _cells(scores + slow @ matrix.astype(np.float32) + offset.astype(np.float32))
         table = _monotone(cells, wanted)
         # A cell is 0.005 wide: as good as the value itself for a correlation.
         emitted = decode(decoder, table.T).T.astype(np.float32)
         values = np.take(np.ascontiguousarray(emitted - emitted.mean(1, keepdims=True)), cells)
-        found = correlation(np.cov(np.concatenate([values, shown], axis=1).T).reshape(width, width))
+        found = correlation(np.cov(values.T).reshape(count, count))
         aim = np.clip(aim + target - found, -0.999, 0.999)
         np.fill_diagonal(aim, 1.0)
     return matrix.astype(np.float32), offset.astype(np.float32), table.astype(np.float32)

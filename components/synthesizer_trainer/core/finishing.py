@@ -10,7 +10,6 @@ import tensorflow as tf
 from components.synthesizer_trainer.core import conforming
 from components.synthesizer_trainer.core import events as event_lib
 from components.synthesizer_trainer.core.calendar import Calendar
-from components.synthesizer_trainer.core.chains import standard_levels
 from components.synthesizer_trainer.core.columns import on_lattice
 from components.synthesizer_trainer.core.model import MAX_CONDITION_INDICATORS
 from components.synthesizer_trainer.core.planning import Session
@@ -100,7 +99,7 @@ class Finisher:
             scores = self.module.refine(tf.constant(scores), tf.constant(condition), noise_seed).numpy()
         rows = states + self.store["state_offset"]
         last = self._last_rows(rows, frozen)
-        conformed = self._conform(sessions, scores, rows, kind, last)
+        conformed = self._conform(sessions, scores, kind, last)
         numeric = self.module.emit(scores, effect, *conformed).numpy()
         # Column by column: every step below reads and writes memory in order.
         values = np.full((self.metadata["features"], count, steps), np.nan)
@@ -162,29 +161,14 @@ class Finisher:
         lasting_s = float(np.mean([s.steps for s in sessions])) * self.interval_s
         return rows >= conforming.MIN_ROWS and lasting_s >= conforming.MIN_SHARE * trained_s
 
-    def _shown(self, rows: np.ndarray) -> np.ndarray:
-        """Values that chains show, from rows of the states' tables [..., G]. Shape [..., V], float32."""
-        shown = [v for v in enumerate(self.metadata["variables"]) if v[1]["role"] == "level"]
-        out = np.empty((*rows.shape[:-1], len(shown)), np.float32)
-        for place, (index, variable) in enumerate(shown):
-            table = standard_levels(np.array(variable["levels"]))[self.store["state_codes"][:, index]]
-            out[..., place] = table[rows[..., variable["chain"]]]
-        return out
-
     def _conform(
-        self,
-        sessions: list[Session],
-        scores: np.ndarray,
-        states: np.ndarray,
-        kind: np.ndarray,
-        last: dict[int, np.ndarray],
+        self, sessions: list[Session], scores: np.ndarray, kind: np.ndarray, last: dict[int, np.ndarray]
     ) -> tuple[np.ndarray, np.ndarray]:
         """What conforms the batch to the model: a shift of its scores, then a map; none where it is short.
 
         Args:
           sessions: The batch.
           scores: Shape [S, T, F].
-          states: Rows of the states' tables. Shape [S, T, G].
           kind: Shape [S, T].
           last: Row whose value each row shows, of latent series that hold (`_last_rows`).
 
@@ -204,8 +188,7 @@ class Finisher:
             since = rows[place, row]
             shown[:, feature] = scores[place, since, feature]
             stuck[feature] = np.mean(row - since) > conforming.MAX_HELD
-        levels = self._shown(states)
-        means = np.concatenate([conforming.block_means(part) for part in (scores, levels)], axis=2)
+        means = conforming.block_means(scores)
         own = np.array([s.number for s in sessions]) % styles
         targets = [self.store[f"target_{name}"][own] for name in ("quantiles", "means", "products")]
         matrix, offset, table = conforming.fit_maps(
@@ -215,7 +198,6 @@ class Finisher:
             self.store["table"],
             lengths / lengths.sum(),
             stuck,
-            levels[place, row],
         )
         return means @ matrix + offset, table
 

@@ -246,7 +246,6 @@ def fit_linear_core(
         interval_s,
         generator,
     )
-    shown = [chain_lib.standard_levels(v.levels)[v.codes] for v in variables if v.role == "level"]
     styles, offsets_of_styles = cluster_styles(own_styles, offsets, generator)
     return LinearCore(
         numeric=tuple(numeric),
@@ -277,6 +276,5 @@ def fit_linear_core(
             np.stack([t.table for t in tables]) if tables else np.zeros((0, GRID_SIZE)),
             panel.series[normal],
             len(styles),
-            np.stack(shown, 1)[normal] if shown else np.zeros((int(normal.sum()), 0)),
         ),
     )

@@ -254,6 +254,8 @@ def test_the_words_for_a_budget_without_end_or_beginning():
     assert budget_command.forecast(period) == expected
     many = {**base, "releases_left": 1000, "release_epsilon": 0.1, "at_least": True, "lasts_days": None}
     assert budget_command.forecast(many) == "at least 1000 more releases at epsilon 0.1 each"
+    one = {**many, "releases_left": 1, "at_least": False}
+    assert budget_command.forecast(one) == "1 more release at epsilon 0.1 each"
 
 
 # --- the configuration ---

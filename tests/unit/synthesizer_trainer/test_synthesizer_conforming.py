@@ -14,8 +14,6 @@ from components.synthesizer_trainer.core.dynamics import robust
 from components.synthesizer_trainer.core.model import between_blocks
 
 ROWS = 8000
-#: No chain shows a value.
-NONE = np.zeros((ROWS, 0))
 GRID = np.linspace(-GRID_LIMIT, GRID_LIMIT, GRID_SIZE)
 
 
@@ -37,7 +35,12 @@ def _conformed(made: np.ndarray, targets: conforming.Targets, weights: np.ndarra
     slow = _slow_part(made)
     table = conforming.identity(made.shape[1])
     matrix, offset, moved = conforming.fit_maps(
-        made, slow, targets, table, weights, np.zeros(made.shape[1], bool), NONE
+        made,
+        slow,
+        targets,
+        table,
+        weights,
+        np.zeros(made.shape[1], bool),
     )
     shifted = made + slow @ matrix + offset
     return np.stack([np.interp(at, GRID, own) for own, at in zip(moved, shifted.T)], axis=1)
@@ -45,7 +48,7 @@ def _conformed(made: np.ndarray, targets: conforming.Targets, weights: np.ndarra
 
 def test_a_conformed_release_has_the_wanted_margins_and_correlation() -> None:
     real, made = _slow(0, 0.6), _slow(1, 0.1)
-    targets = conforming.fit_targets(real, conforming.identity(2), np.zeros(ROWS, int), 1, NONE)
+    targets = conforming.fit_targets(real, conforming.identity(2), np.zeros(ROWS, int), 1)
     found = _conformed(made, targets, np.ones(1))
     wanted = np.corrcoef(np.clip(real, -5, 5).T)[0, 1]
     assert abs(np.corrcoef(made.T)[0, 1] - wanted) > 0.1
@@ -54,62 +57,28 @@ def test_a_conformed_release_has_the_wanted_margins_and_correlation() -> None:
     assert np.abs(np.quantile(found, share, axis=0) - np.quantile(real, share, axis=0)).max() < 0.1
 
 
-def _flag(seed: int) -> np.ndarray:
-    """A flag that stays for some 200 rows. Shape [ROWS, 1]."""
-    rng = np.random.default_rng(seed)
-    return (np.cumsum(rng.random(ROWS) < 0.005) % 2)[:, None].astype(float)
-
-
-def test_a_score_follows_a_flag_as_it_should() -> None:
-    flags, made = _flag(21), _slow(1, 0.6)
-    real = _slow(0, 0.6)
-    real[:, 0] += 1.5 * flags[:, 0]
-    targets = conforming.fit_targets(real, conforming.identity(2), np.zeros(ROWS, int), 1, flags)
-    shown = _flag(22)
-    slow = np.concatenate([_slow_part(made), _slow_part(shown)], axis=1)
-    nothing = np.zeros(2, bool)
-    matrix, offset, table = conforming.fit_maps(
-        made, slow, targets, conforming.identity(2), np.ones(1), nothing, shown
-    )
-    moved = made + slow @ matrix + offset
-    found = np.stack([np.interp(at, GRID, own) for own, at in zip(table, moved.T)], axis=1)
-    wanted = [np.corrcoef(real[:, place], flags[:, 0])[0, 1] for place in (0, 1)]
-    before = [np.corrcoef(made[:, place], shown[:, 0])[0, 1] for place in (0, 1)]
-    after = [np.corrcoef(found[:, place], shown[:, 0])[0, 1] for place in (0, 1)]
-    assert abs(before[0] - wanted[0]) > 0.3
-    assert after == pytest.approx(wanted, abs=0.05)
-    assert np.corrcoef(found.T)[0, 1] == pytest.approx(np.corrcoef(real.T)[0, 1], abs=0.06)
-
-
 def test_a_series_that_is_left_alone_is_followed_too() -> None:
     real, made = _slow(0, 0.7), _slow(1, 0.0)
-    targets = conforming.fit_targets(real, conforming.identity(2), np.zeros(ROWS, int), 1, NONE)
+    targets = conforming.fit_targets(real, conforming.identity(2), np.zeros(ROWS, int), 1)
     slow, alone = _slow_part(made), np.array([False, True])
     matrix, offset, _ = conforming.fit_maps(
-        made, slow, targets, conforming.identity(2), np.ones(1), alone, NONE
+        made,
+        slow,
+        targets,
+        conforming.identity(2),
+        np.ones(1),
+        alone,
     )
     assert not matrix[:, 1].any()
     moved = (made + slow @ matrix + offset)[:, 0]
     assert np.corrcoef(moved, made[:, 1])[0, 1] == pytest.approx(np.corrcoef(real.T)[0, 1], abs=0.05)
 
 
-def test_what_changes_from_row_to_row_is_not_followed() -> None:
-    rng = np.random.default_rng(23)
-    flags, made = rng.integers(0, 2, (ROWS, 1)).astype(float), _slow(1, 0.6)
-    real = _slow(0, 0.6) + flags
-    targets = conforming.fit_targets(real, conforming.identity(2), np.zeros(ROWS, int), 1, flags)
-    slow = np.concatenate([_slow_part(made), _slow_part(flags)], axis=1)
-    matrix = conforming.fit_maps(
-        made, slow, targets, conforming.identity(2), np.ones(1), np.zeros(2, bool), flags
-    )[0]
-    assert not matrix[2].any() and matrix[:2].any()
-
-
 def test_the_noise_of_one_feature_does_not_get_into_the_steps_of_another() -> None:
     real, made = _slow(0, 0.6), _slow(1, 0.1)
     smooth = _slow_part(made)
     made[:, 0] = smooth[:, 0]
-    targets = conforming.fit_targets(real, conforming.identity(2), np.zeros(ROWS, int), 1, NONE)
+    targets = conforming.fit_targets(real, conforming.identity(2), np.zeros(ROWS, int), 1)
     found = _conformed(made, targets, np.ones(1))
     # Feature 1 is noisy, feature 0 is not, before and after.
     assert np.abs(np.diff(found[:, 0])).mean() < 0.1 * np.abs(np.diff(found[:, 1])).mean()
@@ -118,7 +87,7 @@ def test_the_noise_of_one_feature_does_not_get_into_the_steps_of_another() -> No
 def test_a_release_of_some_series_gets_the_margins_of_these() -> None:
     scores = np.concatenate([_slow(0, 0.3) - 1.5, _slow(1, 0.3) + 1.5])
     series = np.repeat([0, 1], ROWS)
-    targets = conforming.fit_targets(scores, conforming.identity(2), series, 2, np.zeros((2 * ROWS, 0)))
+    targets = conforming.fit_targets(scores, conforming.identity(2), series, 2)
     first = conforming.Targets(targets.quantiles[:1], targets.means[:1], targets.products[:1])
     alone = _conformed(_slow(2, 0.3), first, np.ones(1))
     both = _conformed(_slow(2, 0.3), targets, np.array([0.5, 0.5]))
@@ -129,8 +98,8 @@ def test_a_release_of_some_series_gets_the_margins_of_these() -> None:
 def test_a_series_of_few_rows_has_no_margin_of_its_own() -> None:
     scores = _slow(3, 0.3)
     series = np.r_[np.zeros(ROWS - 100, int), np.ones(100, int)]
-    targets = conforming.fit_targets(scores, conforming.identity(2), series, 2, NONE)
-    everything = conforming.fit_targets(scores, conforming.identity(2), np.zeros(ROWS, int), 1, NONE)
+    targets = conforming.fit_targets(scores, conforming.identity(2), series, 2)
+    everything = conforming.fit_targets(scores, conforming.identity(2), np.zeros(ROWS, int), 1)
     assert targets.quantiles[1] == pytest.approx(everything.quantiles[0])
     assert targets.products[1] == pytest.approx(everything.products[0])
 
@@ -138,12 +107,12 @@ def test_a_series_of_few_rows_has_no_margin_of_its_own() -> None:
 def test_a_value_that_is_held_for_long_goes_to_the_middle_of_its_rows() -> None:
     rng = np.random.default_rng(5)
     targets = conforming.fit_targets(
-        rng.standard_normal((ROWS, 1)), conforming.identity(1), np.zeros(ROWS, int), 1, NONE
+        rng.standard_normal((ROWS, 1)), conforming.identity(1), np.zeros(ROWS, int), 1
     )
     made = rng.standard_normal((ROWS, 1))
     made[: ROWS // 4] = 0.4
     table, slow = conforming.identity(1), np.zeros((ROWS, 1))
-    moved = conforming.fit_maps(made, slow, targets, table, np.ones(1), np.ones(1, bool), NONE)[2]
+    moved = conforming.fit_maps(made, slow, targets, table, np.ones(1), np.ones(1, bool))[2]
     # A quarter of the rows shares one value: half of that above and half below is the best there is.
     found = np.interp(made[:, 0], GRID, moved[0])
     assert kstest(found, "norm").statistic == pytest.approx(0.125, abs=0.02)
@@ -151,7 +120,7 @@ def test_a_value_that_is_held_for_long_goes_to_the_middle_of_its_rows() -> None:
 
 def test_no_quantile_of_a_target_is_a_rows_value() -> None:
     scores = np.random.default_rng(4).standard_normal((1000, 1))
-    targets = conforming.fit_targets(scores, conforming.identity(1), np.zeros(1000, int), 1, NONE[:1000])
+    targets = conforming.fit_targets(scores, conforming.identity(1), np.zeros(1000, int), 1)
     assert not np.isin(targets.quantiles, scores).any()
     share = (np.arange(conforming.POINTS) + 0.5) / conforming.POINTS
     assert targets.quantiles[0, 0, 2:-2] == pytest.approx(ndtri(share)[2:-2], abs=0.25)
