@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from benchmarks.synthesizer import data, long_profiles, long_range, long_runs
 from benchmarks.synthesizer.long_profiles import DAY_BINS, DAY_US, WEEK_BINS, WEEK_US, Span
-from components.dataset import DatasetConfig, FeatureConfig
+from tests.unit.benchmarks import pumps
 
 #: Ten minutes.
 CADENCE_S = 600.0
@@ -275,19 +275,7 @@ def test_stretched_events_show() -> None:
     assert long_runs.event_measures({"spike": real["spike"]}, real) == (None, None)
 
 
-DATASET = DatasetConfig(
-    timestamp="when",
-    series=("asset",),
-    label="label",
-    label_kind="kind",
-    features=(
-        FeatureConfig(name="volts"),
-        FeatureConfig(name="open", kind="binary"),
-        FeatureConfig(name="mode", kind="categorical"),
-    ),
-    targets=("volts",),
-    interval_s=CADENCE_S,
-)
+DATASET = pumps.DATASET.model_copy(update={"interval_s": CADENCE_S})
 
 
 def _source(seed: int, days: int = 12, *, clock: bool = True, event: int = 6) -> pa.Table:
@@ -304,7 +292,7 @@ def _source(seed: int, days: int = 12, *, clock: bool = True, event: int = 6) ->
                     "when": [f"{np.datetime64('2024-03-01T00:00:00') + int(r * CADENCE_S)}Z" for r in row],
                     "asset": [asset] * len(row),
                     "volts": np.where(rng.random(len(row)) < 0.02, None, volts).astype(float),
-                    "open": row // 20 % 2,
+                    "on": row // 20 % 2,
                     "mode": np.where(at % A_DAY < A_DAY // 2, "day", "night"),
                     "label": label,
                     "kind": np.where(label == 1, "ramp", ""),
