@@ -16,6 +16,7 @@ import numpy as np
 
 from components.synthesizer_trainer.core.transitions import (
     DWELL_EDGES,
+    at_least,
     held_out,
     kind_transitions,
     spell_bins,
@@ -27,7 +28,7 @@ LEVEL_BINS = 20
 #: Changes that a chain needs to be given a covariate.
 MIN_CHANGES = 10
 #: Variables of a chain whose spells are tried.
-MAX_SPELLS = 8
+MAX_SPELLS = 16
 #: Weights of the parent distribution that are tried for the age of a spell, in rows: it is seen in many
 #: states, each of them rarely.
 SPELL_PRIORS = (2.0, 5.0, 10.0, 20.0)
@@ -240,7 +241,7 @@ def fit_chain(
             continue
         cell = np.zeros(len(inside), np.int64)
         for column, size in zip(chosen, sizes):
-            cell = cell * size + candidates[column][0][inside]
+            cell = cell * size + at_least(candidates[column][0][inside])
         own = kind_transitions(table, cell, codes[inside - 1], codes[inside])
         if own is None:
             continue

@@ -59,6 +59,7 @@ class LinearCore:
       margin: Share of the normal rows in each cell of a score's margin (`selection.EDGES`).
         Shape [F, selection.CELLS].
       correlation: Of the normal rows' scores and states (`selection.correlations`). Shape [D, D].
+      autocorrelation: Of the same, in time (`selection.autocorrelations`). Shape [selection.LAGS, D].
       targets: What long releases are conformed to.
     """
 
@@ -81,6 +82,7 @@ class LinearCore:
     latent: np.ndarray
     margin: np.ndarray
     correlation: np.ndarray
+    autocorrelation: np.ndarray
     targets: conforming.Targets
 
     @property
@@ -246,6 +248,8 @@ def fit_linear_core(
         interval_s,
         generator,
     )
+    states = np.stack([chain.codes for chain in chains], 1) if chains else np.zeros((len(panel), 0), int)
+    columns = [selection.shown(chain.states) for chain in chains]
     styles, offsets_of_styles = cluster_styles(own_styles, offsets, generator)
     return LinearCore(
         numeric=tuple(numeric),
@@ -266,11 +270,8 @@ def fit_linear_core(
         event_rows=event_rows,
         latent=latent,
         margin=selection.margins(latent[normal]),
-        correlation=selection.correlations(
-            latent[normal],
-            np.stack([chain.codes[normal] for chain in chains], 1) if chains else np.zeros((0, 0)),
-            [len(chain.states) for chain in chains],
-        ),
+        correlation=selection.correlations(latent[normal], states[normal], columns),
+        autocorrelation=selection.autocorrelations(latent, states, columns, normal, panel.segment),
         targets=conforming.fit_targets(
             latent[normal],
             np.stack([t.table for t in tables]) if tables else np.zeros((0, GRID_SIZE)),

@@ -205,7 +205,9 @@ class Synthesizer(Finisher):
                 counted & (kind[:count] == 0),
                 self.store["margin"],
                 self._shares(),
+                self._shown(),
                 self.store["correlation"],
+                self.store["autocorrelation"],
                 np.random.default_rng([seed & 0x7FFFFFFF, 4, sessions[0].number]),
             )
             lanes = chosen * count + np.arange(count)
@@ -218,3 +220,9 @@ class Synthesizer(Finisher):
         for size, cumulative in zip(self.store["states"], self.store["frequency"]):
             out.append(np.diff(np.concatenate([[0.0], cumulative[: size - 1], [1.0]])))
         return out
+
+    def _shown(self) -> list[np.ndarray]:
+        """What each chain's states show in the correlations. A chain's rows are 0 for others' variables."""
+        sizes, codes = self.store["states"], self.store["state_codes"]
+        begins = self.store["state_offset"]
+        return [selection.shown(codes[begin : begin + size]) for begin, size in zip(begins, sizes)]

@@ -1,12 +1,12 @@
-"""Chooses, among several draws of each session, the set that together is most like the model's own law.
+"""Chooses, among several draws of each session, the set that together is most like the training rows.
 
 A few long autocorrelated sessions hold few independent rows: a mode that lasts hours may take 5 % of one
 draw and 20 % of the next, although both come from the same chain. Where a release is that small, more
-sessions are drawn than are wanted and the set is kept whose shares come nearest to the model's
-stationary ones, which were fitted on the training rows (sampling/importance resampling with the distance
-to known margins as weight; compare Deville and Sarndal, "Calibration estimators in survey sampling",
-JASA 87, 1992). Only the pooled rows are matched, so that sessions still differ from one another. Nothing
-is read but the model, so what a release reveals does not change.
+sessions are drawn than are wanted and the set is kept whose shares, correlations and autocorrelations come
+nearest to the model's, which were measured on the training rows (sampling/importance resampling with the
+distance to known margins as weight; compare Deville and Sarndal, "Calibration estimators in survey
+sampling", JASA 87, 1992). Only the pooled rows are matched, so that sessions still differ from one another.
+Nothing is read but the model, so what a release reveals does not change.
 """
 
 from __future__ import annotations
@@ -22,8 +22,13 @@ MIN_ROWS = 1000
 MIN_DRAWS = 4
 #: Draws of a batch whose numbers are conformed anyhow.
 CONFORMED_DRAWS = 4
-#: A chain of more states does not take part in the correlations.
-MAX_STATES = 16
+#: A variable of more codes does not take part in the correlations.
+MAX_CODES = 16
+#: Lags of the autocorrelations, in rows, and pairs of rows that make one.
+LAGS = (1, 5, 10, 20, 30, 40, 50, 60)
+MIN_PAIRS = 20
+#: Of a column that is not constant.
+MIN_VARIANCE = 1e-12
 #: Cells of a normal score's margin, equally likely.
 CELLS = 16
 
@@ -44,19 +49,70 @@ def margins(scores: np.ndarray) -> np.ndarray:
     return np.array(counts, float).reshape(-1, CELLS) / max(len(scores), 1)
 
 
-def correlations(scores: np.ndarray, states: np.ndarray, sizes: list[int]) -> np.ndarray:
-    """Correlation of scores and chains' states.
+def shown(codes: np.ndarray) -> np.ndarray:
+    """What each state of a chain adds to the correlations: a column per code but the first of each variable.
+
+    Variables of more codes than `MAX_CODES` are left out: their shares are matched, not their dependence.
+
+    Args:
+      codes: Code of each variable in each state. Shape [states, variables].
+
+    Returns:
+      Shape [states, columns], float32.
+    """
+    columns = [
+        (own == code).astype(np.float32)
+        for own in codes.T
+        if own.max(initial=0) < MAX_CODES
+        for code in range(1, int(own.max(initial=0)) + 1)
+    ]
+    return np.stack(columns, axis=1) if columns else np.zeros((len(codes), 0), np.float32)
+
+
+def correlations(scores: np.ndarray, states: np.ndarray, columns: list[np.ndarray]) -> np.ndarray:
+    """Correlation of scores and of what chains' states show.
 
     Args:
       scores: Shape [N, F].
       states: Shape [N, G].
-      sizes: States of each chain.
+      columns: Of each chain (`shown`).
 
     Returns:
-      Shape [D, D], float64, D the columns of `_indicators`; 0 where a column is constant.
+      Shape [D, D], float64, D = F and all columns; 0 where a column is constant.
     """
-    rows = _indicators(scores.astype(np.float64), states, sizes)
+    rows = _beside(scores.astype(np.float64), states, columns)
     return _correlation(len(rows), rows.sum(0), rows.T @ rows)
+
+
+def autocorrelations(
+    scores: np.ndarray,
+    states: np.ndarray,
+    columns: list[np.ndarray],
+    counted: np.ndarray,
+    segment: np.ndarray,
+) -> np.ndarray:
+    """Autocorrelation of scores and of what chains' states show, over pairs of counted rows of a segment.
+
+    Args:
+      scores: Shape [N, F].
+      states: Shape [N, G].
+      columns: Of each chain (`shown`).
+      counted: Shape [N], bool.
+      segment: Runs of neighbouring rows. Shape [N].
+
+    Returns:
+      Shape [LAGS, D], float64, D as of `correlations`; 0 where a column is constant or pairs are few.
+    """
+    rows = _beside(scores.astype(np.float64), states, columns)[None]
+    pairs = [
+        counted[lag:] & counted[:-lag] & (segment[lag:] == segment[:-lag])
+        if lag < len(segment)
+        else counted[:0]
+        for lag in LAGS
+    ]
+    own = rows[:, counted]
+    count = own.shape[1]
+    return _autocorrelation(count, own.sum(1), (own**2).sum(1), _pair_counts(pairs), *_lagged(rows, pairs))[0]
 
 
 def draws(sessions: int, rows: int, lanes: int, conformed: bool = False) -> int:
@@ -81,7 +137,9 @@ def choose(
     counted: np.ndarray,
     margin: np.ndarray,
     shares: list[np.ndarray],
+    columns: list[np.ndarray],
     correlation: np.ndarray,
+    autocorrelation: np.ndarray,
     generator: np.random.Generator,
 ) -> np.ndarray:
     """Which draw of each session to keep.
@@ -92,7 +150,9 @@ def choose(
       counted: Rows that are emitted and normal. Shape [session, row], bool.
       margin: Wanted share of the rows in each cell of a score's margin. Shape [F, CELLS].
       shares: Stationary share of each chain's states. G of them, each shape [states].
+      columns: What each chain's states show in the correlations (`shown`).
       correlation: Wanted correlation (`correlations`). Shape [D, D].
+      autocorrelation: Wanted autocorrelation (`autocorrelations`). Shape [LAGS, D].
       generator: Draws the sets that are compared.
 
     Returns:
@@ -117,46 +177,107 @@ def choose(
             distance += np.abs(np.cumsum(pooled - target, axis=1)).max(1)
         else:
             distance += np.abs(pooled - target).sum(1) / 2
-    sums, products = _moments(scores, states, counted, [len(share) for share in shares])
-    lanes = np.arange(sessions)
-    found = _correlation(rows, sums[trials, lanes].sum(1), products[trials, lanes].sum(1))
-    # As if each score had one margin more: its mean error of correlation.
     if correlation.size:
-        distance += np.abs(found - correlation).mean((1, 2)) * max(scores.shape[3], 1)
+        # As if each column had one margin more for its mean error of correlation, and one for that in time.
+        for error in _dependence(scores, states, counted, columns, trials, correlation, autocorrelation):
+            distance += error * len(correlation)
     best: np.ndarray = trials[int(distance.argmin())]
     return best
 
 
-def _indicators(scores: np.ndarray, states: np.ndarray, sizes: list[int]) -> np.ndarray:
-    """Scores, then one column per state but the first of each chain. Shape [..., D], dtype of scores.
-
-    Chains of more states than `MAX_STATES` are left out: their shares are matched, not their dependence.
-    """
-    columns = [scores]
-    for chain, size in enumerate(sizes):
-        if size <= MAX_STATES:
-            columns.append((states[..., chain, None] == np.arange(1, size)).astype(scores.dtype))
-    return np.concatenate(columns, axis=-1)
+def _beside(scores: np.ndarray, states: np.ndarray, columns: list[np.ndarray]) -> np.ndarray:
+    """Scores, then what each chain's states show. Shape [..., D], dtype of scores."""
+    parts = [scores, *(own.astype(scores.dtype)[states[..., chain]] for chain, own in enumerate(columns))]
+    return np.concatenate(parts, axis=-1)
 
 
-def _moments(
-    scores: np.ndarray, states: np.ndarray, counted: np.ndarray, sizes: list[int]
+def _dependence(
+    scores: np.ndarray,
+    states: np.ndarray,
+    counted: np.ndarray,
+    columns: list[np.ndarray],
+    trials: np.ndarray,
+    correlation: np.ndarray,
+    autocorrelation: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sums [draw, session, D] and products [draw, session, D, D] of the indicators over counted rows."""
-    sums, products = [], []
+    """Mean absolute error of the correlations and of the autocorrelations, of each trial. Shapes [TRIALS]."""
+    totals: list[np.ndarray] = []
+    pairs_of_lags = np.zeros(len(LAGS))
     for session, rows in enumerate(counted):
-        own = _indicators(scores[:, session, rows], states[:, session, rows], sizes)
-        sums.append(own.sum(1))
-        products.append(own.transpose(0, 2, 1) @ own)
-    return np.stack(sums, 1), np.stack(products, 1)
+        own = _beside(scores[:, session], states[:, session], columns)
+        pairs = [rows[lag:] & rows[:-lag] if lag < len(rows) else rows[:0] for lag in LAGS]
+        pairs_of_lags += _pair_counts(pairs)
+        used = own[:, rows]
+        moments = used.sum(1), used.transpose(0, 2, 1) @ used, *_lagged(own, pairs)
+        added = [part[trials[:, session]] for part in moments]
+        totals = [total + part for total, part in zip(totals, added)] if totals else added
+    sums, products, near, ends = totals
+    count = int(counted.sum())
+    squares = np.diagonal(products, axis1=-2, axis2=-1)
+    across = np.abs(_correlation(count, sums, products) - correlation).mean((1, 2))
+    found_lags = _autocorrelation(count, sums, squares, pairs_of_lags, near, ends)
+    return across, np.abs(found_lags - autocorrelation).mean((1, 2))
+
+
+def _pair_counts(pairs: list[np.ndarray]) -> np.ndarray:
+    """Shape [LAGS], float64."""
+    return np.array([own.sum() for own in pairs], float)
+
+
+def _lagged(rows: np.ndarray, pairs: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Sums over pairs of rows at each lag: of their products, and of both.
+
+    Args:
+      rows: Shape [draw, T, D].
+      pairs: Which rows t are paired with t + lag. One for each lag, each shape [T - lag], bool.
+
+    Returns:
+      Shapes [draw, LAGS, D].
+    """
+    products, ends = [], []
+    for lag, own in zip(LAGS, pairs):
+        first, second = rows[:, : len(own)][:, own], rows[:, lag : lag + len(own)][:, own]
+        products.append(np.einsum("ntd,ntd->nd", first, second))
+        ends.append(first.sum(1) + second.sum(1))
+    return np.stack(products, 1), np.stack(ends, 1)
+
+
+def _autocorrelation(
+    count: int,
+    sums: np.ndarray,
+    squares: np.ndarray,
+    pairs: np.ndarray,
+    products: np.ndarray,
+    ends: np.ndarray,
+) -> np.ndarray:
+    """Autocorrelation about the mean of all rows; 0 where a column is constant or pairs are few.
+
+    Args:
+      count: Rows.
+      sums: Of the rows. Shape [..., D].
+      squares: Of the rows. Shape [..., D].
+      pairs: How many, at each lag. Shape [LAGS].
+      products: Of pairs (`_lagged`). Shape [..., LAGS, D].
+      ends: Of pairs (`_lagged`). Shape [..., LAGS, D].
+
+    Returns:
+      Shape [..., LAGS, D].
+    """
+    mean = sums / max(count, 1)
+    variance = squares / max(count, 1) - mean**2
+    number = np.maximum(pairs, 1)[:, None]
+    covariance = products / number - mean[..., None, :] * (ends / number - mean[..., None, :])
+    scale = np.where(variance > MIN_VARIANCE, 1 / np.maximum(variance, MIN_VARIANCE), 0.0)
+    out: np.ndarray = covariance * scale[..., None, :] * (pairs >= MIN_PAIRS)[:, None]
+    return out
 
 
 def _correlation(rows: int, sums: np.ndarray, products: np.ndarray) -> np.ndarray:
     """Correlation from sums and products; 0 where a column is constant. Shape of `products`."""
     mean = sums / max(rows, 1)
     covariance = products / max(rows, 1) - mean[..., :, None] * mean[..., None, :]
-    deviation = np.sqrt(np.maximum(np.diagonal(covariance, axis1=-2, axis2=-1), 0))
-    scale = np.where(deviation > 1e-6, 1 / np.maximum(deviation, 1e-6), 0.0)
+    variance = np.diagonal(covariance, axis1=-2, axis2=-1)
+    scale = np.where(variance > MIN_VARIANCE, 1 / np.sqrt(np.maximum(variance, MIN_VARIANCE)), 0.0)
     out: np.ndarray = covariance * scale[..., :, None] * scale[..., None, :]
     return out
 

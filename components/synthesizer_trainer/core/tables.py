@@ -32,6 +32,7 @@ def tables(core: LinearCore) -> dict[str, np.ndarray]:
         "table": table,
         "margin": core.margin,
         "correlation": core.correlation,
+        "autocorrelation": core.autocorrelation,
         "styles": core.styles,
         "offsets": core.offsets,
         "profile": core.profile,

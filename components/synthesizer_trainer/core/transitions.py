@@ -19,16 +19,28 @@ MIN_KIND_GAIN = 3.0
 
 
 def dwell_bins(codes: np.ndarray, segment: np.ndarray) -> np.ndarray:
-    """Rows since the state last changed (or the segment began), binned. Shape [N], int32."""
-    change = np.ones(len(codes), bool)
-    change[1:] = (codes[1:] != codes[:-1]) | (segment[1:] != segment[:-1])
-    last = np.maximum.accumulate(np.where(change, np.arange(len(codes)), 0))
-    dwell = np.arange(len(codes)) - last + 1
-    return (np.searchsorted(DWELL_EDGES, dwell, side="right") - 1).astype(np.int32)
+    """Rows since the state last changed, binned. Shape [N], int32.
+
+    Before the first change of a segment nobody saw when the state began: there the time is a lower bound,
+    the rows since the segment began, and its bin b is written as ~b, which is negative.
+    """
+    begins = np.ones(len(codes), bool)
+    begins[1:] = segment[1:] != segment[:-1]
+    change = begins.copy()
+    change[1:] |= codes[1:] != codes[:-1]
+    row = np.arange(len(codes))
+    last = np.maximum.accumulate(np.where(change, row, 0))
+    bins = (np.searchsorted(DWELL_EDGES, row - last + 1, side="right") - 1).astype(np.int32)
+    return np.where(begins[last], ~bins, bins)
+
+
+def at_least(bins: np.ndarray) -> np.ndarray:
+    """Bins of covariates, a time's lower bound taken for the time (`dwell_bins`). Shape of `bins`."""
+    return np.where(bins < 0, ~bins, bins)
 
 
 def spell_bins(codes: np.ndarray, segment: np.ndarray, resting: np.ndarray) -> np.ndarray:
-    """Rows since the chain came to rest, or ceased to, binned. Shape [N], int32.
+    """Rows since the chain came to rest, or ceased to, binned as `dwell_bins` does. Shape [N], int32.
 
     Args:
       codes: State of every row. Shape [N].
@@ -49,10 +61,11 @@ def transition_probabilities(
     forgets: float = 0.0,
     clocks: Collection[int] = (),
 ) -> np.ndarray:
-    """Smoothed P(after | bin1, bin2, before), each depth shrunk to the one above it.
+    """Smoothed P(after | bin1, bin2, before), each depth shrunk to the one above it (`_by_depth`).
 
     Args:
-      bins: Up to two covariates. Each shape [n].
+      bins: Up to two covariates. Each shape [n]. Rows that do not know one (below 0) say nothing of it, nor
+        of what comes after it.
       sizes: Their numbers of bins.
       before: State before. Shape [n].
       after: State after. Shape [n].
@@ -68,18 +81,35 @@ def transition_probabilities(
     Returns:
       Shape [prod(sizes), states, states], float64.
     """
+    return _by_depth(bins, sizes, before, after, states, dwell, priors, forgets, clocks)[-1]
+
+
+def _by_depth(
+    bins: list[np.ndarray],
+    sizes: list[int],
+    before: np.ndarray,
+    after: np.ndarray,
+    states: int,
+    dwell: Collection[int],
+    priors: Mapping[int, float] | None,
+    forgets: float,
+    clocks: Collection[int],
+) -> list[np.ndarray]:
+    """`transition_probabilities` of no covariate, of the first, and of both."""
     if forgets:
-        table = _shares(bins, sizes, after, states, forgets)
-        return np.repeat(table[:, None], states, axis=1)
+        shares = [_shares(bins[:d], sizes[:d], after, states, forgets) for d in range(len(bins) + 1)]
+        return [np.repeat(share[:, None], states, axis=1) for share in shares]
     often = np.bincount(before[before != after], minlength=states) >= MIN_CLOCKED_EXITS
     bins, before, after = _with_censored_exits(bins, before, after, states)
     counts = np.bincount(before * states + after, minlength=states * states).reshape(states, states)
     stay = 0.98 * np.eye(states) + 0.02 / states
     parent = (counts + PRIOR_ROWS * 0.05 * stay) / (counts.sum(1, keepdims=True) + PRIOR_ROWS * 0.05)
     parent, width, index = parent[None], 1, np.zeros(len(before), np.int64)
+    out = [parent]
     for depth, (values, size) in enumerate(zip(bins, sizes)):
-        index, width = index * size + values, width * size
-        flat = (index * states + before) * states + after
+        told = (index >= 0) & (values >= 0)
+        index, width = np.where(told, index * size + values, -1), width * size
+        flat = ((index * states + before) * states + after)[told]
         counts = np.bincount(flat, minlength=width * states * states).reshape(width, states, states)
         parent, prior = np.repeat(parent, size, axis=0), (priors or {}).get(depth, PRIOR_ROWS)
         if depth in clocks:
@@ -95,7 +125,8 @@ def transition_probabilities(
                 empty = ~seen[:, place]
                 table[:, place][empty] = table[:, place - 1][empty]
             parent = table.reshape(width, states, states)
-    return parent
+        out.append(parent)
+    return out
 
 
 def _shares(
@@ -164,13 +195,16 @@ def held_out(
     total = 0.0
     for side in (0, 1):
         fit, test = fold == side, fold != side
-        table = transition_probabilities(
+        tables = _by_depth(
             [b[fit] for b in bins], sizes, before[fit], after[fit], states, dwell, priors, forgets, clocks
         )
         index = np.zeros(int(test.sum()), np.int64)
-        for values, size in zip(bins, sizes):
-            index = index * size + values[test]
-        total += float(np.log(np.maximum(table[index, before[test], after[test]], 1e-9)).sum())
+        likely = tables[0][index, before[test], after[test]]
+        for table, values, size in zip(tables[1:], bins, sizes):
+            told = (index >= 0) & (values[test] >= 0)
+            index = np.where(told, index * size + values[test], -1)
+            likely = np.where(told, table[index, before[test], after[test]], likely)
+        total += float(np.log(np.maximum(likely, 1e-9)).sum())
     return total
 
 

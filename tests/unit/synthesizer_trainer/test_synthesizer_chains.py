@@ -46,11 +46,39 @@ def test_a_group_keeps_below_the_limit_of_states() -> None:
     assert groups == [(0,), (1,)]
 
 
-def test_dwell_restarts_with_the_state_and_the_segment() -> None:
-    codes = np.array([0, 0, 0, 1, 1, 1, 1])
-    segment = np.array([0, 0, 0, 0, 0, 1, 1])
-    # Bins 0, 1, 2 stand for 1, 2, 3 rows.
-    assert transitions.dwell_bins(codes, segment).tolist() == [0, 1, 2, 0, 1, 0, 1]
+def test_dwell_restarts_with_the_state_and_is_a_lower_bound_before_a_segments_first_change() -> None:
+    codes = np.array([0, 0, 0, 1, 1, 1, 1, 0])
+    segment = np.array([0, 0, 0, 0, 0, 1, 1, 1])
+    # Bins 0, 1, 2 stand for 1, 2, 3 rows, and ~b for b or more.
+    found = transitions.dwell_bins(codes, segment)
+    assert found.tolist() == [~0, ~1, ~2, 0, 1, ~0, ~1, 0]
+    assert transitions.at_least(found).tolist() == [0, 1, 2, 0, 1, 0, 1, 0]
+
+
+def test_a_run_that_a_gap_cuts_off_does_not_end_young() -> None:
+    # Runs of 30 rows, seen in stretches of 45: every stretch begins somewhere inside a run.
+    rows = np.arange(36_000)
+    codes, segment = (rows // 30) % 2, rows // 47
+    pairs = np.flatnonzero(segment[1:] == segment[:-1]) + 1
+    before, after = codes[pairs - 1], codes[pairs]
+    ages = transitions.dwell_bins(codes, segment)[pairs - 1]
+    width = len(transitions.DWELL_EDGES)
+    table = transitions.transition_probabilities([ages], [width], before, after, 2, dwell=(0,))
+    young = transitions.DWELL_EDGES < 28
+    assert table[young, 0, 1].max() < 0.01
+    last = np.searchsorted(transitions.DWELL_EDGES, 30, side="right") - 1
+    assert table[last, 0, 1] > 0.4  # a bin of two rows, of which every run ends in the second
+    taken = transitions.at_least(ages)
+    naive = transitions.transition_probabilities([taken], [width], before, after, 2, dwell=(0,))
+    assert naive[young, 0, 1].max() > 0.015
+
+
+def test_rows_that_do_not_know_an_age_gain_nothing_by_it() -> None:
+    codes = np.arange(2000) // 10 % 2
+    before, after = codes[:-1], codes[1:]
+    unknown = np.full(len(before), ~3)
+    plain = transitions.held_out([], [], before, after, 2)
+    assert transitions.held_out([unknown], [8], before, after, 2, dwell=(0,)) == pytest.approx(plain)
 
 
 def test_transition_probabilities_are_shrunk_counts() -> None:

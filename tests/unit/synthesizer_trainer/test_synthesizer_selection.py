@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 
 from components.synthesizer_trainer.core import selection
+from components.synthesizer_trainer.core.fidelity import autocorrelation
+
+FLAG = [selection.shown(np.array([[0], [1]]))]
 
 
 @pytest.fixture(scope="module")
@@ -21,12 +24,15 @@ def total_variation(states, share):
     return abs(states.mean() - share)
 
 
-def choose(drawn, counted, share=0.2, seed=1, correlation=None):
+def choose(drawn, counted, share=0.2, seed=1, correlation=None, lags=None):
+    """Lags that nobody wished for are the mean of what the draws have, which prefers none of them by much."""
     scores, states = drawn
     margin = np.full((2, selection.CELLS), 1 / selection.CELLS)
     shares = [np.array([1 - share, share])]
     wanted = np.eye(3) if correlation is None else correlation
-    return selection.choose(scores, states, counted, margin, shares, wanted, np.random.default_rng(seed))
+    in_time = np.repeat([[0.9], [0.5], *[[0.0]] * 6], 3, axis=1) if lags is None else lags
+    generator = np.random.default_rng(seed)
+    return selection.choose(scores, states, counted, margin, shares, FLAG, wanted, in_time, generator)
 
 
 def test_the_chosen_set_is_nearer_to_the_shares_than_nearly_all_single_draws(drawn):
@@ -81,9 +87,65 @@ def test_correlations_are_pearsons_of_scores_and_states():
     scores, states = generator.standard_normal((500, 2)), generator.integers(0, 2, (500, 1))
     scores[:, 1] += states[:, 0]
     expected = np.corrcoef(np.column_stack([scores, states]).T)
-    assert np.allclose(selection.correlations(scores, states, [2]), expected)
-    constant = selection.correlations(scores, np.zeros((500, 1), int), [2])
+    assert np.allclose(selection.correlations(scores, states, FLAG), expected)
+    constant = selection.correlations(scores, np.zeros((500, 1), int), FLAG)
     assert np.array_equal(constant[2], np.zeros(3))
+
+
+def test_a_joint_state_shows_the_codes_of_its_variables():
+    codes = np.array([[0, 0, 0], [0, 2, 1], [0, 1, 1]])
+    # The first variable has one code: it shows nothing.
+    assert selection.shown(codes).tolist() == [[0, 0, 0], [0, 1, 1], [1, 0, 1]]
+    assert selection.shown(np.arange(selection.MAX_CODES + 2)[:, None]).shape[1] == 0
+
+
+def test_autocorrelations_are_those_of_each_column():
+    generator = np.random.default_rng(5)
+    scores = np.cumsum(generator.standard_normal((400, 1)), axis=0) * 0.1
+    states = np.repeat(generator.integers(0, 2, (40, 1)), 10, axis=0)
+    segment = np.repeat([0, 1, 2], [150, 200, 50])
+    found = selection.autocorrelations(scores, states, FLAG, np.ones(400, bool), segment)
+    assert found.shape == (len(selection.LAGS), 2)
+    for column, values in enumerate((scores[:, 0], states[:, 0].astype(float))):
+        wanted = autocorrelation(values, segment, max(selection.LAGS))
+        assert np.allclose(found[:, column], wanted[np.array(selection.LAGS) - 1])
+
+
+def test_pairs_of_a_row_that_does_not_count_are_no_pairs():
+    generator = np.random.default_rng(6)
+    scores, states = generator.standard_normal((400, 1)), np.zeros((400, 1), int)
+    counted = np.ones(400, bool)
+    counted[200:210] = False
+    before = selection.autocorrelations(scores, states, FLAG, counted, np.zeros(400, int))
+    scores[200:210] = 99.0
+    assert np.array_equal(
+        before, selection.autocorrelations(scores, states, FLAG, counted, np.zeros(400, int))
+    )
+    few = selection.autocorrelations(scores[:60], states[:60], FLAG, counted[:60], np.zeros(60, int))
+    assert (few[np.array(selection.LAGS) > 40] == 0).all() and few[0, 0] != 0
+    assert (few[:, 1] == 0).all()  # a constant
+
+
+def test_the_autocorrelation_that_is_wanted_is_what_is_chosen():
+    """Eight draws, alike in all but how long a flag lasts."""
+    rows = np.arange(1200)
+    states = np.stack([(rows // length) % 2 for length in (2, 3, 5, 10, 20, 30, 60, 120)])[:, None, :, None]
+    scores = np.zeros((8, 1, 1200, 0), np.float32)
+    counted, margin = np.ones((1, 1200), bool), np.zeros((0, selection.CELLS))
+    for wish in range(8):
+        in_time = selection.autocorrelations(scores[0, 0], states[wish, 0], FLAG, counted[0], rows * 0)
+        chosen = selection.choose(
+            scores,
+            states,
+            counted,
+            margin,
+            [np.array([0.5, 0.5])],
+            FLAG,
+            np.eye(1),
+            in_time,
+            np.random.default_rng(0),
+        )
+        assert chosen == [wish]
 
 
 def test_margins_are_shares_of_equally_likely_cells():
@@ -108,14 +170,16 @@ def test_cells_are_found_as_a_search_finds_them():
 
 
 def test_a_set_is_chosen_where_nothing_has_a_correlation():
-    """One chain of more states than take part in the correlations, and no number."""
-    size = selection.MAX_STATES + 1
+    """One variable of more codes than take part in the correlations, and no number."""
+    size = selection.MAX_CODES + 2
     states = np.random.default_rng(4).integers(1, size, (8, 1, 200, 1))
     states[5] = np.arange(200)[:, None] % size
     shares = [np.bincount(states[5, 0, :, 0], minlength=size) / 200]
+    columns = [selection.shown(np.arange(size)[:, None])]
     counted, generator = np.ones((1, 200), bool), np.random.default_rng(1)
-    empty = np.zeros((8, 1, 200, 0), np.float32), np.zeros((0, selection.CELLS)), np.zeros((0, 0))
-    assert selection.choose(empty[0], states, counted, empty[1], shares, empty[2], generator) == [5]
+    scores, margin = np.zeros((8, 1, 200, 0), np.float32), np.zeros((0, selection.CELLS))
+    wanted = np.zeros((0, 0)), np.zeros((len(selection.LAGS), 0))
+    assert selection.choose(scores, states, counted, margin, shares, columns, *wanted, generator) == [5]
 
 
 def test_numbers_that_are_conformed_anyhow_need_few_draws():

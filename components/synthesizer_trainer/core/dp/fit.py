@@ -252,6 +252,7 @@ def assemble(
         latent=np.zeros((0, len(kept))),
         margin=selection.margins(wanted),
         correlation=np.zeros((0, 0)),
+        autocorrelation=np.zeros((0, 0)),
         targets=conforming.no_targets(len(kept)),
     )
     return core, wanted, withheld

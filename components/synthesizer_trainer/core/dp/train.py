@@ -242,11 +242,13 @@ def _module(
     metadata = describe_core(core, config, domains.vocabularies, kinds, period[1] / MICROSECONDS, False)
     metadata["differential_privacy"] = True
     features = len(core.numeric)
-    sizes = [len(chain.states) for chain in core.chains]
-    shape = selection.correlations(
-        np.zeros((1, features)), np.zeros((1, max(len(sizes), 0)), int), sizes
-    ).shape
-    core = dataclasses.replace(core, correlation=np.zeros(shape))
+    columns = [selection.shown(chain.states) for chain in core.chains]
+    width = features + sum(own.shape[1] for own in columns)
+    core = dataclasses.replace(
+        core,
+        correlation=np.zeros((width, width)),
+        autocorrelation=np.zeros((len(selection.LAGS), width)),
+    )
     identity = np.repeat(np.linspace(-GRID_LIMIT, GRID_LIMIT, GRID_SIZE)[None], features, axis=0)
     module = SynthesizerModule(core, None, metadata, identity)
     synthesizer = Synthesizer(module)
@@ -255,10 +257,11 @@ def _module(
         scores = synthesizer.latent_paths(grid, seed)[0]
         module.set_calibration(calibrate(scores.reshape(-1, features), wanted))
     scores, states, _, _ = synthesizer.latent_paths(grid, seed + 1)
-    correlation = selection.correlations(
-        scores.reshape(states[..., 0].size, features),
-        states.reshape(-1, states.shape[-1])[:, : len(sizes)],
-        sizes,
-    )
+    session = np.repeat(np.arange(len(scores)), scores.shape[1])
+    own = states.reshape(len(session), -1)[:, : len(columns)]
+    rows = scores.reshape(len(session), features), own, columns
+    correlation = selection.correlations(*rows)
+    autocorrelation = selection.autocorrelations(*rows, np.ones(len(session), bool), session)
     module.store["correlation"].assign(correlation.astype(np.float32))
-    return dataclasses.replace(core, correlation=correlation), module
+    module.store["autocorrelation"].assign(autocorrelation.astype(np.float32))
+    return dataclasses.replace(core, correlation=correlation, autocorrelation=autocorrelation), module
