@@ -191,7 +191,9 @@ class Synthesizer(Finisher):
     def _sample_batch(self, sessions: list[Session], seed: int) -> list[dict[str, np.ndarray]]:
         rows = sum(len(s.keep) for s in sessions)
         chains = {variable["chain"] for variable in self.metadata["variables"]}
-        conformed = len(self.numeric) > len(chains) and self.conforms(sessions, rows)
+        moved = self.conforms(sessions, rows)
+        levels = sum(variable["role"] == "level" for variable in self.metadata["variables"])
+        conformed = moved and len(self.numeric) > len(chains)
         number = selection.draws(len(sessions), rows, LANES, conformed)
         count = len(sessions)
         scores, states, kind, design = self.latent_paths(sessions * number, seed)
@@ -207,7 +209,7 @@ class Synthesizer(Finisher):
                 self._shares(),
                 self._shown(),
                 self.store["correlation"],
-                self.store["autocorrelation"],
+                None if moved and len(self.numeric) > levels else self.store["autocorrelation"],
                 np.random.default_rng([seed & 0x7FFFFFFF, 4, sessions[0].number]),
             )
             lanes = chosen * count + np.arange(count)

@@ -139,7 +139,7 @@ def choose(
     shares: list[np.ndarray],
     columns: list[np.ndarray],
     correlation: np.ndarray,
-    autocorrelation: np.ndarray,
+    autocorrelation: np.ndarray | None,
     generator: np.random.Generator,
 ) -> np.ndarray:
     """Which draw of each session to keep.
@@ -152,7 +152,9 @@ def choose(
       shares: Stationary share of each chain's states. G of them, each shape [states].
       columns: What each chain's states show in the correlations (`shown`).
       correlation: Wanted correlation (`correlations`). Shape [D, D].
-      autocorrelation: Wanted autocorrelation (`autocorrelations`). Shape [LAGS, D].
+      autocorrelation: Wanted autocorrelation (`autocorrelations`), shape [LAGS, D]; None for a batch that is
+        numbers for the most part, and conformed: their correlations are moved anyhow, so they count less, and
+        time not at all.
       generator: Draws the sets that are compared.
 
     Returns:
@@ -178,9 +180,10 @@ def choose(
         else:
             distance += np.abs(pooled - target).sum(1) / 2
     if correlation.size:
-        # As if each column had one margin more for its mean error of correlation, and one for that in time.
-        for error in _dependence(scores, states, counted, columns, trials, correlation, autocorrelation):
-            distance += error * len(correlation)
+        across, in_time = _dependence(scores, states, counted, columns, trials, correlation, autocorrelation)
+        # As if each column (of numbers alone where they are moved) had one margin more for its mean error.
+        margins_more = scores.shape[3] if autocorrelation is None else len(correlation)
+        distance += (across + in_time) * margins_more
     best: np.ndarray = trials[int(distance.argmin())]
     return best
 
@@ -198,25 +201,28 @@ def _dependence(
     columns: list[np.ndarray],
     trials: np.ndarray,
     correlation: np.ndarray,
-    autocorrelation: np.ndarray,
+    autocorrelation: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean absolute error of the correlations and of the autocorrelations, of each trial. Shapes [TRIALS]."""
+    lags = LAGS if autocorrelation is not None else ()
     totals: list[np.ndarray] = []
-    pairs_of_lags = np.zeros(len(LAGS))
+    pairs_of_lags = np.zeros(len(lags))
     for session, rows in enumerate(counted):
         own = _beside(scores[:, session], states[:, session], columns)
-        pairs = [rows[lag:] & rows[:-lag] if lag < len(rows) else rows[:0] for lag in LAGS]
+        pairs = [rows[lag:] & rows[:-lag] if lag < len(rows) else rows[:0] for lag in lags]
         pairs_of_lags += _pair_counts(pairs)
         used = own[:, rows]
-        moments = used.sum(1), used.transpose(0, 2, 1) @ used, *_lagged(own, pairs)
+        moments = used.sum(1), used.transpose(0, 2, 1) @ used, *(_lagged(own, pairs) if pairs else ())
         added = [part[trials[:, session]] for part in moments]
         totals = [total + part for total, part in zip(totals, added)] if totals else added
-    sums, products, near, ends = totals
+    sums, products, *lagged = totals
     count = int(counted.sum())
-    squares = np.diagonal(products, axis1=-2, axis2=-1)
     across = np.abs(_correlation(count, sums, products) - correlation).mean((1, 2))
-    found_lags = _autocorrelation(count, sums, squares, pairs_of_lags, near, ends)
-    return across, np.abs(found_lags - autocorrelation).mean((1, 2))
+    if autocorrelation is None:
+        return across, np.zeros(len(trials))
+    squares = np.diagonal(products, axis1=-2, axis2=-1)
+    found = _autocorrelation(count, sums, squares, pairs_of_lags, *lagged)
+    return across, np.abs(found - autocorrelation).mean((1, 2))
 
 
 def _pair_counts(pairs: list[np.ndarray]) -> np.ndarray:

@@ -148,6 +148,26 @@ def test_the_autocorrelation_that_is_wanted_is_what_is_chosen():
         assert chosen == [wish]
 
 
+def test_of_numbers_that_are_conformed_time_does_not_count():
+    """The same rows in another order have the same shares and correlations, and other neighbours."""
+    generator = np.random.default_rng(7)
+    scores, states = generator.standard_normal((8, 1, 400, 1)), np.zeros((8, 1, 400, 0), int)
+    scores[:, 0, :, 0] = np.sort(scores[:, 0, :, 0], axis=1) + 0.1 * np.arange(8)[:, None]
+    order = generator.permutation(400)
+    counted, margin = np.ones((1, 400), bool), np.full((1, selection.CELLS), 1 / selection.CELLS)
+
+    def chosen(rows, in_time):
+        fresh = np.random.default_rng(0)
+        return selection.choose(rows, states, counted, margin, [], [], np.eye(1), in_time, fresh)[0]
+
+    assert chosen(scores, None) == chosen(scores[:, :, order], None)
+    # Of sorted draws and one in another order, time tells which is which.
+    mixed = scores.copy()
+    mixed[6] = mixed[6][:, order]
+    rows = mixed[6, 0], states[6, 0], [], counted[0], np.zeros(400, int)
+    assert chosen(mixed, selection.autocorrelations(*rows)) == 6 != chosen(mixed, None)
+
+
 def test_margins_are_shares_of_equally_likely_cells():
     found = selection.margins(np.random.default_rng(0).standard_normal((40_000, 1)))
     assert found.shape == (1, selection.CELLS)
