@@ -15,7 +15,6 @@ import argparse
 import dataclasses
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -28,6 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.peers.environment import ROOT
+from benchmarks.peers.memory import own_peak_mb
 from benchmarks.synthesizer.runners import ONE_THREAD
 from components.dataset import DatasetConfig, FeatureConfig
 from components.profiler.core.cost import CPU, MEMORY, Size, estimate, fit_coefficients
@@ -152,7 +152,7 @@ def work(folder: Path) -> None:
     result = {
         "cpu_s": time.process_time(),
         "wall_s": time.perf_counter() - began,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6,  # Linux counts in KiB
+        "peak_mb": own_peak_mb(),
         "steps": trained.report["training"]["steps"],
         "core_s": trained.report["seconds"]["linear_core"],
         "parameters": trained.report["network_parameters"],
