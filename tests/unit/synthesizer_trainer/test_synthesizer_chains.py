@@ -56,7 +56,7 @@ def test_dwell_restarts_with_the_state_and_is_a_lower_bound_before_a_segments_fi
 
 
 def test_a_run_that_a_gap_cuts_off_does_not_end_young() -> None:
-    # Runs of 30 rows, seen in stretches of 45: every stretch begins somewhere inside a run.
+    # Runs of 30 rows, seen in stretches of 47: every stretch begins somewhere inside a run.
     rows = np.arange(36_000)
     codes, segment = (rows // 30) % 2, rows // 47
     pairs = np.flatnonzero(segment[1:] == segment[:-1]) + 1

@@ -24,13 +24,13 @@ def total_variation(states, share):
     return abs(states.mean() - share)
 
 
-def choose(drawn, counted, share=0.2, seed=1, correlation=None, lags=None):
-    """Lags that nobody wished for are the mean of what the draws have, which prefers none of them by much."""
+def choose(drawn, counted, share=0.2, seed=1, correlation=None):
+    """What is wanted in time is near what every draw has, and prefers none of them by much."""
     scores, states = drawn
     margin = np.full((2, selection.CELLS), 1 / selection.CELLS)
     shares = [np.array([1 - share, share])]
     wanted = np.eye(3) if correlation is None else correlation
-    in_time = np.repeat([[0.9], [0.5], *[[0.0]] * 6], 3, axis=1) if lags is None else lags
+    in_time = np.repeat([[0.9], [0.5], *[[0.0]] * 6], 3, axis=1)
     generator = np.random.default_rng(seed)
     return selection.choose(scores, states, counted, margin, shares, FLAG, wanted, in_time, generator)
 
