@@ -12,7 +12,12 @@ from pipeline.config.model import Deployment
 from pipeline.local_runner import latest_run
 from pipeline.monitoring.collect import collect
 from pipeline.revoked import revocations
-from pipeline.run_state import output_json
+from pipeline.root_lock import is_held
+from pipeline.run_state import RUNNING, output_json
+
+#: Of a run, beside `RUNNING`.
+FINISHED, KILLED = "finished", "killed"
+_GO_ON = "killed or interrupted before it ended; `isthmus run` goes on where it stopped"
 
 
 def run_folder(deployment: Deployment, run_id: str | None = None) -> Path:
@@ -32,24 +37,30 @@ def run_folder(deployment: Deployment, run_id: str | None = None) -> Path:
 def status(deployment: Deployment, run_id: str | None = None) -> dict[str, Any]:
     """State of each pipeline of a run, its verdicts, and what was released.
 
+    A run that was killed or interrupted wrote no end: that it is over is told by nobody holding the root
+    any more.
+
     Returns:
-      JSON-able: `run_id`, `started_at`, `finished_at`, `exit_status`, `exit_reason`, `pipelines`
-      (name -> `sharing`,
+      JSON-able: `run_id`, `state` (`FINISHED`, `RUNNING` or `KILLED`), `started_at`, `finished_at`,
+      `exit_status`, `exit_reason`, `pipelines` (name -> `sharing`,
       `status`, `error`, `seconds`, `components`, `cached`, `verdict`, `alerts` of monitoring or null where
-      there is no report, `release`).
+      there is no report, `release`). Of a killed run a pipeline's `status` is `KILLED` where it was at work,
+      and `exit_reason` says how to go on.
 
     Raises:
       DataError: there is no such run.
+      ConfigError: the root's lock cannot be read.
     """
     folder = run_folder(deployment, run_id)
-    state = read_json(folder / "run.json")
+    state, stage = _standing(deployment, folder)
     alerts = {report.zone: len(report.alerts) for report in collect(folder).reports}
     pipelines = {}
     for name, section in {**state["locales"], "central": state["central"]}.items():
         components = section["components"]
+        killed = stage == KILLED and section["status"] == RUNNING
         pipelines[name] = {
             "sharing": section["sharing"],
-            "status": section["status"],
+            "status": KILLED if killed else section["status"],
             "error": section["error"],
             "seconds": section["seconds"],
             "log": section["log"],
@@ -60,8 +71,26 @@ def status(deployment: Deployment, run_id: str | None = None) -> dict[str, Any]:
             "release": _push_of(components),
         }
     keys = ("run_id", "started_at", "finished_at", "exit_status", "config_digest", "seed")
-    reason = state.get("exit_reason", "")  # runs of an earlier version have none
-    return {**{key: state[key] for key in keys}, "exit_reason": reason, "pipelines": pipelines}
+    # Runs of an earlier version have no reason.
+    reason = _GO_ON if stage == KILLED else state.get("exit_reason", "")
+    return {
+        "state": stage,
+        **{key: state[key] for key in keys},
+        "exit_reason": reason,
+        "pipelines": pipelines,
+    }
+
+
+def _standing(deployment: Deployment, folder: Path) -> tuple[dict[str, Any], str]:
+    """`run.json`, and whether its run goes on, has ended, or was killed."""
+    state = read_json(folder / "run.json")
+    if state["finished_at"]:
+        return state, FINISHED
+    root = Path(deployment.root)
+    if folder == latest_run(root) and is_held(root):
+        return state, RUNNING
+    state = read_json(folder / "run.json")  # it may have ended since
+    return state, FINISHED if state["finished_at"] else KILLED
 
 
 def lineage(deployment: Deployment, run_id: str | None = None) -> dict[str, Any]:

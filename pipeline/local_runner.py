@@ -29,6 +29,7 @@ from pipeline.root_lock import hold_root
 from pipeline.run_state import (
     CENTRAL,
     NOT_STARTED,
+    RUNNING,
     SKIPPED,
     PipelineState,
     RunState,
@@ -114,9 +115,13 @@ def run(
         write_json(root / "runs" / "latest.json", {"run_id": run_id})
         os.environ.update(environment())
         start_fork_server(folder / "startup.log")
+        interrupted = False
         try:
             _run_pipelines(deployment, config, chosen, state, folder, small, centre, listener)
             finish(state, chosen)
+        except KeyboardInterrupt:
+            interrupted = True
+            raise
         except IsthmusError as error:
             state.exit_status, state.exit_reason = error.exit_status, str(error)
             if not any(section.error for section in state.locales.values()):
@@ -124,8 +129,9 @@ def run(
             raise
         finally:
             refusals.fill(deployment, state)
-            state.finished_at = now()
-            state.exit_status = 3 if state.exit_status is None else state.exit_status
+            if not interrupted:  # else it has no end, like one that was killed: nobody is at fault
+                state.finished_at = now()
+                state.exit_status = 3 if state.exit_status is None else state.exit_status
             state.save(folder)
         return state, folder
 
@@ -259,7 +265,7 @@ def _run_all(jobs: list[Job], state: RunState, folder: Path, parallel: int, tell
             process.start()
             theirs.close()
             active[ours] = (job, process, time.monotonic())
-            section_of(state, job.name).status = "running"
+            section_of(state, job.name).status = RUNNING
             tell(job.name, "started", {})
         for connection in wait(list(active)):
             assert isinstance(connection, Connection)
@@ -269,7 +275,7 @@ def _run_all(jobs: list[Job], state: RunState, folder: Path, parallel: int, tell
             except (EOFError, OSError):  # OSError: it was killed in the middle of a message
                 process.join()
                 section = section_of(state, job.name)
-                if section.status == "running":
+                if section.status == RUNNING:
                     section.seconds = round(time.monotonic() - started, 3)
                     section.exit_status = 3
                     fail(section, f"the process ended with exit code {process.exitcode}")

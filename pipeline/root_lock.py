@@ -1,4 +1,4 @@
-"""One run at a time below a deployment's root, and one search in its folder."""
+"""One run at a time below a deployment's root, one search in its folder, and whether one is there now."""
 
 from __future__ import annotations
 
@@ -52,3 +52,26 @@ def hold_folder(folder: Path, place: str) -> Iterator[None]:
             handle.seek(0)
             handle.truncate()
             handle.flush()
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process holds a folder (`hold_folder`) at this moment; writes nothing.
+
+    Args:
+      folder: A deployment's root, or a search's folder; need not be there.
+
+    Raises:
+      ConfigError: the folder's lock is there and cannot be read.
+    """
+    try:
+        handle = (folder / ".lock").open()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise ConfigError(f"{folder / '.lock'}: cannot be read ({error.strerror})") from None
+    with handle:
+        try:
+            portalocker.lock(handle, portalocker.LOCK_SH | portalocker.LOCK_NB)  # let go on closing
+        except portalocker.exceptions.BaseLockException:
+            return True
+    return False

@@ -23,13 +23,15 @@ CENTRAL = "central"
 SKIPPED = "skipped"
 #: Part of this run, which has not come to it; it stays so where the run was killed.
 NOT_STARTED = "not started"
+#: At work; it stays so where the run was killed.
+RUNNING = "running"
 
 
 @dataclasses.dataclass
 class PipelineState:
     """What is known of one pipeline of a run; becomes a section of `run.json`.
 
-    `status` is `SKIPPED`, `NOT_STARTED`, `running`, `succeeded` or `failed`. A run that was killed leaves
+    `status` is `SKIPPED`, `NOT_STARTED`, `RUNNING`, `succeeded` or `failed`. A run that was killed leaves
     the first three as they were.
     """
 

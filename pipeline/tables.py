@@ -14,7 +14,13 @@ from rich.tree import Tree
 from components.executor_base import read_json
 from components.prophet_evaluator.config import SCENARIOS
 
-_STATUS_STYLE = {"succeeded": "green", "failed": "red", "skipped": "yellow", "not started": "yellow"}
+_STATUS_STYLE = {
+    "succeeded": "green",
+    "failed": "red",
+    "killed": "red",
+    "skipped": "yellow",
+    "not started": "yellow",
+}
 _VERDICT_STYLE = {"BLESSED": "green", "NOT_BLESSED": "red", "NOT_EVALUATED": "yellow"}
 
 
@@ -35,7 +41,20 @@ def status_table(status: dict[str, Any]) -> Table:
             _styled(row["verdict"] or "", _VERDICT_STYLE),
             escape(str(release.get("release_id") or release.get("version") or release.get("reason") or "")),
         )
+    # Of a run that was killed, or refused before its first locale, no row tells how it ended.
+    table.caption, table.caption_justify, table.caption_style = escape(_ending(status)), "left", ""
     return table
+
+
+def _ending(status: dict[str, Any]) -> str:
+    if status["finished_at"]:
+        return _exit_line(status)
+    return str(status["exit_reason"] or status["state"])
+
+
+def _exit_line(run: dict[str, Any]) -> str:
+    """How a run (`run.json`, or `pipeline.inspect.status`) ended: exit status, and the reason if any."""
+    return ": ".join(filter(None, (f"exit status {run['exit_status']}", run["exit_reason"])))
 
 
 def lineage_tree(lineage: dict[str, Any]) -> Tree:
@@ -91,7 +110,7 @@ def print_outcome(folder: Path, console: Console) -> None:
         for table in scenario_tables(evaluation):
             console.print(table)
     if state.get("exit_reason"):
-        _print_line(console, f"exit status {state['exit_status']}: {state['exit_reason']}")
+        _print_line(console, _exit_line(state))
 
 
 def _print_line(console: Console, text: str, style: str | None = None) -> None:

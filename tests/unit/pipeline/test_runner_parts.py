@@ -17,6 +17,7 @@ from components.executor_base import write_json
 from pipeline import history
 from pipeline.local_runner import PipelineState, RunState, hold_root
 from pipeline.progress_view import RunView
+from pipeline.root_lock import is_held
 from pipeline.run_state import finish, take
 
 
@@ -45,6 +46,7 @@ def test_two_runs_at_once_the_second_says_who_holds_the_root(tmp_path):
         assert holder.stdout.readline().strip() == "held"
         with pytest.raises(BusyError, match=rf"held by process {holder.pid} since "), hold_root(tmp_path):
             pass
+        assert is_held(tmp_path)
     finally:
         holder.kill()
         holder.wait()
@@ -57,6 +59,8 @@ def test_two_runs_at_once_the_second_says_who_holds_the_root(tmp_path):
         except BusyError:
             assert time.monotonic() < deadline
             time.sleep(0.05)
+    assert (tmp_path / ".lock").exists() and not is_held(tmp_path)
+    assert not is_held(tmp_path / "not there")
 
 
 def test_a_root_that_cannot_be_made_is_bad_input(tmp_path):

@@ -33,12 +33,25 @@ def test_a_release_that_was_refused_says_why_in_the_tree():
     assert "eu-west: lists files [/odd]" in shown(tables.lineage_tree(lineage))
 
 
+def ended(pipelines, exit_status, exit_reason=""):
+    """What `pipeline.inspect.status` gives of a run that has ended."""
+    told = {"exit_status": exit_status, "exit_reason": exit_reason, "pipelines": pipelines}
+    return {"run_id": "r", "state": "finished", "finished_at": "2026-11-22T00:00:00+00:00"} | told
+
+
 def test_the_status_fits_a_terminal_of_80_columns():
     row = {"sharing": "restricted", "status": "succeeded", "components": 9, "cached": 9, "seconds": 123.4}
     row |= {"verdict": "NOT_BLESSED", "release": {"release_id": "ba9c33fb8c48"}}
-    lines = shown(tables.status_table({"run_id": "r", "pipelines": {"ap-south": row}}))
+    lines = shown(tables.status_table(ended({"ap-south": row}, exit_status=0)))
     for whole in ("ap-south", "restricted", "succeeded", "123.4", "NOT_BLESSED", "ba9c33fb8c48"):
         assert whole in lines
+    assert lines.split()[-3:] == ["exit", "status", "0"]
+
+
+def test_the_status_of_a_run_says_why_it_ended():
+    reason = "bad input: eu-west; see locales[0] [/x]"
+    text = " ".join(shown(tables.status_table(ended({}, exit_status=2, exit_reason=reason))).split())
+    assert text.endswith(f"exit status 2: {reason}")
 
 
 def test_the_outcome_ends_with_the_reason_of_its_exit_status(tmp_path):
