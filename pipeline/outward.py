@@ -122,9 +122,11 @@ def report_of(record: Any, names: Collection[str]) -> Any:
     return _judged(record, names, _numbers(record.get("quality")))
 
 
-#: Made by the runner, the Pusher or the policy (`who` decided `at` which time), not of rows.
+#: Made by the runner, the Pusher or the policy (`who` decided `at` which time), not of rows. The
+#: `sentences` of a privacy statement have left in the release's manifest.
 _AS_IT_IS = frozenset(
     {"locale", "sharing", "id", "component", "state", "log", "uri", "release_id", "digest", "who", "at"}
+    | {"sentences"}
 )
 
 

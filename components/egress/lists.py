@@ -229,7 +229,8 @@ RECORDS: Final = {
     "word or number is withheld and stands in the locale's own log",
     "report.html, report.json": "counts of rows, of missing and imputed values and of outliers, metrics and "
     "verdicts of the gate, distances of drift, "
-    "training losses, whether rare kinds of anomaly were merged; curves of real rows only where real_curves "
+    "training losses, whether rare kinds of anomaly were merged, the privacy statement that the release's "
+    "manifest holds; curves of real rows only where real_curves "
     "says so",
     "exchange": "releases, as listed above",
 }

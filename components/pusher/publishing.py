@@ -85,4 +85,5 @@ def publish_cleared(config: PusherConfig, draft: Draft, before_publish: BeforePu
         "rows_per_split": dict(manifest.rows),
         "bytes": manifest.total_bytes,
         "files": {name: entry.sha256 for name, entry in sorted(manifest.files.items())},
+        "privacy": manifest.privacy.model_dump(mode="json"),
     }

@@ -1,11 +1,22 @@
-"""Reads a locale's budget and approval from `run.json`, where `pipeline.standing` recorded them."""
+"""Reads a locale's budget and approval from `run.json`, where `pipeline.standing` recorded them.
+
+The privacy statement is the Pusher's record of what it signed.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pipeline.report.model import Approval, Budget, Decision, Part
-from pipeline.report.reading import PipelineFiles, as_count, as_list, as_mapping, as_number, as_text
+from pipeline.report.model import Approval, Budget, Decision, Part, Statement
+from pipeline.report.reading import (
+    PipelineFiles,
+    as_count,
+    as_list,
+    as_mapping,
+    as_number,
+    as_sentences,
+    as_text,
+)
 
 
 def read_budget(files: PipelineFiles) -> Part[Budget]:
@@ -52,6 +63,29 @@ def read_approval(files: PipelineFiles) -> Part[Approval]:
                 )
                 for item in decisions
             ),
+        )
+    )
+
+
+def read_statement(files: PipelineFiles) -> Part[Statement]:
+    """What the release of this run says of privacy, or why nothing does."""
+    part = files.read("Pusher", "pushed", "push.json", "privacy statement")
+    if part.content is None:
+        return Part[Statement](absent=part.absent)
+    if part.content.get("pushed") is not True:
+        return Part[Statement](absent=f"{files.name} released nothing in this run, so nothing is stated.")
+    found = as_mapping(part.content.get("privacy"))
+    if not found:  # pushed by an earlier version
+        why = f"This run did not record the statement of {files.name}; the release's manifest holds it."
+        return Part[Statement](absent=why)
+    return Part[Statement](
+        content=Statement(
+            mechanism=as_text(found.get("mechanism"), "not recorded"),
+            epsilon=as_number(found.get("epsilon")),
+            delta=as_number(found.get("delta")),
+            unit=as_text(found.get("unit")),
+            adjacency=as_text(found.get("adjacency")),
+            sentences=as_sentences(found.get("sentences")),
         )
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.report.collect_governance import read_approval, read_budget
+from pipeline.report.collect_governance import read_approval, read_budget, read_statement
 from pipeline.report.collect_quality import read_data_quality
 from pipeline.report.curves import read_curves
 from pipeline.report.model import (
@@ -68,6 +68,7 @@ def collect_region(locale: str, entry: Any) -> LocaleReport:
         blessing=read_blessing(files, "ReleaseEvaluator"),
         budget=read_budget(files),
         approval=read_approval(files),
+        statement=read_statement(files),
         curves=_curves(files),
         push=read_push(files, "Pusher"),
         data_quality=read_data_quality(files, "ExampleGen"),

@@ -48,6 +48,7 @@ from pipeline.report.model_region import (
     Ingest,
     LocaleReport,
     ReleaseQuality,
+    Statement,
     Training,
     TrainingCurve,
 )
@@ -96,6 +97,7 @@ __all__ = [
     "Score",
     "Skew",
     "SkewPair",
+    "Statement",
     "Training",
     "TrainingCurve",
     "VERSION",

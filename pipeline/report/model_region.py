@@ -205,6 +205,25 @@ class Approval(ReportModel):
     decisions: tuple[Decision, ...] = ()
 
 
+class Statement(ReportModel):
+    """The privacy statement of this run's release, as its signed manifest holds it.
+
+    Attributes:
+      mechanism: Of differential privacy; says itself where there is none, and the next four are absent then.
+      epsilon: Dimensionless, per `unit`.
+      unit: Whose presence is protected: `record`, `window` or `series`.
+      adjacency: What neighbouring data sets are.
+      sentences: What is covered, and what is not.
+    """
+
+    mechanism: str
+    epsilon: float | None = None
+    delta: float | None = None
+    unit: str = ""
+    adjacency: str = ""
+    sentences: tuple[str, ...] = ()
+
+
 class LocaleReport(ReportModel):
     """One region."""
 
@@ -218,6 +237,7 @@ class LocaleReport(ReportModel):
     blessing: Part[Blessing]
     budget: Part[Budget]
     approval: Part[Approval]
+    statement: Part[Statement]
     curves: Part[tuple[Curve, ...]]
     push: Part[Push]
     data_quality: Part[DataQuality] = Part[DataQuality](absent="Not recorded.")

@@ -187,6 +187,13 @@ def test_an_open_locale_releases_all_its_splits_and_its_schema_as_it_is(tmp_path
     assert "3.25" in (Path(report["uri"]) / "schema.pbtxt").read_text()
 
 
+@pytest.mark.parametrize("options", [{"kind": "open"}, {}, {"privacy": CLAIM}])
+def test_what_was_pushed_says_of_privacy_what_was_signed(tmp_path, options):
+    report = push(tmp_path, **options)
+    manifest = json.loads((Path(report["uri"]) / "manifest.json").read_text())
+    assert report["privacy"] == manifest["privacy"] and report["privacy"]["sentences"]
+
+
 def test_the_same_rows_have_the_same_id_and_are_pushed_once(tmp_path):
     first = push(tmp_path / "a")
     again = push(

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from components.release.privacy import PrivacyClaim, PrivacyStatement, open_statement, synthetic_statement
+
 FEATURES = (("bus_voltage", "V"), ("panel_temperature", "°C"), ("pump_pressure", "kPa"), ("mode", ""))
 SCENARIOS = {"No sharing": 0.41, "Naive synthetic": 0.38, "Isthmus": 0.79, "Ideal": 0.83}
 TRAINING = {
@@ -172,6 +174,7 @@ class MadeUpRun:
                 "release_id": _digest(locale)[:12],
                 "content_digest": _digest(locale),
                 "rows": 20_151,
+                "privacy": _statement(locale, open_).model_dump(mode="json"),
             },
         )
         if open_:
@@ -545,6 +548,20 @@ def governance() -> dict[str, Any]:
         {"who": "Dilnaz", "at": "2026-11-21T02:30:59Z", "decision": "approved"},
     ]
     return {"budget": budget, "approval": {"state": "approved", "required": 2, "decisions": decisions}}
+
+
+def _statement(locale: str, open_: bool) -> PrivacyStatement:
+    if open_:
+        return open_statement(locale, 1)
+    claim = PrivacyClaim(
+        mechanism="DP-SGD",
+        epsilon=1.9342,
+        delta=1e-6,
+        unit="record",
+        adjacency="add_or_remove_one",
+        sampling="Poisson",
+    )
+    return synthetic_statement(locale, 1, claim if locale == "eu-west" else None)
 
 
 def _digest(word: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 from pipeline.report.collect import collect
 from pipeline.report.model import Decision
 from pipeline.report.render import render, render_html
+from tests.unit.report.made_up_run import SECRET
 
 MakeRun = Callable[..., Any]
 pytestmark = pytest.mark.usefixtures("no_pictures")  # the words are looked at
@@ -118,6 +120,45 @@ def test_a_release_that_waits_or_was_rejected_says_so(make_run: MakeRun, locale:
     report = collect(run.save())
     assert locale_of(report, locale).approval.content.decisions == (Decision(**rejection),)
     assert "Cleo 21 Nov 2026, 02:30 UTC rejected" in text_of(render_html(report))
+
+
+def test_the_statement_of_each_release_stands_in_the_page(make_run: MakeRun, whole_page: str) -> None:
+    report, text = collect(make_run().run_dir), text_of(whole_page)
+    eu, ap, us = (locale_of(report, name).statement.content for name in ("eu-west", "ap-south", "us-east"))
+    assert (eu.mechanism, eu.epsilon, eu.delta, eu.unit) == ("DP-SGD", 1.9342, 1e-6, "record")
+    assert (ap.mechanism, ap.epsilon, us.epsilon) == ("none: no differential privacy", None, None)
+    assert "Mechanism DP-SGD Epsilon 1.934 Delta 1.0e-6 Unit record add or remove one" in text
+    assert text.count("Privacy statement") == 3 and text.count("Epsilon 1.934") == 1
+    # Whole, numbers too: the release's manifest has told them already.
+    for statement in (eu, ap, us):
+        assert len(statement.sentences) >= 4
+        assert all(sentence in html.unescape(text) for sentence in statement.sentences)
+    assert any("with epsilon 1.9342 and delta 1e-06" in sentence for sentence in eu.sentences)
+    assert any("no bound that holds against every attack" in sentence for sentence in ap.sentences)
+
+
+@pytest.mark.parametrize(
+    ("push", "words"),
+    [
+        ({"pushed": False, "reason": "NOT_BLESSED"}, "eu-west released nothing in this run"),
+        ({"pushed": True, "rows": 1}, "This run did not record the statement of eu-west"),
+    ],
+)
+def test_a_statement_that_is_not_there_says_why(make_run: MakeRun, push: Any, words: str) -> None:
+    run = make_run()
+    run.file("eu-west", "Pusher", "pushed", "push.json").write_text(json.dumps(push))
+    report = collect(run.save())
+    assert locale_of(report).statement.absent.startswith(words)
+    assert words in text_of(render_html(report)) and "…" not in locale_of(report).statement.absent
+
+
+def test_only_the_sentences_of_a_statement_leave_unread(make_run: MakeRun) -> None:
+    run = make_run()
+    file = run.file("eu-west", "Pusher", "pushed", "push.json")
+    push = json.loads(file.read_text())
+    push["privacy"] |= {"mechanism": SECRET, "unit": SECRET, "adjacency": SECRET}
+    file.write_text(json.dumps(push))
+    assert SECRET not in render_html(collect(run.run_dir))
 
 
 def test_a_merge_without_warnings_says_so_and_an_old_one_does_not(make_run: MakeRun) -> None:
