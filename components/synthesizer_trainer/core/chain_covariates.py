@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from components.synthesizer_trainer.core import chains as chain_lib
 from components.synthesizer_trainer.core import events as event_lib
 from components.synthesizer_trainer.core.calendar import Calendar
 from components.synthesizer_trainer.core.panel import Panel
+from components.synthesizer_trainer.core.stretches import Stretch, with_stretches
 from components.synthesizer_trainer.core.transitions import DWELL_EDGES, dwell_bins
 
 
@@ -28,6 +31,7 @@ def fit_chains(
     panel: Panel,
     variables: list[chain_lib.Variable],
     frozen: dict[int, np.ndarray],
+    stretches: Sequence[Stretch | None],
     calendar: Calendar,
     level_bins: np.ndarray,
     pairs: np.ndarray,
@@ -65,6 +69,9 @@ def fit_chains(
         if any(variables[i].role == "hold" for i in group):
             for rows in frozen.values():
                 usable = usable[~rows[usable]]
+        for stretch in stretches:
+            if stretch is not None and stretch.variable in group:
+                usable = usable[~np.isin(usable, stretch.rows)]
         if len(states) > 2:  # of two states the spells are the dwell times
             normal = usable[(panel.kind[usable] == 0) & (panel.kind[usable - 1] == 0)]
             found = chain_lib.find_spells(states, codes, panel.segment, normal)
@@ -72,20 +79,19 @@ def fit_chains(
                 spell = (offset + 2 * len(groups) + index, found)
                 candidates[spell[0]] = (found.ages[before], len(DWELL_EDGES))
         kinds = len(panel.kinds)
-        out.append(
-            chain_lib.fit_chain(
-                group,
-                states,
-                codes,
-                candidates,
-                usable,
-                panel.kind,
-                kinds,
-                offset + index,
-                spell,
-                phases.shape[1],
-            )
+        chain = chain_lib.fit_chain(
+            group,
+            states,
+            codes,
+            candidates,
+            usable,
+            panel.kind,
+            kinds,
+            offset + index,
+            spell,
+            phases.shape[1],
         )
+        out.append(with_stretches(chain, stretches))
     return tuple(out)
 
 

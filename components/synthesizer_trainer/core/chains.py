@@ -10,7 +10,7 @@ own, shrunk to the normal ones.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -84,6 +84,8 @@ class Chain:
       block: Block of every kind, 0 is normal. Shape [kinds + 1], int32.
       frequency: Stationary share of every state. Shape [state].
       resting: Which states its spells take for rest. Shape [state], bool.
+      event_block: Block of each event's stretch (`stretches`), 0 where no variable of the chain has one; no
+        event at all in a chain that was not fitted to any. Shape [E], int32.
     """
 
     variables: tuple[int, ...]
@@ -95,6 +97,7 @@ class Chain:
     block: np.ndarray
     frequency: np.ndarray
     resting: np.ndarray
+    event_block: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
 
 
 def joint_states(codes: np.ndarray, min_count: int, limit: int) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from components.synthesizer_trainer.core import events as event_lib
 from components.synthesizer_trainer.core.columns import GRID_SIZE, ColumnTable, decode
 from components.synthesizer_trainer.core.dynamics import Dynamics, memories
 from components.synthesizer_trainer.core.panel import MICROSECONDS, Panel
+from components.synthesizer_trainer.core.stretches import Stretch
 
 #: Normal windows of an event's length that it is compared with.
 CONTROLS = 16
@@ -79,7 +80,8 @@ def fit_events(
     indicators: tuple[tuple[int, int], ...],
     dynamics: Dynamics,
     held: np.ndarray,
-    interval_s: float,
+    found: list[event_lib.Window],
+    stretches: Sequence[Stretch | None],
     generator: np.random.Generator,
 ) -> tuple[event_lib.EventTable, np.ndarray]:
     """Measures events against a free run from before them and against normal windows.
@@ -90,10 +92,6 @@ def fit_events(
     Returns:
       The events, and for each kind the rows of training per event. Shape [kinds].
     """
-    windows = event_lib.find_windows(
-        panel.kind, panel.segment, panel.series, panel.time_us, interval_s * MICROSECONDS
-    )
-    found = event_lib.templates(windows)
     count, features = len(found), latent.shape[1]
     course = np.zeros((count, features, event_lib.DEGREES))
     wave, noise = np.zeros((count, features, 2)), np.zeros((count, features))
@@ -183,6 +181,7 @@ def fit_events(
         forced=forced,
         as_if=as_if,
         until=until,
+        stretch=np.array([[0.0, 0.0] if s is None else [s.begin, s.end] for s in stretches]).reshape(-1, 2),
     )
     return events, len(panel) * np.array(lasting) / np.maximum(labelled, 1)
 

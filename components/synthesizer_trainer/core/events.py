@@ -44,6 +44,8 @@ class EventTable:
       forced: Code that a discrete `level` variable is held at, or -1. Shape [E, V], int32.
       as_if: Indicators of the discrete state that the numbers follow during each kind, whatever is shown;
         NaN: what is shown. Row 0 is for normal rows. Shape [kinds + 1, D].
+      stretch: First and last share of the event in which a chain is confined to a band (`stretches`); (0, 0)
+        where none is. Shape [E, 2].
       until: Share of an event of each kind after which the numbers follow what is shown again, and the
         chains their normal transitions: the cause is over, the label is not. Shape [kinds + 1].
     """
@@ -58,6 +60,7 @@ class EventTable:
     forced: np.ndarray
     as_if: np.ndarray
     until: np.ndarray
+    stretch: np.ndarray
 
 
 def find_events(kind: np.ndarray, segment: np.ndarray) -> list[tuple[int, int, int]]:
@@ -256,7 +259,9 @@ def measure_event(
     louder = (own["rough"] > 1.5 * rough + 1e-3) & (rows >= 5) & ~waves
     noise = np.where(louder, np.sqrt(np.maximum(own["rough"] ** 2 - rough**2, 0) / 2), 0.0)
     unusual = ((still_controls >= still).mean(0) < 0.1) | (still > 1.5 * longest)
-    hold = (still >= max(MIN_HOLD_SHARE * (rows - 1), 3)) & unusual & (rows >= 4)
+    # Of what was seen: a holdout that cuts off an event's other half does not make its sensor move.
+    seen = int((~np.isnan(deviation).all(1)).sum())
+    hold = (still >= max(MIN_HOLD_SHARE * (seen - 1), 3)) & unusual & (seen >= 4)
     course[hold], wave[hold, 0], noise[hold] = 0, 0, 0
     return course, wave, noise, hold
 

@@ -25,8 +25,9 @@ from components.synthesizer_trainer.core.feature_kinds import (
     null_variables,
     sort_features,
 )
-from components.synthesizer_trainer.core.panel import Panel
+from components.synthesizer_trainer.core.panel import MICROSECONDS, Panel
 from components.synthesizer_trainer.core.profiles import fit_profile, moment_means
+from components.synthesizer_trainer.core.stretches import find_stretches
 from components.synthesizer_trainer.core.styles import cluster_styles, fit_styles, main_cycle, style_offsets
 
 #: Indicators of one categorical variable in the recurrence.
@@ -190,8 +191,17 @@ def fit_linear_core(
     level_bins = np.zeros(both.shape, np.int64)
     for index, own in enumerate(edges):
         level_bins[:, index] = np.searchsorted(own, both[:, index], side="left")
+    windows = event_lib.templates(
+        event_lib.find_windows(
+            panel.kind, panel.segment, panel.series, panel.time_us, interval_s * MICROSECONDS
+        )
+    )
+    numbers = [dataset.features[variable.feature].kind in ("continuous", "integer") for variable in variables]
+    stretches = find_stretches(variables, numbers, windows, panel.segment, panel.kind)
     frozen = frozen_rows(panel, held, holds, pairs)
-    chains = fit_chains(panel, variables, frozen, calendar, level_bins, pairs, chain_states, min_state_count)
+    chains = fit_chains(
+        panel, variables, frozen, stretches, calendar, level_bins, pairs, chain_states, min_state_count
+    )
 
     indicators = tuple(
         (index, code)
@@ -245,7 +255,8 @@ def fit_linear_core(
         indicators,
         dynamics,
         still,
-        interval_s,
+        windows,
+        stretches,
         generator,
     )
     states = np.stack([chain.codes for chain in chains], 1) if chains else np.zeros((len(panel), 0), int)

@@ -141,6 +141,11 @@ class Synthesizer(Finisher):
                 after = begin + int(np.ceil(self.store["event_until"][own] * event.rows))
                 cause[index, begin:after] = own
                 cause[index, after : begin + event.rows] = len(self.kinds) + own
+                if stretched := self.store["event_cause"][event.template]:
+                    first, last = np.rint(self.store["event_stretch"][event.template] * event.rows).astype(
+                        int
+                    )
+                    cause[index, begin + first : begin + last] = stretched
         base = np.array([seed & 0x7FFFFFFF, int(numbers[0]) * 4096], np.int64)
         carry = self.module.start(tf.constant(base), tf.zeros([lanes]))
         carry["offset"] = tf.constant(np.pad(offset, ((0, lanes - len(sessions)), (0, 0))))

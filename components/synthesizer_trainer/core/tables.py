@@ -58,17 +58,29 @@ def tables(core: LinearCore) -> dict[str, np.ndarray]:
         out[f"event_{name}"] = np.asarray(getattr(events, name), np.int32)
     # A kind's second number is for the rows after its cause, when nothing is overridden.
     overridden = np.pad(~np.isnan(events.as_if), ((0, len(events.as_if) - 1), (0, 0)))
-    out["overridden"] = overridden.astype(np.float32)
-    out["as_if"] = np.zeros(overridden.shape, np.float32)
-    out["as_if"][: len(events.as_if)] = np.nan_to_num(events.as_if - dynamics.centre)
+    as_if = np.zeros(overridden.shape, np.float32)
+    as_if[: len(events.as_if)] = np.nan_to_num(events.as_if - dynamics.centre)
+    # And an event's stretch, where it has one, a number of its own.
+    stretched = _stretched(core)
+    out["event_cause"] = np.zeros(len(events.kind), np.int32)
+    out["event_cause"][stretched] = len(overridden) + np.arange(len(stretched))
+    out["event_stretch"] = events.stretch.astype(np.float32)
+    own = np.concatenate([np.arange(len(overridden)), events.kind[stretched]]).astype(int)
+    out["overridden"], out["as_if"] = overridden[own].astype(np.float32), as_if[own]
     out["event_until"] = events.until.astype(np.float32)
     out["event_rows"] = core.event_rows.astype(np.float32)
     return out
 
 
+def _stretched(core: LinearCore) -> np.ndarray:
+    """Events of which some chain has a block of its own. Shape [n], int."""
+    blocks = [chain.event_block for chain in core.chains if len(chain.event_block)]
+    return np.flatnonzero(np.any(blocks, axis=0)) if blocks else np.zeros(0, int)
+
+
 def _chain_tables(core: LinearCore) -> dict[str, np.ndarray]:
     """Chains padded to one width and laid one behind the other."""
-    chains = core.chains
+    chains, stretched = core.chains, _stretched(core)
     count, kinds = max(len(chains), 1), len(core.chains[0].block) if chains else 1
     widest = max([len(c.states) for c in chains], default=1)
     phases, features = len(core.calendar.periods_s), len(core.numeric)
@@ -77,7 +89,7 @@ def _chain_tables(core: LinearCore) -> dict[str, np.ndarray]:
     out = {
         "covariates": np.full((count, 2), nothing, np.int32),
         "sizes": np.ones((count, 2), np.int32),
-        "block": np.zeros((count, 2 * kinds - 1), np.int32),
+        "block": np.zeros((count, 2 * kinds - 1 + len(stretched)), np.int32),
         "width": np.ones(count, np.int32),
         "states": np.ones(count, np.int32),
         "last_state": np.zeros(count, np.int32),
@@ -96,6 +108,11 @@ def _chain_tables(core: LinearCore) -> dict[str, np.ndarray]:
             out["covariates"][index, place] = column
             out["sizes"][index, place] = bins
         out["block"][index, :kinds] = chain.block
+        if len(stretched):
+            own = chain.event_block[stretched]
+            out["block"][index, 2 * kinds - 1 :] = np.where(
+                own > 0, own, chain.block[core.events.kind[stretched]]
+            )
         out["width"][index] = chain.cumulative.shape[1]
         out["states"][index], out["last_state"][index] = size, size - 1
         out["offset"][index], out["state_offset"][index] = offset, states

@@ -121,6 +121,13 @@ def test_a_stuck_sensor_holds_and_has_no_other_effect() -> None:
     assert hold.all() and (course == 0).all() and (wave[:, 0] == 0).all() and (noise == 0).all()
 
 
+def test_a_sensor_that_is_stuck_in_most_of_what_was_seen_of_an_event_holds() -> None:
+    event = np.full((100, 2), 1.5)
+    event[50:] = np.nan  # held out
+    assert _measure(event, still=36)[3].all()
+    assert not _measure(np.full((100, 2), 1.5), still=36)[3].any()
+
+
 def test_normal_rows_have_no_effect() -> None:
     course, wave, noise, hold = _measure(_noise(30, seed=9))
     assert (course == 0).all() and (wave[:, 0] == 0).all() and (noise == 0).all() and not hold.any()

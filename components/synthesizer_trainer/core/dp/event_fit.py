@@ -77,6 +77,7 @@ def fit_events(
             hold=hold,
             forced=np.full((count, _variables(marginals, kept)), -1, np.int32),
             until=np.ones(len(chosen) + 1),
+            stretch=np.zeros((count, 2)),
             as_if=np.full((len(chosen) + 1, sum(marginals.known[v] for v, _ in found.indicators)), np.nan),
         ),
         every,
