@@ -34,6 +34,8 @@ MAX_SPELLS = 16
 SPELL_PRIORS = (2.0, 5.0, 10.0, 20.0)
 #: The same for chains that forget the state they are in: bins hold more rows, and are compared with few.
 FORGETFUL_PRIORS = (20.0, 80.0)
+#: Largest number of table entries of the normal block; of all blocks, twice as many and one block more.
+MAX_TABLE = 400_000
 #: Gain in held-out log-likelihood (nats) that a covariate must bring.
 MIN_GAIN = 6.0
 
@@ -176,7 +178,7 @@ def fit_chain(
     dwell: int | None = None,
     spell: tuple[int, Spells] | None = None,
     cycles: int = 0,
-    max_table: int = 400_000,
+    max_table: int = MAX_TABLE,
 ) -> Chain:
     """Fits a chain's transitions.
 

@@ -142,9 +142,8 @@ class Synthesizer(Finisher):
                 cause[index, begin:after] = own
                 cause[index, after : begin + event.rows] = len(self.kinds) + own
                 if stretched := self.store["event_cause"][event.template]:
-                    first, last = np.rint(self.store["event_stretch"][event.template] * event.rows).astype(
-                        int
-                    )
+                    shares = self.store["event_stretch"][event.template]
+                    first, last = np.rint(shares * event.rows).astype(int)
                     cause[index, begin + first : begin + last] = stretched
         base = np.array([seed & 0x7FFFFFFF, int(numbers[0]) * 4096], np.int64)
         carry = self.module.start(tf.constant(base), tf.zeros([lanes]))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
-from components.synthesizer_trainer.core.chains import Chain, Variable
+from components.synthesizer_trainer.core.chains import MAX_TABLE, Chain, Variable
 from components.synthesizer_trainer.core.events import Window
 
 #: Fewest values of a number that has bands; two are a flag, which its kind's transitions speak for.
@@ -123,9 +123,13 @@ def _longest_run(shown: np.ndarray, place: np.ndarray) -> tuple[int, int, int]:
 
 
 def with_stretches(chain: Chain, stretches: Sequence[Stretch | None]) -> Chain:
-    """The chain, with a block for each event that keeps one of its variables in a band."""
+    """The chain, with a block for each kind and band that an event keeps one of its variables in.
+
+    An event for which the tables would become too large keeps its kind's transitions.
+    """
     tables = [np.diff(chain.cumulative, axis=-1, prepend=0.0)]
     block, made = np.zeros(len(stretches), np.int32), {}  # type: np.ndarray, dict[tuple[int, bytes], int]
+    most = 2 * MAX_TABLE // chain.cumulative[0].size + 1
     for place, stretch in enumerate(stretches):
         if stretch is None or stretch.variable not in chain.variables:
             continue
@@ -134,6 +138,8 @@ def with_stretches(chain: Chain, stretches: Sequence[Stretch | None]) -> Chain:
             continue
         key = stretch.kind, inside.tobytes()
         if key not in made:
+            if len(chain.cumulative) + len(made) >= most:
+                continue
             made[key] = len(chain.cumulative) + len(made)
             own = tables[0][chain.block[stretch.kind]]
             tables.append(confined(own, inside, chain.frequency)[None])

@@ -8,7 +8,7 @@ import pytest
 from components.dataset import DatasetConfig, FeatureConfig
 from components.synthesizer_trainer.config import SynthesizerTrainerConfig
 from components.synthesizer_trainer.core import events, stretches
-from components.synthesizer_trainer.core.chains import Variable
+from components.synthesizer_trainer.core.chains import Chain, Variable
 from components.synthesizer_trainer.core.panel import MICROSECONDS, Panel
 from components.synthesizer_trainer.core.planning import real_grid
 from components.synthesizer_trainer.core.sampling import Synthesizer
@@ -110,6 +110,38 @@ def test_a_confined_chain_enters_its_band_and_stays() -> None:
     assert found[1] == pytest.approx([0, 0.6, 0.4])
     assert found[2] == pytest.approx([0, 2 / 3, 1 / 3])  # no way on: as often as they are
     assert stretches.confined(table, ~inside, frequency)[0] == pytest.approx(np.array([[1.0, 0, 0]] * 3))
+
+
+def test_events_share_the_block_of_a_kind_and_band_and_tables_stay_small(monkeypatch) -> None:
+    table = np.array([[[0.9, 0.06, 0.04], [0.5, 0.3, 0.2], [0.8, 0.1, 0.1]]])
+    chain = Chain(
+        variables=(0,),
+        states=np.arange(3, dtype=np.int32)[:, None],
+        codes=CODES,
+        covariates=(),
+        sizes=(),
+        cumulative=np.cumsum(table, axis=-1)[None],
+        block=np.zeros(3, np.int32),
+        frequency=np.array([0.7, 0.2, 0.1]),
+        resting=np.arange(3) == 0,
+    )
+    high, rest = np.array([False, True, True]), np.array([True, False, False])
+    rows = np.zeros(0, np.int64)
+    given = [
+        stretches.Stretch(1, 0, high, 0.1, 0.9, rows),
+        None,
+        stretches.Stretch(1, 0, high, 0.3, 0.5, rows),
+        stretches.Stretch(2, 0, rest, 0.0, 0.5, rows),
+        stretches.Stretch(2, 1, rest, 0.0, 0.5, rows),
+    ]
+    found = stretches.with_stretches(chain, given)
+    assert found.event_block.tolist() == [1, 0, 1, 2, 0] and len(found.cumulative) == 3
+    assert found.cumulative[0] == pytest.approx(chain.cumulative[0])
+    assert found.cumulative[1][0, :, 0] == pytest.approx(0) and found.cumulative[2][0, :, 0] == pytest.approx(
+        1
+    )
+    monkeypatch.setattr(stretches, "MAX_TABLE", table.size // 2 + 1)  # room for one more
+    assert stretches.with_stretches(chain, given).event_block.tolist() == [1, 0, 1, 0, 0]
 
 
 def runs(codes: np.ndarray, rows: np.ndarray) -> np.ndarray:
