@@ -149,7 +149,9 @@ def fit_events(
                 np.array(usually) if usually else np.zeros((1, features)),
                 longest,
             )
-            ends = np.stack([first, first + still], axis=1) / max(rows - 1, 1)
+            # Shares of what was seen: what a holdout took away is no time in which the sensor moved.
+            passed = np.cumsum(~unseen) - 1
+            ends = passed[np.stack([first, first + still], axis=1)] / max(passed[-1], 1)
             hold[index] = np.where(stuck[:, None], ends, hold[index])
         for column, variable in enumerate(variables):
             if variable.role != "level" or len(window.rows) < 4:

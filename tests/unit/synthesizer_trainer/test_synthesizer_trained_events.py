@@ -1,4 +1,4 @@
-"""An anomaly that takes a flag's effect away: a heater that is on and does not heat."""
+"""What a trained model knows of anomalies: a heater that is on and does not heat, a sensor that is stuck."""
 
 from __future__ import annotations
 
@@ -63,3 +63,36 @@ def test_a_heater_without_power_stays_on_while_it_gets_cold() -> None:
     assert sampled[0] == pytest.approx(real[0], abs=2.0)
     quiet = made["values"][made["kind"] == 0]
     assert 0.2 < quiet[:, 1].mean() < 0.8  # a thermostat elsewhere
+
+
+def test_a_sensor_is_stuck_for_the_share_of_an_event_that_was_seen_of_it() -> None:
+    """Of each event the holdout took 23 rows; of the 25 that are left, the sensor repeats itself in 20."""
+    generator = np.random.default_rng(1)
+    rows, event = 6000, 48
+    values, kind = np.zeros(rows), np.zeros(rows, np.int32)
+    for t in range(1, rows):
+        values[t] = 0.9 * values[t - 1] + generator.normal()
+    seen = np.ones(rows, bool)
+    for begin in range(200, rows - 100, 400):
+        values[begin + 4 : begin + 25] = values[begin + 4]
+        kind[begin : begin + event] = 1
+        seen[begin + 25 : begin + event - 1] = False
+    panel = Panel(
+        (np.arange(rows) * INTERVAL_S * MICROSECONDS).astype(np.int64)[seen],
+        np.zeros(seen.sum(), np.int32),
+        np.cumsum(np.diff(np.flatnonzero(seen), prepend=0) > 1).astype(np.int32),
+        values[seen, None],
+        kind[seen],
+        ("stuck",),
+        {},
+        1,
+    )
+    dataset = DatasetConfig(
+        features=(FeatureConfig(name="volts"),), targets=("volts",), interval_s=INTERVAL_S, label="label"
+    )
+    quantiles = {"volts": np.quantile(values[kind == 0], np.linspace(0, 1, 501), method="nearest")}
+    ranges = {"volts": (float(values.min()), float(values.max()))}
+    config = SynthesizerTrainerConfig(dataset=dataset, max_steps=0)
+    trained = train_synthesizer(panel, None, config, quantiles, ranges, 1, "locale=xx")
+    hold = Synthesizer(trained.module).store["event_hold"][:, 0]
+    assert hold == pytest.approx(np.array([[4 / 25, 24 / 25]] * len(hold)), abs=0.03)
