@@ -21,12 +21,16 @@ def config(tmp_path):
     return starter.write(tmp_path / "fleet", size="small")
 
 
-def left_by_a_kill(config, monkeypatch, **options):
-    """Status of every pipeline, and the table, when the run is killed before its first locale starts."""
+def interrupted(config, monkeypatch, so_far=lambda state, folder: None, **options):
+    """Interrupts a run before its first locale starts; returns the deployment and the status at that moment.
+
+    `so_far` is given the run's state and folder first, and may say that it has come further.
+    """
     deployment = load_deployment(config)
     found = {}
 
-    def killed(*_):
+    def killed(_, __, ___, state, folder, *____):
+        so_far(state, folder)
         # Read here: nothing that the runner does after a kill may count.
         found.update(inspect.status(deployment))
         raise KeyboardInterrupt
@@ -35,9 +39,28 @@ def left_by_a_kill(config, monkeypatch, **options):
     monkeypatch.setattr(local_runner, "_run_pipelines", killed)
     with pytest.raises(KeyboardInterrupt):
         local_runner.run(deployment, config, **options)
-    return {name: row["status"] for name, row in found["pipelines"].items()}, shown(
-        tables.status_table(found)
-    )
+    return deployment, found
+
+
+def statuses_of(status):
+    return {name: row["status"] for name, row in status["pipelines"].items()}
+
+
+def left_by_a_kill(config, monkeypatch, **options):
+    """Status of every pipeline, and the table, when the run is killed before its first locale starts."""
+    _, found = interrupted(config, monkeypatch, **options)
+    return statuses_of(found), shown(tables.status_table(found))
+
+
+def left_in_the_middle(config, monkeypatch):
+    """Interrupts a run while eu-west is at work; returns the deployment and the status while it ran."""
+
+    def at_work(state, folder):
+        state.locales["us-east"].status = "succeeded"
+        state.locales["eu-west"].status = "running"
+        state.save(folder)
+
+    return interrupted(config, monkeypatch, at_work)
 
 
 def test_what_a_killed_run_did_not_come_to_was_not_started(config, monkeypatch):
@@ -54,33 +77,13 @@ def test_what_was_not_asked_for_was_skipped(config, monkeypatch):
     assert PipelineState().status == "skipped"
 
 
-def left_in_the_middle(config, monkeypatch):
-    """Interrupts a run while eu-west is at work; returns the deployment and the status while it ran."""
-    deployment = load_deployment(config)
-    seen = {}
-
-    def at_work(_, __, ___, state, folder, *____):
-        state.locales["us-east"].status = "succeeded"
-        state.locales["eu-west"].status = "running"
-        state.save(folder)
-        seen.update(inspect.status(deployment))
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(local_runner, "start_fork_server", lambda log: None)
-    monkeypatch.setattr(local_runner, "_run_pipelines", at_work)
-    with pytest.raises(KeyboardInterrupt):
-        local_runner.run(deployment, config)
-    return deployment, seen
-
-
 def test_a_run_that_nobody_is_at_any_more_was_killed(config, monkeypatch):
     deployment, before = left_in_the_middle(config, monkeypatch)
     assert before["state"] == "running" and before["pipelines"]["eu-west"]["status"] == "running"
     assert shown(tables.status_table(before)).split()[-1] == "running"
     found = inspect.status(deployment)
     assert (found["state"], found["finished_at"], found["exit_status"]) == ("killed", None, None)
-    statuses = {name: row["status"] for name, row in found["pipelines"].items()}
-    assert statuses == {
+    assert statuses_of(found) == {
         "us-east": "succeeded",
         "eu-west": "killed",
         "ap-south": "not started",

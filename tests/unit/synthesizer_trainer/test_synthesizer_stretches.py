@@ -137,9 +137,8 @@ def test_events_share_the_block_of_a_kind_and_band_and_tables_stay_small(monkeyp
     found = stretches.with_stretches(chain, given)
     assert found.event_block.tolist() == [1, 0, 1, 2, 0] and len(found.cumulative) == 3
     assert found.cumulative[0] == pytest.approx(chain.cumulative[0])
-    assert found.cumulative[1][0, :, 0] == pytest.approx(0) and found.cumulative[2][0, :, 0] == pytest.approx(
-        1
-    )
+    assert found.cumulative[1][0, :, 0] == pytest.approx(0)
+    assert found.cumulative[2][0, :, 0] == pytest.approx(1)
     monkeypatch.setattr(stretches, "MAX_TABLE", table.size // 2 + 1)  # room for one more
     assert stretches.with_stretches(chain, given).event_block.tolist() == [1, 0, 1, 0, 0]
 
