@@ -30,6 +30,7 @@ def frozen_rows(panel: Panel, held: np.ndarray, holds: list[int], pairs: np.ndar
 def fit_chains(
     panel: Panel,
     variables: list[chain_lib.Variable],
+    groups: Sequence[tuple[int, ...]],
     frozen: dict[int, np.ndarray],
     stretches: Sequence[Stretch | None],
     calendar: Calendar,
@@ -38,12 +39,11 @@ def fit_chains(
     limit: int,
     min_count: int,
 ) -> tuple[chain_lib.Chain, ...]:
-    """Groups the variables and fits a chain to each group.
+    """Fits a chain to each group of variables.
 
     Columns of the covariate vector: the cycles' phases, the latent series' bins, the chains' dwell
     bins, the chains' states, the chains' spell bins.
     """
-    groups = chain_lib.group_variables(variables, limit, min_count)
     joint = []
     for group in groups:
         codes = np.stack([variables[i].codes for i in group], axis=1)

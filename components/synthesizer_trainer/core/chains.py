@@ -10,7 +10,8 @@ own, shrunk to the normal ones.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -34,6 +35,9 @@ MAX_SPELLS = 16
 SPELL_PRIORS = (2.0, 5.0, 10.0, 20.0)
 #: The same for chains that forget the state they are in: bins hold more rows, and are compared with few.
 FORGETFUL_PRIORS = (20.0, 80.0)
+#: Weight of the parent distribution, in rows, at a covariate that says nothing with the usual weight: few
+#: cells see a state end that seldom does.
+PATIENT_PRIOR = 20.0
 #: Largest number of table entries of the normal block; of all blocks, twice as many and one block more.
 MAX_TABLE = 400_000
 #: Gain in held-out log-likelihood (nats) that a covariate must bring.
@@ -65,11 +69,14 @@ class Spells:
       resting: Which states are rest: one variable has its most frequent code. Shape [state], bool.
       ages: Bin of the rows since the spell began, of every row. Shape [N], int32.
       prior_rows: Weight of the parent distribution for this covariate.
+      groups: Of the states, if the parent distribution tells what leaves a group from where it goes
+        (`backoff.grouped_parent`), else None. Shape [state], int.
     """
 
     resting: np.ndarray
     ages: np.ndarray
     prior_rows: float
+    groups: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -199,46 +206,64 @@ def fit_chain(
     normal = pairs[(kind[pairs] == 0) & (kind[pairs - 1] == 0)]
     before, after = codes[normal - 1], codes[normal]
 
-    def told(use: list[int], forgets: float) -> tuple[list[int], dict[int, float], float, list[int]]:
-        """What `transition_probabilities` is told: dwell times, weights that differ, forgets, phases."""
+    def told(
+        use: list[int], forgets: float, patient: Collection[int]
+    ) -> tuple[list[int], dict[int, float], float, list[int], np.ndarray | None]:
+        """What `transition_probabilities` is told after the states."""
         place = use.index(spell[0]) if spell and spell[0] in use else None
         places = [index for index, column in enumerate(use) if column == dwell or index == place]
-        weights = {place: spell[1].prior_rows} if spell and place is not None else {}
-        return places, weights, forgets, [index for index, column in enumerate(use) if column < cycles]
+        weights = {index: PATIENT_PRIOR for index, column in enumerate(use) if column in patient}
+        if spell and place is not None:
+            weights[place] = spell[1].prior_rows
+        phases = [index for index, column in enumerate(use) if column < cycles]
+        return places, weights, forgets, phases, spell[1].groups if spell and place == 0 else None
 
     changes = int((before != after).sum())
 
-    def grown(forgets: float) -> tuple[list[int], float]:
-        """Covariates taken one by one, and the score with them."""
+    def gained(chosen: list[int], column: int, forgets: float, patient: Collection[int]) -> float:
+        """Held-out log-likelihood with one more covariate."""
+        # A covariate's value is the one before the step, except the phase, which is known ahead.
+        use = [*chosen, column]
+        bins, sizes = [candidates[c][0][normal] for c in use], [candidates[c][1] for c in use]
+        return held_out(bins, sizes, before, after, count, *told(use, forgets, patient))
+
+    def grown(forgets: float) -> tuple[list[int], float, set[int]]:
+        """Covariates taken one by one, the score with them, and which of them have the patient weight."""
         chosen: list[int] = []
+        patient: set[int] = set()
         score = held_out([], [], before, after, count, forgets=forgets)
         times_own = {dwell, spell[0] if spell else None} if forgets else set()
         while len(chosen) < 2 and count > 1 and changes > MIN_CHANGES:
             width = int(np.prod([candidates[c][1] for c in chosen], initial=1))
-            gains = {}
-            for column, (_, size) in candidates.items():
-                if column in chosen or column in times_own or width * size * count * count > max_table:
-                    continue
-                # A covariate's value is the one before the step, except the phase, which is known ahead.
-                use = [*chosen, column]
-                bins, sizes = [candidates[c][0][normal] for c in use], [candidates[c][1] for c in use]
-                gains[column] = held_out(bins, sizes, before, after, count, *told(use, forgets)) - score
+            open_ = [
+                column
+                for column, (_, size) in candidates.items()
+                if column not in (*chosen, *times_own) and width * size * count * count <= max_table
+            ]
+            slow: set[int] = set()
+            gains = {column: gained(chosen, column, forgets, patient) - score for column in open_}
+            if max(gains.values(), default=0.0) < MIN_GAIN:
+                slow = set(open_)
+                gains = {
+                    column: gained(chosen, column, forgets, patient | {column}) - score for column in open_
+                }
             if not gains or max(gains.values()) < MIN_GAIN:
                 break
             best = max(gains, key=lambda column: gains[column])
             chosen.append(best)
             score += gains[best]
-        return chosen, score
+            patient |= slow & {best}
+        return chosen, score, patient
 
     forgets = 0.0
-    chosen, score = grown(forgets)
+    chosen, score, patient = grown(forgets)
     for prior in FORGETFUL_PRIORS if count > 2 and changes > MIN_CHANGES else ():
-        other, reached = grown(prior)
+        other, reached, slow_ones = grown(prior)
         if reached > score + MIN_GAIN:
-            forgets, chosen, score = prior, other, reached
+            forgets, chosen, score, patient = prior, other, reached, slow_ones
     sizes = [candidates[c][1] for c in chosen]
     bins = [candidates[c][0][normal] for c in chosen]
-    table = transition_probabilities(bins, sizes, before, after, count, *told(chosen, forgets))
+    table = transition_probabilities(bins, sizes, before, after, count, *told(chosen, forgets, patient))
     blocks, block = [table], np.zeros(kinds + 1, np.int32)
     for index in range(1, kinds + 1):
         inside = pairs[kind[pairs] == index]
@@ -295,7 +320,18 @@ def find_spells(
                 [ages[pairs - 1]], [len(DWELL_EDGES)], before, after, len(states), (0,), {0: prior}
             )
             if score > best:
-                found, best = Spells(masks[key], ages, prior), score
+                found, best = Spells(masks[key], ages, prior, None), score
+    if not found:
+        return None
+    ages, best = found.ages[pairs - 1], best + MIN_GAIN
+    for column in states.T:
+        groups = np.unique(column, return_inverse=True)[1]
+        for prior in SPELL_PRIORS if groups.any() else ():
+            score = held_out(
+                [ages], [len(DWELL_EDGES)], before, after, len(states), (0,), {0: prior}, groups=groups
+            )
+            if score > best:
+                found, best = replace(found, prior_rows=prior, groups=groups), score
     return found
 
 

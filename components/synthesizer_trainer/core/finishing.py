@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from components.synthesizer_trainer.core import conforming
+from components.synthesizer_trainer.core import conforming, flicker
 from components.synthesizer_trainer.core import events as event_lib
 from components.synthesizer_trainer.core.calendar import Calendar
 from components.synthesizer_trainer.core.columns import on_lattice
@@ -118,6 +118,8 @@ class Finisher:
                 if frozen is not None:
                     forced = self._forced(sessions, index, steps)
                     code = np.where(forced >= 0, forced, code)
+                if variable["flicker"] >= 0:
+                    code = self._flickered(sessions, index, code, rows[..., variable["chain"]], seed)
                 values[variable["feature"]] = np.array(variable["levels"])[code]
             elif variable["role"] == "null":
                 missing.append((variable["feature"], code == 1))
@@ -200,6 +202,32 @@ class Finisher:
             stuck,
         )
         return means @ matrix + offset, table
+
+    def _flickered(
+        self, sessions: list[Session], index: int, heads: np.ndarray, rows: np.ndarray, seed: int
+    ) -> np.ndarray:
+        """What a number shows of the values that are one code of its chain (`flicker`). Shape [S, T].
+
+        Args:
+          sessions: The batch.
+          index: Of the variable.
+          heads: Code that the chain shows, or that an event forces. Shape [S, T].
+          rows: Of the states' tables. Shape [S, T].
+          seed: Seed.
+        """
+        variable = self.metadata["variables"][index]
+        place, band = variable["flicker"], np.array(variable["band"])
+        own = self.store["state_codes"][:, index]
+        out = np.empty(heads.shape, np.int64)
+        for at, session in enumerate(sessions):
+            generator = np.random.default_rng([seed & 0x7FFFFFFF, 8, session.number, index])
+            uniform = generator.random(heads.shape[1])
+            out[at] = flicker.shown_codes(heads[at], uniform, rows[at], own, self.store["flicker"][place])
+            for event in session.events:
+                part = slice(event.start, event.start + event.rows)
+                shares = self.store["flicker_event"][place, event.template, : len(band)]
+                out[at, part] = flicker.shown_in_event(heads[at, part], uniform[part], band, shares)
+        return out
 
     def _forced(self, sessions: list[Session], variable: int, steps: int) -> np.ndarray:
         out = np.full((len(sessions), steps), -1, np.int32)

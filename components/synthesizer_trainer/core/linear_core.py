@@ -25,6 +25,7 @@ from components.synthesizer_trainer.core.feature_kinds import (
     null_variables,
     sort_features,
 )
+from components.synthesizer_trainer.core.flicker import Flicker, find_flickers, fit_flicker
 from components.synthesizer_trainer.core.panel import MICROSECONDS, Panel
 from components.synthesizer_trainer.core.profiles import fit_profile, moment_means
 from components.synthesizer_trainer.core.stretches import find_stretches
@@ -55,6 +56,7 @@ class LinearCore:
       styles: Calendar coefficients of each series (or cluster). Shape [styles, F, C].
       dynamics: The recurrence.
       events: The anomalies' parameters.
+      flickers: What numbers show of values that are one code of their chain.
       event_rows: Rows of training per event of each kind: its rarity. Shape [kinds].
       latent: Normal scores of the training rows, forward filled. Shape [N, F].
       margin: Share of the normal rows in each cell of a score's margin (`selection.EDGES`).
@@ -79,6 +81,7 @@ class LinearCore:
     styles: np.ndarray
     dynamics: Dynamics
     events: event_lib.EventTable
+    flickers: tuple[Flicker, ...]
     event_rows: np.ndarray
     latent: np.ndarray
     margin: np.ndarray
@@ -197,10 +200,33 @@ def fit_linear_core(
         )
     )
     numbers = [dataset.features[variable.feature].kind in ("continuous", "integer") for variable in variables]
-    stretches = find_stretches(variables, numbers, windows, panel.segment, panel.kind)
+    calm_pairs = pairs[normal[pairs] & normal[pairs - 1]]
+    stretches = find_stretches(variables, numbers, windows, panel.segment, panel.kind, calm_pairs)
+    variables, groups, merged = find_flickers(
+        variables,
+        numbers,
+        ~np.isnan(panel.values),
+        calm_pairs,
+        [*phases.T, *level_bins.T],
+        chain_states,
+        min_state_count,
+    )
     frozen = frozen_rows(panel, held, holds, pairs)
     chains = fit_chains(
-        panel, variables, frozen, stretches, calendar, level_bins, pairs, chain_states, min_state_count
+        panel,
+        variables,
+        groups,
+        frozen,
+        stretches,
+        calendar,
+        level_bins,
+        pairs,
+        chain_states,
+        min_state_count,
+    )
+    flickers = tuple(
+        fit_flicker(index, *one, next(c for c in chains if index in c.variables), normal, windows)
+        for index, one in merged.items()
     )
 
     indicators = tuple(
@@ -278,6 +304,7 @@ def fit_linear_core(
         styles=styles,
         dynamics=dynamics,
         events=events,
+        flickers=flickers,
         event_rows=event_rows,
         latent=latent,
         margin=selection.margins(latent[normal]),

@@ -72,6 +72,7 @@ def find_stretches(
     windows: Sequence[Window],
     segment: np.ndarray,
     kind: np.ndarray,
+    pairs: np.ndarray,
 ) -> list[Stretch | None]:
     """The longest stretch of each event, None where it has none.
 
@@ -81,11 +82,10 @@ def find_stretches(
       windows: The events (`events.templates`).
       segment: Shape [N].
       kind: Kind of every row, 0 is normal. Shape [N].
+      pairs: Normal rows t whose row t - 1 is a normal neighbour. Shape [n], int.
     """
     out: list[Stretch | None] = [None] * len(windows)
     largest = np.full(len(windows), LONGER)
-    rows = np.arange(1, len(kind))
-    pairs = rows[(segment[1:] == segment[:-1]) & (kind[1:] == 0) & (kind[:-1] == 0)]
     for index, variable in enumerate(variables):
         if not numbers[index] or variable.role != "level" or len(variable.levels) < MIN_LEVELS:
             continue

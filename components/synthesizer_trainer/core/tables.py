@@ -51,6 +51,7 @@ def tables(core: LinearCore) -> dict[str, np.ndarray]:
     out["local_phases"] = np.array(dynamics.shift.shape[2], np.int32)
     out["dwell_edges"] = DWELL_EDGES.astype(np.int32)
     out.update(_chain_tables(core))
+    out.update(_flicker_tables(core, len(out["state_codes"])))
     events = core.events
     for name in ("course", "wave", "noise", "hour", "hold"):
         out[f"event_{name}"] = np.asarray(getattr(events, name), np.float32)
@@ -70,6 +71,20 @@ def tables(core: LinearCore) -> dict[str, np.ndarray]:
     out["event_until"] = events.until.astype(np.float32)
     out["event_rows"] = core.event_rows.astype(np.float32)
     return out
+
+
+def _flicker_tables(core: LinearCore, states: int) -> dict[str, np.ndarray]:
+    """What flickering numbers show: cumulative by state of all chains, and shares by event, padded alike."""
+    count, widest = len(core.flickers), max([len(one.band) for one in core.flickers], default=0)
+    table = np.ones((count, states, widest), np.float32)
+    shares = np.zeros((count, len(core.events.kind), widest), np.float32)
+    begins = np.cumsum([0, *(len(chain.states) for chain in core.chains)])
+    for place, one in enumerate(core.flickers):
+        index = next(i for i, chain in enumerate(core.chains) if one.variable in chain.variables)
+        edges, levels = np.cumsum(one.states, axis=1), len(one.band)
+        table[place, begins[index] : begins[index + 1], :levels] = edges / edges[:, -1:]
+        shares[place, :, :levels] = one.events
+    return {"flicker": table, "flicker_event": shares}
 
 
 def _stretched(core: LinearCore) -> np.ndarray:

@@ -59,6 +59,7 @@ def describe_core(
 ) -> dict[str, Any]:
     """What the sampler's host side needs to know, as JSON; `stop_s` ends the training period."""
     member = {v: index for index, chain in enumerate(core.chains) for v in chain.variables}
+    flickers = {flicker.variable: place for place, flicker in enumerate(core.flickers)}
     return {
         "sampler": SAMPLER,
         "features": len(config.dataset.features),
@@ -71,6 +72,8 @@ def describe_core(
                 "role": variable.role,
                 "levels": [float(level) for level in variable.levels],
                 "chain": member[index],
+                "flicker": flickers.get(index, -1),
+                "band": core.flickers[flickers[index]].band.tolist() if index in flickers else [],
             }
             for index, variable in enumerate(core.variables)
         ],

@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
+from components.synthesizer_trainer.core.backoff import grouped_parent
+
 #: Lower edges of the dwell-time bins, in rows.
 DWELL_EDGES = np.array([*range(1, 17), *range(18, 33, 2), *range(36, 65, 4), 80, 96, 128, 192, 256, 320, 480])
 #: Weight of the parent distribution, in rows (Dirichlet prior).
@@ -60,6 +62,7 @@ def transition_probabilities(
     priors: Mapping[int, float] | None = None,
     forgets: float = 0.0,
     clocks: Collection[int] = (),
+    groups: np.ndarray | None = None,
 ) -> np.ndarray:
     """Smoothed P(after | bin1, bin2, before), each depth shrunk to the one above it (`_by_depth`).
 
@@ -77,11 +80,13 @@ def transition_probabilities(
         by one), and this is the weight of the parent distribution in rows.
       clocks: Which covariates are phases of a cycle: a state that ends often and was never seen at a phase
         is late there, and goes where the rows of this phase are.
+      groups: Of the states, if the first covariate's parent distribution is `backoff.grouped_parent`.
+        Shape [states], int.
 
     Returns:
       Shape [prod(sizes), states, states], float64.
     """
-    return _by_depth(bins, sizes, before, after, states, dwell, priors, forgets, clocks)[-1]
+    return _by_depth(bins, sizes, before, after, states, dwell, priors, forgets, clocks, groups)[-1]
 
 
 def _by_depth(
@@ -94,6 +99,7 @@ def _by_depth(
     priors: Mapping[int, float] | None,
     forgets: float,
     clocks: Collection[int],
+    groups: np.ndarray | None,
 ) -> list[np.ndarray]:
     """`transition_probabilities` of no covariate, of the first, and of both."""
     if forgets:
@@ -101,9 +107,9 @@ def _by_depth(
         return [np.repeat(share[:, None], states, axis=1) for share in shares]
     often = np.bincount(before[before != after], minlength=states) >= MIN_CLOCKED_EXITS
     bins, before, after = _with_censored_exits(bins, before, after, states)
-    counts = np.bincount(before * states + after, minlength=states * states).reshape(states, states)
+    total = np.bincount(before * states + after, minlength=states * states).reshape(states, states)
     stay = 0.98 * np.eye(states) + 0.02 / states
-    parent = (counts + PRIOR_ROWS * 0.05 * stay) / (counts.sum(1, keepdims=True) + PRIOR_ROWS * 0.05)
+    parent = (total + PRIOR_ROWS * 0.05 * stay) / (total.sum(1, keepdims=True) + PRIOR_ROWS * 0.05)
     parent, width, index = parent[None], 1, np.zeros(len(before), np.int64)
     out = [parent]
     for depth, (values, size) in enumerate(zip(bins, sizes)):
@@ -111,14 +117,17 @@ def _by_depth(
         index, width = np.where(told, index * size + values, -1), width * size
         flat = ((index * states + before) * states + after)[told]
         counts = np.bincount(flat, minlength=width * states * states).reshape(width, states, states)
-        parent, prior = np.repeat(parent, size, axis=0), (priors or {}).get(depth, PRIOR_ROWS)
+        prior, grouped = (priors or {}).get(depth, PRIOR_ROWS), None if depth else groups
+        parent = np.repeat(parent, size, axis=0)
+        if grouped is not None:
+            parent = grouped_parent(counts, total, parent[0], grouped)
         if depth in clocks:
             there = counts.sum(1) + prior * 0.05 / states
             there = there / there.sum(1, keepdims=True)
             late = (counts.sum(2) == 0) & often
             parent = np.where(late[..., None], there[:, None], parent)
         parent = (counts + prior * parent) / (counts.sum(2, keepdims=True) + prior)
-        if depth in dwell:
+        if depth in dwell and grouped is None:
             seen = counts.sum(2).reshape(-1, size, states) > 0
             table = parent.reshape(-1, size, states, states)
             for place in range(1, size):
@@ -189,6 +198,7 @@ def held_out(
     priors: Mapping[int, float] | None = None,
     forgets: float = 0.0,
     clocks: Collection[int] = (),
+    groups: np.ndarray | None = None,
 ) -> float:
     """Two-fold log-likelihood (nats) over alternating tenths of the rows; as `transition_probabilities`."""
     fold = (np.arange(len(before)) * 10 // max(len(before), 1)) % 2
@@ -196,7 +206,16 @@ def held_out(
     for side in (0, 1):
         fit, test = fold == side, fold != side
         tables = _by_depth(
-            [b[fit] for b in bins], sizes, before[fit], after[fit], states, dwell, priors, forgets, clocks
+            [b[fit] for b in bins],
+            sizes,
+            before[fit],
+            after[fit],
+            states,
+            dwell,
+            priors,
+            forgets,
+            clocks,
+            groups,
         )
         index = np.zeros(int(test.sum()), np.int64)
         likely = tables[0][index, before[test], after[test]]

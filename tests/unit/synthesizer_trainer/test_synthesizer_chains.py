@@ -208,3 +208,24 @@ def test_a_chain_that_lasts_does_not_forget() -> None:
         (0,), np.arange(3)[:, None], state, {}, np.arange(1, 4000), np.zeros(4000, int), 0
     )
     assert np.diff(np.concatenate([[0.0], chain.cumulative[0, 0, 1]]))[1] > 0.9
+
+
+def test_a_covariate_that_few_rows_speak_of_is_weighed_patiently(monkeypatch) -> None:
+    """A rest ends where the level is high. What the pulse's many states do, the level does not tell."""
+    generator = np.random.default_rng(8)
+    level, codes = generator.integers(0, 20, 5000), [0]
+    for row in range(1, 5000):
+        starts = generator.random() < (0.15 if level[row] == 19 else 0.01)
+        goes_on = codes[-1] > 0 and generator.random() < 0.9
+        codes.append(int(generator.integers(1, 9)) if goes_on or (codes[-1] == 0 and starts) else 0)
+    states, kind = np.arange(9)[:, None], np.zeros(5000, int)
+
+    def fitted() -> chains.Chain:
+        return chains.fit_chain((0,), states, np.array(codes), {0: (level, 20)}, np.arange(1, 5000), kind, 0)
+
+    chain = fitted()
+    assert chain.covariates == (0,)
+    leaves = 1 - chain.cumulative[0, :, 0, 0]
+    assert leaves[19] > 4 * leaves[:19].mean()
+    monkeypatch.setattr(chains, "PATIENT_PRIOR", transitions.PRIOR_ROWS)
+    assert fitted().covariates == ()

@@ -51,11 +51,16 @@ def windows(kind: np.ndarray = KIND) -> list[events.Window]:
     return events.templates(found)
 
 
+def pairs_of(kind: np.ndarray) -> np.ndarray:
+    """Normal rows after normal ones."""
+    return np.flatnonzero((kind[1:] == 0) & (kind[:-1] == 0)) + 1
+
+
 def found_in(
     codes: np.ndarray, kind: np.ndarray = KIND, role: str = "level", number: bool = True
 ) -> list[stretches.Stretch | None]:
     variable = Variable(0, role, LEVELS[: codes.max() + 1], codes)
-    return stretches.find_stretches([variable], [number], windows(kind), SEGMENT, kind)
+    return stretches.find_stretches([variable], [number], windows(kind), SEGMENT, kind, pairs_of(kind))
 
 
 def test_values_between_which_a_number_flickers_are_one_band() -> None:
@@ -81,7 +86,8 @@ def test_rows_that_a_holdout_took_do_not_part_a_stretch() -> None:
     window = windows()[0]
     seen = np.r_[0:30, 50:EVENT]
     cut = events.Window(1, window.rows[seen], window.place[seen], True)
-    (stretch,) = stretches.find_stretches([Variable(0, "level", LEVELS, CODES)], [True], [cut], SEGMENT, KIND)
+    variable = Variable(0, "level", LEVELS, CODES)
+    (stretch,) = stretches.find_stretches([variable], [True], [cut], SEGMENT, KIND, pairs_of(KIND))
     assert stretch is not None and (stretch.begin, stretch.end) == (10 / EVENT, (10 + STUCK) / EVENT)
     assert len(stretch.rows) == STUCK - 20
 

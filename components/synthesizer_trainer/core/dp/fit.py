@@ -248,6 +248,7 @@ def assemble(
         styles=styles,
         dynamics=dynamics,
         events=events,
+        flickers=(),
         event_rows=event_rows,
         latent=np.zeros((0, len(kept))),
         margin=selection.margins(wanted),
