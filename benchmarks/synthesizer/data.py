@@ -19,7 +19,7 @@ import pyarrow.csv
 import yaml
 
 from benchmarks.peers.environment import ROOT
-from benchmarks.synthesizer import dense
+from benchmarks.synthesizer import dense, twins
 from components.dataset import TIMESTAMP, DatasetConfig, FeatureConfig
 from components.simulator.config import dataset_config
 from components.simulator.core.fleet import simulate_locale
@@ -54,8 +54,8 @@ class Case:
       holdout: Of the period, what they do not.
       test: Later rows.
       alone: A feature that is judged by itself as well, or None.
-      labelled: Later rows with labelled events, segments in order, to look for anomalies in; None where
-        there are none.
+      labelled: Other rows with labelled events that are none of the period's (`twins`), segments in order, to
+        look for anomalies in; None where there are none.
       again: Other real rows of the same source, as many as `train`, or None.
       another: Another span of the same source, as long as the period, or None.
     """
@@ -221,15 +221,23 @@ def shipped(names: tuple[str, ...], seed: int, smap_root: Path = SMAP) -> Iterat
         dataset = DatasetConfig.model_validate(example["dataset"])
         table = pyarrow.csv.read_csv(path)
         case = divide(f"SMAP {channel}", table, dataset, seed, alone=dataset.targets[0])
-        yield dataclasses.replace(case, labelled=_channels(path.parents[1] / "test.csv", dataset))
+        yield dataclasses.replace(case, labelled=_channels(path.parents[1] / "test.csv", case))
 
 
-def _channels(path: Path, dataset: DatasetConfig) -> pa.Table | None:
-    """Rows of a fleet's test channels, one below the other."""
+def _channels(path: Path, case: Case) -> pa.Table | None:
+    """Rows of a fleet's test channels, one below the other, but for twins of the case's own channel."""
     if not path.exists():
         return None
     table = pyarrow.csv.read_csv(path)
-    names = table["location"].unique().to_pylist()
-    return pa.concat_tables(
-        [flatten(table.filter(pc.equal(table["location"], name)), dataset) for name in names]
-    )
+    kept = []
+    for name in table["location"].unique().to_pylist():
+        rows = flatten(table.filter(pc.equal(table["location"], name)), case.dataset)
+        if twins.is_twin(*_labelled_values(rows, case), *_labelled_values(case.period, case)):
+            print(f"left out {name}: its labelled events are those of {case.name}, row for row")
+        else:
+            kept.append(rows)
+    return pa.concat_tables(kept) if kept else None
+
+
+def _labelled_values(table: pa.Table, case: Case) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    return numbers(table, case), table[case.dataset.label].fill_null(0).to_numpy() > 0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pytest
 
 # The benchmarks are no installed package.
@@ -91,17 +92,27 @@ def test_the_table_shows_the_worst_kind_and_each_by_itself(case: data.Case) -> N
     assert "recall_kept" not in recall.numbers_of((RecallKept("ramp", 0, reason="none"),))
 
 
-def test_test_channels_come_one_below_the_other(tmp_path: Path) -> None:
-    dataset = DatasetConfig(
-        timestamp="timestamp",
-        label="label",
-        features=(FeatureConfig(name="volts"),),
-        targets=("volts",),
-        interval_s=60,
-    )
-    stamps = ["2024-03-01 00:00:00", "2024-03-01 00:01:00"]
-    lines = [f"{channel},{stamp},{v},0" for channel, v in (("A", 1), ("B", 2)) for stamp in stamps]
-    (tmp_path / "test.csv").write_text("\n".join(["location,timestamp,volts,label", *lines]))
-    found = data._channels(tmp_path / "test.csv", dataset)
-    assert found is not None and found["volts"].to_pylist() == [1, 1, 2, 2]
-    assert data._channels(tmp_path / "none.csv", dataset) is None
+def _channels(tmp_path: Path, case: data.Case, **sources: pa.Table) -> pa.Table | None:
+    tables = [table.append_column("location", pa.array([n] * len(table))) for n, table in sources.items()]
+    pyarrow.csv.write_csv(pa.concat_tables(tables), tmp_path / "test.csv")
+    return data._channels(tmp_path / "test.csv", case)
+
+
+def test_test_channels_come_one_below_the_other(tmp_path: Path, case: data.Case) -> None:
+    one, other = _source(3, rows=300), _source(4, rows=300)
+    found = _channels(tmp_path, case, A=one, B=other)
+    assert found is not None
+    assert found["volts"].to_numpy() == pytest.approx(np.r_[one["volts"], other["volts"]])
+    assert data._channels(tmp_path / "none.csv", case) is None
+
+
+def test_a_channel_with_the_periods_own_events_is_no_held_out_one(
+    tmp_path: Path, case: data.Case, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other, twin = _source(3, rows=300), _source(0, rows=300)
+    volts = 1.01 * twin["volts"].to_numpy() + 0.02  # a file that was scaled by itself
+    twin = twin.set_column(2, "volts", pa.array(volts))
+    found = _channels(tmp_path, case, A=twin, B=other)
+    assert found is not None and found["volts"].to_numpy() == pytest.approx(other["volts"].to_numpy())
+    assert capsys.readouterr().out == "left out A: its labelled events are those of pumps, row for row\n"
+    assert _channels(tmp_path, case, A=twin) is None
