@@ -13,7 +13,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import resource
 import sys
 import time
 from collections.abc import Mapping
@@ -24,6 +23,7 @@ import pyarrow.parquet as pq
 import tensorflow as tf
 import tensorflow_transform.beam  # noqa: F401  (outside the clock, as the peer's imports are)
 
+from benchmarks.peers.memory import own_peak_mb
 from components.dataset import DatasetConfig
 from components.synthesizer_trainer.config import SynthesizerTrainerConfig
 from components.synthesizer_trainer.core.panel import build_panel
@@ -48,7 +48,7 @@ def main(folder: Path) -> None:
     # No wall-clock limit: on a busy machine it would change what is measured.
     config = SynthesizerTrainerConfig(dataset=dataset, max_minutes=600, **plan.get("config", {}))
     table = pq.read_table(folder / "ours.parquet")
-    imports_mb = _peak_mb()
+    imports_mb = own_peak_mb()
 
     began, began_cpu = time.perf_counter(), time.process_time()
     analysis = analyse(table, dataset, config.quantiles, PLACE)
@@ -92,7 +92,7 @@ def main(folder: Path) -> None:
         "rate_cpu_s": rate_cpu_s,
         "steady_cpu_s": steady_cpu_s,
         "imports_mb": imports_mb,
-        "peak_mb": _peak_mb(),
+        "peak_mb": own_peak_mb(),
         "steps": trained.report["training"]["steps"],
         "best_step": trained.report["training"]["best_step"],
     }
@@ -119,11 +119,6 @@ def _sample(
 ) -> Any:
     sessions = synthesizer.plan_events(grid, dict(amplification or {}), seed)
     return to_table(synthesizer, dataset, sessions, synthesizer.sample(sessions, seed))
-
-
-def _peak_mb() -> float:
-    # Linux counts in KiB.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
 if __name__ == "__main__":

@@ -10,13 +10,14 @@ own, shrunk to the normal ones.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from components.synthesizer_trainer.core.transitions import (
     DWELL_EDGES,
+    Smoothing,
     at_least,
     held_out,
     kind_transitions,
@@ -53,12 +54,14 @@ class Variable:
       role: `level` (the feature's value itself), `hold` (the numeric value repeats), `null`.
       levels: Values in source units by code, for `level`; (0, 1) otherwise.
       codes: Code of every row. Shape [N], int32.
+      number: Its levels are a number's few values, which have an order.
     """
 
     feature: int
     role: str
     levels: np.ndarray
     codes: np.ndarray
+    number: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,16 @@ class Chain:
     frequency: np.ndarray
     resting: np.ndarray
     event_block: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
+
+
+def chain_of(chains: Sequence[Chain], variable: int) -> int:
+    """Which of the chains a variable, by its index, is in."""
+    return next(place for place, chain in enumerate(chains) if variable in chain.variables)
+
+
+def most_blocks(entries: int, max_table: int = MAX_TABLE) -> int:
+    """How many blocks of so many entries a chain may have: twice the largest table, and one block more."""
+    return 2 * max_table // entries + 1
 
 
 def joint_states(codes: np.ndarray, min_count: int, limit: int) -> tuple[np.ndarray, np.ndarray]:
@@ -206,17 +219,15 @@ def fit_chain(
     normal = pairs[(kind[pairs] == 0) & (kind[pairs - 1] == 0)]
     before, after = codes[normal - 1], codes[normal]
 
-    def told(
-        use: list[int], forgets: float, patient: Collection[int]
-    ) -> tuple[list[int], dict[int, float], float, list[int], np.ndarray | None]:
-        """What `transition_probabilities` is told after the states."""
+    def smoothed(use: list[int], forgets: float, patient: Collection[int]) -> Smoothing:
+        """How transitions given some covariates are."""
         place = use.index(spell[0]) if spell and spell[0] in use else None
         places = [index for index, column in enumerate(use) if column == dwell or index == place]
         weights = {index: PATIENT_PRIOR for index, column in enumerate(use) if column in patient}
         if spell and place is not None:
             weights[place] = spell[1].prior_rows
         phases = [index for index, column in enumerate(use) if column < cycles]
-        return places, weights, forgets, phases, spell[1].groups if spell and place == 0 else None
+        return Smoothing(places, weights, forgets, phases, spell[1].groups if spell and place == 0 else None)
 
     changes = int((before != after).sum())
 
@@ -225,14 +236,15 @@ def fit_chain(
         # A covariate's value is the one before the step, except the phase, which is known ahead.
         use = [*chosen, column]
         bins, sizes = [candidates[c][0][normal] for c in use], [candidates[c][1] for c in use]
-        return held_out(bins, sizes, before, after, count, *told(use, forgets, patient))
+        return held_out(bins, sizes, before, after, count, smoothed(use, forgets, patient))
 
     def grown(forgets: float) -> tuple[list[int], float, set[int]]:
         """Covariates taken one by one, the score with them, and which of them have the patient weight."""
         chosen: list[int] = []
         patient: set[int] = set()
-        score = held_out([], [], before, after, count, forgets=forgets)
+        score = held_out([], [], before, after, count, Smoothing(forgets=forgets))
         times_own = {dwell, spell[0] if spell else None} if forgets else set()
+        weighed_by_itself = {spell[0]} if spell else set()
         while len(chosen) < 2 and count > 1 and changes > MIN_CHANGES:
             width = int(np.prod([candidates[c][1] for c in chosen], initial=1))
             open_ = [
@@ -242,10 +254,12 @@ def fit_chain(
             ]
             slow: set[int] = set()
             gains = {column: gained(chosen, column, forgets, patient) - score for column in open_}
-            if max(gains.values(), default=0.0) < MIN_GAIN:
-                slow = set(open_)
+            if max(gains.values(), default=0.0) < MIN_GAIN and not forgets:
+                slow = set(open_) - weighed_by_itself
                 gains = {
-                    column: gained(chosen, column, forgets, patient | {column}) - score for column in open_
+                    column: gained(chosen, column, forgets, patient | {column}) - score
+                    for column in open_
+                    if column in slow
                 }
             if not gains or max(gains.values()) < MIN_GAIN:
                 break
@@ -263,11 +277,11 @@ def fit_chain(
             forgets, chosen, score, patient = prior, other, reached, slow_ones
     sizes = [candidates[c][1] for c in chosen]
     bins = [candidates[c][0][normal] for c in chosen]
-    table = transition_probabilities(bins, sizes, before, after, count, *told(chosen, forgets, patient))
+    table = transition_probabilities(bins, sizes, before, after, count, smoothed(chosen, forgets, patient))
     blocks, block = [table], np.zeros(kinds + 1, np.int32)
     for index in range(1, kinds + 1):
         inside = pairs[kind[pairs] == index]
-        if not len(inside) or len(blocks) * table.size > 2 * max_table:
+        if not len(inside) or len(blocks) >= most_blocks(table.size, max_table):
             continue
         cell = np.zeros(len(inside), np.int64)
         for column, size in zip(chosen, sizes):
@@ -312,27 +326,28 @@ def find_spells(
     ends = {key: int((rest[codes[pairs]] != rest[codes[pairs - 1]]).sum()) for key, rest in masks.items()}
     busiest = sorted((key for key in ends if ends[key] > MIN_CHANGES), key=lambda key: -ends[key])
     before, after = codes[pairs - 1], codes[pairs]
-    found, best = None, MIN_GAIN + held_out([], [], before, after, len(states))
-    for key in busiest[:MAX_SPELLS]:
-        ages = spell_bins(codes, segment, masks[key])
-        for prior in SPELL_PRIORS:
-            score = held_out(
-                [ages[pairs - 1]], [len(DWELL_EDGES)], before, after, len(states), (0,), {0: prior}
-            )
-            if score > best:
-                found, best = Spells(masks[key], ages, prior, None), score
+
+    def better(trials: Iterable[Spells], least: float) -> tuple[Spells | None, float]:
+        """The trial that says most in nats, of those that say more than the least."""
+        found = None
+        for trial in trials:
+            bins = [trial.ages[pairs - 1]], [len(DWELL_EDGES)]
+            how = Smoothing((0,), {0: trial.prior_rows}, groups=trial.groups)
+            score = held_out(*bins, before, after, len(states), how)
+            if score > least:
+                found, least = trial, score
+        return found, least
+
+    ages = ((masks[key], spell_bins(codes, segment, masks[key])) for key in busiest[:MAX_SPELLS])
+    trials = (Spells(*own, prior, None) for own in ages for prior in SPELL_PRIORS)
+    found, best = better(trials, MIN_GAIN + held_out([], [], before, after, len(states)))
     if not found:
         return None
-    ages, best = found.ages[pairs - 1], best + MIN_GAIN
-    for column in states.T:
-        groups = np.unique(column, return_inverse=True)[1]
-        for prior in SPELL_PRIORS if groups.any() else ():
-            score = held_out(
-                [ages], [len(DWELL_EDGES)], before, after, len(states), (0,), {0: prior}, groups=groups
-            )
-            if score > best:
-                found, best = replace(found, prior_rows=prior, groups=groups), score
-    return found
+    groups = [np.unique(column, return_inverse=True)[1] for column in states.T]
+    grouped = (
+        replace(found, prior_rows=prior, groups=own) for own in groups if own.any() for prior in SPELL_PRIORS
+    )
+    return better(grouped, best + MIN_GAIN)[0] or found
 
 
 def phase_candidates(phases: np.ndarray, bins: tuple[int, ...]) -> dict[int, tuple[np.ndarray, int]]:

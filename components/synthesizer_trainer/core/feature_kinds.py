@@ -65,7 +65,8 @@ def sort_features(
         ):
             filled = forward_fill(column, panel.segment, unique[0])
             codes = np.searchsorted(unique, filled).astype(np.int32)
-            variables.append(chain_lib.Variable(index, "level", unique, codes))
+            number = feature.kind in ("continuous", "integer")
+            variables.append(chain_lib.Variable(index, "level", unique, codes, number))
         elif not len(quantiles.get(feature.name, ())):
             # Values stand in anomalies only: nothing to learn a normal course from.
             empty.append(index)

@@ -19,7 +19,7 @@ from scipy.stats import chi2
 from components.synthesizer_trainer.core.chains import Chain, Variable, group_variables
 from components.synthesizer_trainer.core.events import Window
 from components.synthesizer_trainer.core.stretches import MIN_LEVELS, bands
-from components.synthesizer_trainer.core.transitions import KIND_PRIOR_ROWS, MIN_KIND_GAIN
+from components.synthesizer_trainer.core.transitions import KIND_PRIOR_ROWS, MIN_KIND_GAIN, gain_of_own
 
 #: A value is foretold where so much dependence is less likely by chance, over the number of things tried.
 MEMORY_P = 0.001
@@ -118,7 +118,6 @@ def foretold(now: np.ndarray, bins: np.ndarray, given: np.ndarray) -> float:
 
 def find_flickers(
     variables: Sequence[Variable],
-    numbers: Sequence[bool],
     known: np.ndarray,
     rows: np.ndarray,
     covariates: Sequence[np.ndarray],
@@ -131,7 +130,6 @@ def find_flickers(
 
     Args:
       variables: The discrete variables.
-      numbers: Which of them are a number's.
       known: Whether a feature has a value. Shape [N, features].
       rows: Normal rows t whose row t - 1 is a normal neighbour. Shape [n], int.
       covariates: Phases and levels: bin of every row [N].
@@ -145,7 +143,7 @@ def find_flickers(
     out, merged = list(variables), {}
     groups = group_variables(out, limit, min_count)
     for index, variable in enumerate(variables):
-        if not numbers[index] or variable.role != "level":
+        if not variable.number:
             continue
         (own,) = (group for group in groups if index in group)
         others = [v.codes for i, v in enumerate(variables) if i not in own]
@@ -193,9 +191,7 @@ def fit_flicker(
     for place, window in enumerate(windows):
         count = np.bincount(codes[window.rows], minlength=levels)
         total = np.bincount(band, weights=count, minlength=levels)[band]
-        others = np.maximum(count - 1 + KIND_PRIOR_ROWS * usual, 1e-9)
-        others = others / np.maximum(total - 1 + KIND_PRIOR_ROWS, 1e-9)
-        gain = np.bincount(band, weights=count * np.log(others / usual), minlength=levels)[band]
+        gain = np.bincount(band, weights=count * gain_of_own(count, total, usual), minlength=levels)[band]
         own = (count + KIND_PRIOR_ROWS * usual) / (total + KIND_PRIOR_ROWS)
         events[place] = np.where(gain >= MIN_KIND_GAIN, own, usual)
     return Flicker(variable, band, states, events)

@@ -199,12 +199,10 @@ def fit_linear_core(
             panel.kind, panel.segment, panel.series, panel.time_us, interval_s * MICROSECONDS
         )
     )
-    numbers = [dataset.features[variable.feature].kind in ("continuous", "integer") for variable in variables]
     calm_pairs = pairs[normal[pairs] & normal[pairs - 1]]
-    stretches = find_stretches(variables, numbers, windows, panel.segment, panel.kind, calm_pairs)
+    stretches = find_stretches(variables, windows, panel.segment, panel.kind, calm_pairs)
     variables, groups, merged = find_flickers(
         variables,
-        numbers,
         ~np.isnan(panel.values),
         calm_pairs,
         [*phases.T, *level_bins.T],
@@ -225,7 +223,7 @@ def fit_linear_core(
         min_state_count,
     )
     flickers = tuple(
-        fit_flicker(index, *one, next(c for c in chains if index in c.variables), normal, windows)
+        fit_flicker(index, *one, chains[chain_lib.chain_of(chains, index)], normal, windows)
         for index, one in merged.items()
     )
 

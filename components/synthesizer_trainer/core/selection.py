@@ -104,12 +104,7 @@ def autocorrelations(
       Shape [LAGS, D], float64, D as of `correlations`; 0 where a column is constant or pairs are few.
     """
     rows = _beside(scores.astype(np.float64), states, columns)[None]
-    pairs = [
-        counted[lag:] & counted[:-lag] & (segment[lag:] == segment[:-lag])
-        if lag < len(segment)
-        else counted[:0]
-        for lag in LAGS
-    ]
+    pairs = _pairs(counted, segment)
     own = rows[:, counted]
     count = own.shape[1]
     return _autocorrelation(count, own.sum(1), (own**2).sum(1), _pair_counts(pairs), *_lagged(rows, pairs))[0]
@@ -204,12 +199,11 @@ def _dependence(
     autocorrelation: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean absolute error of the correlations and of the autocorrelations, of each trial. Shapes [TRIALS]."""
-    lags = LAGS if autocorrelation is not None else ()
     totals: list[np.ndarray] = []
-    pairs_of_lags = np.zeros(len(lags))
+    pairs_of_lags = np.zeros(0 if autocorrelation is None else len(LAGS))
     for session, rows in enumerate(counted):
         own = _beside(scores[:, session], states[:, session], columns)
-        pairs = [rows[lag:] & rows[:-lag] if lag < len(rows) else rows[:0] for lag in lags]
+        pairs = [] if autocorrelation is None else _pairs(rows, np.zeros(len(rows), np.int8))
         pairs_of_lags += _pair_counts(pairs)
         used = own[:, rows]
         moments = used.sum(1), used.transpose(0, 2, 1) @ used, *(_lagged(own, pairs) if pairs else ())
@@ -223,6 +217,24 @@ def _dependence(
     squares = np.diagonal(products, axis1=-2, axis2=-1)
     found = _autocorrelation(count, sums, squares, pairs_of_lags, *lagged)
     return across, np.abs(found - autocorrelation).mean((1, 2))
+
+
+def _pairs(counted: np.ndarray, segment: np.ndarray) -> list[np.ndarray]:
+    """Which rows t make a pair with t + lag, at each lag: both count, and are of one segment.
+
+    Args:
+      counted: Shape [N], bool.
+      segment: Shape [N].
+
+    Returns:
+      One for each of `LAGS`, each shape [N - lag], bool.
+    """
+    return [
+        counted[lag:] & counted[:-lag] & (segment[lag:] == segment[:-lag])
+        if lag < len(counted)
+        else counted[:0]
+        for lag in LAGS
+    ]
 
 
 def _pair_counts(pairs: list[np.ndarray]) -> np.ndarray:

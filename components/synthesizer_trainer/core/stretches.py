@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
-from components.synthesizer_trainer.core.chains import MAX_TABLE, Chain, Variable
+from components.synthesizer_trainer.core.chains import MAX_TABLE, Chain, Variable, most_blocks
 from components.synthesizer_trainer.core.events import Window
 
 #: Fewest values of a number that has bands; two are a flag, which its kind's transitions speak for.
@@ -68,7 +68,6 @@ def bands(codes: np.ndarray, pairs: np.ndarray, levels: int) -> np.ndarray:
 
 def find_stretches(
     variables: Sequence[Variable],
-    numbers: Sequence[bool],
     windows: Sequence[Window],
     segment: np.ndarray,
     kind: np.ndarray,
@@ -78,7 +77,6 @@ def find_stretches(
 
     Args:
       variables: The discrete variables.
-      numbers: Which of them are a number's level.
       windows: The events (`events.templates`).
       segment: Shape [N].
       kind: Kind of every row, 0 is normal. Shape [N].
@@ -87,7 +85,7 @@ def find_stretches(
     out: list[Stretch | None] = [None] * len(windows)
     largest = np.full(len(windows), LONGER)
     for index, variable in enumerate(variables):
-        if not numbers[index] or variable.role != "level" or len(variable.levels) < MIN_LEVELS:
+        if not variable.number or len(variable.levels) < MIN_LEVELS:
             continue
         band = bands(variable.codes, pairs, len(variable.levels))
         shown = band[variable.codes]
@@ -122,31 +120,28 @@ def _longest_run(shown: np.ndarray, place: np.ndarray) -> tuple[int, int, int]:
     return int(place[first[best]]), int(place[last[best]]), int(shown[first[best]])
 
 
-def with_stretches(chain: Chain, stretches: Sequence[Stretch | None]) -> Chain:
+def with_stretches(chain: Chain, stretches: Sequence[Stretch | None], max_table: int = MAX_TABLE) -> Chain:
     """The chain, with a block for each kind and band that an event keeps one of its variables in.
 
-    An event for which the tables would become too large keeps its kind's transitions.
+    An event for which the tables would become too large (`chains.most_blocks`) keeps its kind's transitions.
     """
-    tables = [np.diff(chain.cumulative, axis=-1, prepend=0.0)]
-    block, made = np.zeros(len(stretches), np.int32), {}  # type: np.ndarray, dict[tuple[int, bytes], int]
-    most = 2 * MAX_TABLE // chain.cumulative[0].size + 1
+    block = np.zeros(len(stretches), np.int32)
+    made: dict[tuple[int, bytes], np.ndarray] = {}
+    before, room = len(chain.cumulative), most_blocks(chain.cumulative[0].size, max_table)
     for place, stretch in enumerate(stretches):
         if stretch is None or stretch.variable not in chain.variables:
             continue
         inside = stretch.band[chain.states[:, chain.variables.index(stretch.variable)]]
-        if not inside.any():
-            continue
         key = stretch.kind, inside.tobytes()
-        if key not in made:
-            if len(chain.cumulative) + len(made) >= most:
-                continue
-            made[key] = len(chain.cumulative) + len(made)
-            own = tables[0][chain.block[stretch.kind]]
-            tables.append(confined(own, inside, chain.frequency)[None])
-        block[place] = made[key]
+        if not inside.any() or (key not in made and before + len(made) >= room):
+            continue
+        made.setdefault(key, inside)
+        block[place] = before + list(made).index(key)
     if not made:
         return replace(chain, event_block=block)
-    cumulative = np.cumsum(np.concatenate(tables), axis=-1)
+    tables = np.diff(chain.cumulative, axis=-1, prepend=0.0)
+    own = [confined(tables[chain.block[kind]], inside, chain.frequency) for (kind, _), inside in made.items()]
+    cumulative = np.cumsum(np.concatenate([tables, own]), axis=-1)
     return replace(chain, cumulative=cumulative / cumulative[..., -1:], event_block=block)
 
 

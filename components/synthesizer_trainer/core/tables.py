@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from components.synthesizer_trainer.core.chains import chain_of
 from components.synthesizer_trainer.core.columns import snap_cells
 from components.synthesizer_trainer.core.linear_core import LinearCore
 from components.synthesizer_trainer.core.transitions import DWELL_EDGES
@@ -50,7 +51,8 @@ def tables(core: LinearCore) -> dict[str, np.ndarray]:
     out["local_rows"] = np.arange(features, dtype=np.int32) * cells
     out["local_phases"] = np.array(dynamics.shift.shape[2], np.int32)
     out["dwell_edges"] = DWELL_EDGES.astype(np.int32)
-    out.update(_chain_tables(core))
+    stretched = _stretched(core)
+    out.update(_chain_tables(core, stretched))
     out.update(_flicker_tables(core, len(out["state_codes"])))
     events = core.events
     for name in ("course", "wave", "noise", "hour", "hold"):
@@ -62,7 +64,6 @@ def tables(core: LinearCore) -> dict[str, np.ndarray]:
     as_if = np.zeros(overridden.shape, np.float32)
     as_if[: len(events.as_if)] = np.nan_to_num(events.as_if - dynamics.centre)
     # And an event's stretch, where it has one, a number of its own.
-    stretched = _stretched(core)
     out["event_cause"] = np.zeros(len(events.kind), np.int32)
     out["event_cause"][stretched] = len(overridden) + np.arange(len(stretched))
     out["event_stretch"] = events.stretch.astype(np.float32)
@@ -80,7 +81,7 @@ def _flicker_tables(core: LinearCore, states: int) -> dict[str, np.ndarray]:
     shares = np.zeros((count, len(core.events.kind), widest), np.float32)
     begins = np.cumsum([0, *(len(chain.states) for chain in core.chains)])
     for place, one in enumerate(core.flickers):
-        index = next(i for i, chain in enumerate(core.chains) if one.variable in chain.variables)
+        index = chain_of(core.chains, one.variable)
         edges, levels = np.cumsum(one.states, axis=1), len(one.band)
         table[place, begins[index] : begins[index + 1], :levels] = edges / edges[:, -1:]
         shares[place, :, :levels] = one.events
@@ -93,9 +94,9 @@ def _stretched(core: LinearCore) -> np.ndarray:
     return np.flatnonzero(np.any(blocks, axis=0)) if blocks else np.zeros(0, int)
 
 
-def _chain_tables(core: LinearCore) -> dict[str, np.ndarray]:
-    """Chains padded to one width and laid one behind the other."""
-    chains, stretched = core.chains, _stretched(core)
+def _chain_tables(core: LinearCore, stretched: np.ndarray) -> dict[str, np.ndarray]:
+    """Chains padded to one width and laid one behind the other; `stretched` as `_stretched`."""
+    chains = core.chains
     count, kinds = max(len(chains), 1), len(core.chains[0].block) if chains else 1
     widest = max([len(c.states) for c in chains], default=1)
     phases, features = len(core.calendar.periods_s), len(core.numeric)

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from components.synthesizer_trainer.config import SynthesizerTrainerConfig
 from components.synthesizer_trainer.core import adversarial
+from components.synthesizer_trainer.core.chains import chain_of
 from components.synthesizer_trainer.core.columns import GRID_LIMIT, GRID_SIZE, decode
 from components.synthesizer_trainer.core.linear_core import LinearCore, fit_linear_core
 from components.synthesizer_trainer.core.model import SAMPLER, SynthesizerModule
@@ -58,7 +59,6 @@ def describe_core(
     residual: bool,
 ) -> dict[str, Any]:
     """What the sampler's host side needs to know, as JSON; `stop_s` ends the training period."""
-    member = {v: index for index, chain in enumerate(core.chains) for v in chain.variables}
     flickers = {flicker.variable: place for place, flicker in enumerate(core.flickers)}
     return {
         "sampler": SAMPLER,
@@ -71,7 +71,7 @@ def describe_core(
                 "feature": variable.feature,
                 "role": variable.role,
                 "levels": [float(level) for level in variable.levels],
-                "chain": member[index],
+                "chain": chain_of(core.chains, index),
                 "flicker": flickers.get(index, -1),
                 "band": core.flickers[flickers[index]].band.tolist() if index in flickers else [],
             }

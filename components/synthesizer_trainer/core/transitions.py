@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,6 +19,33 @@ MIN_CLOCKED_EXITS = 10
 KIND_PRIOR_ROWS = 1.0
 #: Gain in log-likelihood (nats, each row left out of its own) that a state's transitions must bring.
 MIN_KIND_GAIN = 3.0
+
+
+@dataclass(frozen=True)
+class Smoothing:
+    """How transitions are shrunk where few rows tell of them.
+
+    Attributes:
+      dwell: Which covariates are dwell times: a bin that was never reached takes after the one before
+        it, because a state that outlasts all that were seen should end, not start over.
+      priors: Weight of the parent distribution at a covariate, in rows; `PRIOR_ROWS` where it is not named.
+      forgets: Where above 0, what comes next depends on the covariates alone (a count of things that come one
+        by one), and this is the weight of the parent distribution in rows; nothing else here has an effect.
+      clocks: Which covariates are phases of a cycle: a state that ends often and was never seen at a phase
+        is late there, and goes where the rows of this phase are.
+      groups: Of the states, if the first covariate's parent distribution is `backoff.grouped_parent`.
+        Shape [states], int.
+    """
+
+    dwell: Collection[int] = ()
+    priors: Mapping[int, float] = field(default_factory=dict)
+    forgets: float = 0.0
+    clocks: Collection[int] = ()
+    groups: np.ndarray | None = None
+
+
+#: As a chain without covariates has it.
+PLAIN = Smoothing()
 
 
 def dwell_bins(codes: np.ndarray, segment: np.ndarray) -> np.ndarray:
@@ -58,11 +86,7 @@ def transition_probabilities(
     before: np.ndarray,
     after: np.ndarray,
     states: int,
-    dwell: Collection[int] = (),
-    priors: Mapping[int, float] | None = None,
-    forgets: float = 0.0,
-    clocks: Collection[int] = (),
-    groups: np.ndarray | None = None,
+    smoothing: Smoothing = PLAIN,
 ) -> np.ndarray:
     """Smoothed P(after | bin1, bin2, before), each depth shrunk to the one above it (`_by_depth`).
 
@@ -73,20 +97,12 @@ def transition_probabilities(
       before: State before. Shape [n].
       after: State after. Shape [n].
       states: Number of states.
-      dwell: Which covariates are dwell times: a bin that was never reached takes after the one before
-        it, because a state that outlasts all that were seen should end, not start over.
-      priors: Weight of the parent distribution at a covariate, in rows; `PRIOR_ROWS` where it is not named.
-      forgets: Where above 0, what comes next depends on the covariates alone (a count of things that come one
-        by one), and this is the weight of the parent distribution in rows.
-      clocks: Which covariates are phases of a cycle: a state that ends often and was never seen at a phase
-        is late there, and goes where the rows of this phase are.
-      groups: Of the states, if the first covariate's parent distribution is `backoff.grouped_parent`.
-        Shape [states], int.
+      smoothing: What the depths are shrunk by.
 
     Returns:
       Shape [prod(sizes), states, states], float64.
     """
-    return _by_depth(bins, sizes, before, after, states, dwell, priors, forgets, clocks, groups)[-1]
+    return _by_depth(bins, sizes, before, after, states, smoothing)[-1]
 
 
 def _by_depth(
@@ -95,15 +111,11 @@ def _by_depth(
     before: np.ndarray,
     after: np.ndarray,
     states: int,
-    dwell: Collection[int],
-    priors: Mapping[int, float] | None,
-    forgets: float,
-    clocks: Collection[int],
-    groups: np.ndarray | None,
+    how: Smoothing,
 ) -> list[np.ndarray]:
     """`transition_probabilities` of no covariate, of the first, and of both."""
-    if forgets:
-        shares = [_shares(bins[:d], sizes[:d], after, states, forgets) for d in range(len(bins) + 1)]
+    if how.forgets:
+        shares = [_shares(bins[:d], sizes[:d], after, states, how.forgets) for d in range(len(bins) + 1)]
         return [np.repeat(share[:, None], states, axis=1) for share in shares]
     often = np.bincount(before[before != after], minlength=states) >= MIN_CLOCKED_EXITS
     bins, before, after = _with_censored_exits(bins, before, after, states)
@@ -117,17 +129,18 @@ def _by_depth(
         index, width = np.where(told, index * size + values, -1), width * size
         flat = ((index * states + before) * states + after)[told]
         counts = np.bincount(flat, minlength=width * states * states).reshape(width, states, states)
-        prior, grouped = (priors or {}).get(depth, PRIOR_ROWS), None if depth else groups
-        parent = np.repeat(parent, size, axis=0)
-        if grouped is not None:
-            parent = grouped_parent(counts, total, parent[0], grouped)
-        if depth in clocks:
+        prior, groups = how.priors.get(depth, PRIOR_ROWS), None if depth else how.groups
+        if groups is None:
+            parent = np.repeat(parent, size, axis=0)
+        else:
+            parent = grouped_parent(counts, total, parent[0], groups)
+        if depth in how.clocks:
             there = counts.sum(1) + prior * 0.05 / states
             there = there / there.sum(1, keepdims=True)
             late = (counts.sum(2) == 0) & often
             parent = np.where(late[..., None], there[:, None], parent)
         parent = (counts + prior * parent) / (counts.sum(2, keepdims=True) + prior)
-        if depth in dwell and grouped is None:
+        if depth in how.dwell and groups is None:
             seen = counts.sum(2).reshape(-1, size, states) > 0
             table = parent.reshape(-1, size, states, states)
             for place in range(1, size):
@@ -194,29 +207,14 @@ def held_out(
     before: np.ndarray,
     after: np.ndarray,
     states: int,
-    dwell: Collection[int] = (),
-    priors: Mapping[int, float] | None = None,
-    forgets: float = 0.0,
-    clocks: Collection[int] = (),
-    groups: np.ndarray | None = None,
+    smoothing: Smoothing = PLAIN,
 ) -> float:
     """Two-fold log-likelihood (nats) over alternating tenths of the rows; as `transition_probabilities`."""
     fold = (np.arange(len(before)) * 10 // max(len(before), 1)) % 2
     total = 0.0
     for side in (0, 1):
         fit, test = fold == side, fold != side
-        tables = _by_depth(
-            [b[fit] for b in bins],
-            sizes,
-            before[fit],
-            after[fit],
-            states,
-            dwell,
-            priors,
-            forgets,
-            clocks,
-            groups,
-        )
+        tables = _by_depth([b[fit] for b in bins], sizes, before[fit], after[fit], states, smoothing)
         index = np.zeros(int(test.sum()), np.int64)
         likely = tables[0][index, before[test], after[test]]
         for table, values, size in zip(tables[1:], bins, sizes):
@@ -225,6 +223,22 @@ def held_out(
             likely = np.where(told, table[index, before[test], after[test]], likely)
         total += float(np.log(np.maximum(likely, 1e-9)).sum())
     return total
+
+
+def gain_of_own(count: np.ndarray, total: np.ndarray | int, usual: np.ndarray) -> np.ndarray:
+    """What an anomaly's own shares say more about one of its rows than the normal ones, that row left out.
+
+    Args:
+      count: Rows of the anomaly like this one.
+      total: Its rows in all; both with the row itself.
+      usual: Normal share of rows like this one, above 0.
+
+    Returns:
+      Nats, by row; of what no row is like, any number. Shape of `usual`.
+    """
+    others = np.maximum(count - 1 + KIND_PRIOR_ROWS * usual, 1e-9)
+    others = others / np.maximum(total - 1 + KIND_PRIOR_ROWS, 1e-9)
+    return np.asarray(np.log(others / usual))
 
 
 def kind_transitions(
@@ -249,10 +263,8 @@ def kind_transitions(
     for state in np.unique(before):
         rows = before == state
         count = np.bincount(after[rows], minlength=table.shape[2])
-        usual, seen = table[cell[rows], state, after[rows]], count[after[rows]]
-        usual = np.maximum(usual, 1e-9)
-        others = (seen - 1 + KIND_PRIOR_ROWS * usual) / (rows.sum() - 1 + KIND_PRIOR_ROWS)
-        if float(np.log(others / usual).sum()) >= MIN_KIND_GAIN:
+        usual = np.maximum(table[cell[rows], state, after[rows]], 1e-9)
+        if float(gain_of_own(count[after[rows]], int(rows.sum()), usual).sum()) >= MIN_KIND_GAIN:
             out = table.copy() if out is None else out
             out[:, state] = (count + KIND_PRIOR_ROWS * table[:, state]) / (rows.sum() + KIND_PRIOR_ROWS)
     return out

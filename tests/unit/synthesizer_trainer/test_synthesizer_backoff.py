@@ -9,6 +9,7 @@ from components.synthesizer_trainer.core.backoff import grouped_parent
 from components.synthesizer_trainer.core.chains import find_spells
 from components.synthesizer_trainer.core.transitions import (
     DWELL_EDGES,
+    Smoothing,
     spell_bins,
     transition_probabilities,
 )
@@ -29,9 +30,8 @@ def pulses(count: int, length: int = PULSE, seed: int = 0) -> np.ndarray:
 
 def fitted(codes: np.ndarray, groups: np.ndarray | None, prior: float = 20.0) -> np.ndarray:
     ages = spell_bins(codes, np.zeros(len(codes), int), np.arange(4) == 0)
-    return transition_probabilities(
-        [ages[:-1]], [len(DWELL_EDGES)], codes[:-1], codes[1:], 4, (0,), {0: prior}, groups=groups
-    )
+    how = Smoothing((0,), {0: prior}, groups=groups)
+    return transition_probabilities([ages[:-1]], [len(DWELL_EDGES)], codes[:-1], codes[1:], 4, how)
 
 
 def leaves(table: np.ndarray, age: int) -> np.ndarray:

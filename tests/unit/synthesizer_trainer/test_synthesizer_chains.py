@@ -63,13 +63,17 @@ def test_a_run_that_a_gap_cuts_off_does_not_end_young() -> None:
     before, after = codes[pairs - 1], codes[pairs]
     ages = transitions.dwell_bins(codes, segment)[pairs - 1]
     width = len(transitions.DWELL_EDGES)
-    table = transitions.transition_probabilities([ages], [width], before, after, 2, dwell=(0,))
+    table = transitions.transition_probabilities(
+        [ages], [width], before, after, 2, transitions.Smoothing(dwell=(0,))
+    )
     young = transitions.DWELL_EDGES < 28
     assert table[young, 0, 1].max() < 0.01
     last = np.searchsorted(transitions.DWELL_EDGES, 30, side="right") - 1
     assert table[last, 0, 1] > 0.4  # a bin of two rows, of which every run ends in the second
     taken = transitions.at_least(ages)
-    naive = transitions.transition_probabilities([taken], [width], before, after, 2, dwell=(0,))
+    naive = transitions.transition_probabilities(
+        [taken], [width], before, after, 2, transitions.Smoothing(dwell=(0,))
+    )
     assert naive[young, 0, 1].max() > 0.015
 
 
@@ -78,7 +82,9 @@ def test_rows_that_do_not_know_an_age_gain_nothing_by_it() -> None:
     before, after = codes[:-1], codes[1:]
     unknown = np.full(len(before), ~3)
     plain = transitions.held_out([], [], before, after, 2)
-    assert transitions.held_out([unknown], [8], before, after, 2, dwell=(0,)) == pytest.approx(plain)
+    assert transitions.held_out(
+        [unknown], [8], before, after, 2, transitions.Smoothing(dwell=(0,))
+    ) == pytest.approx(plain)
 
 
 def test_transition_probabilities_are_shrunk_counts() -> None:
@@ -133,7 +139,9 @@ def test_a_state_that_outlasts_all_seen_ends_as_the_longest_did() -> None:
     # State 0 stays in dwell bins 0 and 1 and leaves in bin 2; bins 3 and 4 were never reached.
     dwell, before = np.tile([0, 1, 2], 100), np.zeros(300, int)
     after = np.tile([0, 0, 1], 100)
-    table = transitions.transition_probabilities([dwell], [5], before, after, 2, dwell=(0,))
+    table = transitions.transition_probabilities(
+        [dwell], [5], before, after, 2, transitions.Smoothing(dwell=(0,))
+    )
     assert table[1, 0, 1] < 0.05 and table[2, 0, 1] > 0.95
     assert table[3, 0, 1] == table[4, 0, 1] == table[2, 0, 1]
     assert transitions.transition_probabilities([dwell], [5], before, after, 2)[4, 0, 1] < 0.5
@@ -162,7 +170,9 @@ def test_a_state_that_is_late_goes_where_the_phase_is() -> None:
     phase = np.tile(np.repeat([0, 1, 2, 3], 10), 20)
     state = (phase >= 2).astype(int)
     before, after, bins = state[:-1], state[1:], [phase[1:]]
-    table = transitions.transition_probabilities(bins, [4], before, after, 2, clocks=(0,))
+    table = transitions.transition_probabilities(
+        bins, [4], before, after, 2, transitions.Smoothing(clocks=(0,))
+    )
     # State 0 was never seen before a row of phase 3, nor state 1 before one of phase 1.
     assert table[3, 0, 1] > 0.95 and table[1, 1, 0] > 0.95
     assert transitions.transition_probabilities(bins, [4], before, after, 2)[3, 0, 1] < 0.5
@@ -174,7 +184,9 @@ def test_a_rare_state_is_not_late_at_the_phases_at_which_it_was_never_seen() -> 
     phase = np.tile(np.repeat([0, 1, 2, 3], 10), 20)
     state = (phase >= 2).astype(int)
     state[105:112] = 2
-    table = transitions.transition_probabilities([phase[1:]], [4], state[:-1], state[1:], 3, clocks=(0,))
+    table = transitions.transition_probabilities(
+        [phase[1:]], [4], state[:-1], state[1:], 3, transitions.Smoothing(clocks=(0,))
+    )
     seen = phase[105:113]
     never = next(place for place in range(4) if place not in seen)
     assert table[never, 2, 2] > 0.5

@@ -84,29 +84,29 @@ def test_numbers_of_one_band_and_flags_are_left_alone() -> None:
     assert flicker.forgetful_bands(flag, ROWS, noise, [], 3).tolist() == [0, 1]
 
 
-def find(variables: list[Variable], numbers: list[bool], known: np.ndarray | None = None):
+def find(variables: list[Variable], known: np.ndarray | None = None):
     known = np.ones((len(CODES), 2), bool) if known is None else known
-    return flicker.find_flickers(variables, numbers, known, ROWS, [], 48, 3)
+    return flicker.find_flickers(variables, known, ROWS, [], 48, 3)
 
 
 def test_the_chain_has_the_most_frequent_value_of_a_band() -> None:
-    variables, groups, merged = find([Variable(0, "level", LEVELS, CODES)], [True])
+    variables, groups, merged = find([Variable(0, "level", LEVELS, CODES, number=True)])
     assert groups == [(0,)] and list(merged) == [0]
     assert merged[0][0].tolist() == [0, 1, 2, 2] and merged[0][1] is CODES
     assert variables[0].codes.tolist() == np.where(CODES >= 2, 3, 0).tolist()  # 3 is in 60 % of the rows
     assert variables[0].levels is LEVELS
 
 
-@pytest.mark.parametrize("role, number", [("level", False), ("null", True), ("hold", True)])
-def test_categories_nulls_and_holds_keep_their_codes(role: str, number: bool) -> None:
-    variables, _, merged = find([Variable(0, role, LEVELS, CODES)], [number])
+@pytest.mark.parametrize("role", ["level", "null", "hold"])
+def test_categories_nulls_and_holds_keep_their_codes(role: str) -> None:
+    variables, _, merged = find([Variable(0, role, LEVELS, CODES)])
     assert not merged and variables[0].codes is CODES
 
 
 def test_what_a_variable_of_the_same_chain_foretells_may_be_merged() -> None:
     other = (CODES == 3).astype(np.int32)
-    number = Variable(0, "level", LEVELS, CODES)
-    together = find([number, Variable(1, "level", np.array([0.0, 1.0]), other)], [True, False])
+    number = Variable(0, "level", LEVELS, CODES, number=True)
+    together = find([number, Variable(1, "level", np.array([0.0, 1.0]), other)])
     assert together[1] == [(0, 1)]
     assert list(together[2]) == [0]  # the joint state says it
 
@@ -123,9 +123,9 @@ def test_rows_without_a_value_say_nothing() -> None:
     known = generator.random(len(CODES)) < 0.5
     for row in np.flatnonzero(~known)[1:]:
         filled[row] = filled[row - 1]
-    number = Variable(0, "level", LEVELS, filled)
-    assert not find([number], [True])[2]
-    assert list(find([number], [True], np.stack([known, known], 1))[2]) == [0]
+    number = Variable(0, "level", LEVELS, filled, number=True)
+    assert not find([number])[2]
+    assert list(find([number], np.stack([known, known], 1))[2]) == [0]
 
 
 def chain_of(codes: np.ndarray, flag: np.ndarray) -> Chain:

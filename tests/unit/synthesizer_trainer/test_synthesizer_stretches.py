@@ -57,10 +57,10 @@ def pairs_of(kind: np.ndarray) -> np.ndarray:
 
 
 def found_in(
-    codes: np.ndarray, kind: np.ndarray = KIND, role: str = "level", number: bool = True
+    codes: np.ndarray, kind: np.ndarray = KIND, number: bool = True
 ) -> list[stretches.Stretch | None]:
-    variable = Variable(0, role, LEVELS[: codes.max() + 1], codes)
-    return stretches.find_stretches([variable], [number], windows(kind), SEGMENT, kind, pairs_of(kind))
+    variable = Variable(0, "level", LEVELS[: codes.max() + 1], codes, number)
+    return stretches.find_stretches([variable], windows(kind), SEGMENT, kind, pairs_of(kind))
 
 
 def test_values_between_which_a_number_flickers_are_one_band() -> None:
@@ -86,8 +86,8 @@ def test_rows_that_a_holdout_took_do_not_part_a_stretch() -> None:
     window = windows()[0]
     seen = np.r_[0:30, 50:EVENT]
     cut = events.Window(1, window.rows[seen], window.place[seen], True)
-    variable = Variable(0, "level", LEVELS, CODES)
-    (stretch,) = stretches.find_stretches([variable], [True], [cut], SEGMENT, KIND, pairs_of(KIND))
+    variable = Variable(0, "level", LEVELS, CODES, number=True)
+    (stretch,) = stretches.find_stretches([variable], [cut], SEGMENT, KIND, pairs_of(KIND))
     assert stretch is not None and (stretch.begin, stretch.end) == (10 / EVENT, (10 + STUCK) / EVENT)
     assert len(stretch.rows) == STUCK - 20
 
@@ -100,10 +100,8 @@ def test_what_normal_rows_do_as_well_is_no_stretch() -> None:
     assert found_in(codes, calm) == [None]
 
 
-@pytest.mark.parametrize(
-    "change", [{"codes": np.minimum(CODES, 1)}, {"number": False}, {"role": "null"}, {"role": "hold"}]
-)
-def test_flags_categories_and_nulls_have_none(change: dict) -> None:
+@pytest.mark.parametrize("change", [{"codes": np.minimum(CODES, 1)}, {"number": False}])
+def test_flags_and_what_is_no_number_have_none(change: dict) -> None:
     """A kind's own transitions speak for those."""
     assert found_in(**({"codes": CODES} | change)) == [None] * 6
 
@@ -118,7 +116,7 @@ def test_a_confined_chain_enters_its_band_and_stays() -> None:
     assert stretches.confined(table, ~inside, frequency)[0] == pytest.approx(np.array([[1.0, 0, 0]] * 3))
 
 
-def test_events_share_the_block_of_a_kind_and_band_and_tables_stay_small(monkeypatch) -> None:
+def test_events_share_the_block_of_a_kind_and_band_and_tables_stay_small() -> None:
     table = np.array([[[0.9, 0.06, 0.04], [0.5, 0.3, 0.2], [0.8, 0.1, 0.1]]])
     chain = Chain(
         variables=(0,),
@@ -145,8 +143,8 @@ def test_events_share_the_block_of_a_kind_and_band_and_tables_stay_small(monkeyp
     assert found.cumulative[0] == pytest.approx(chain.cumulative[0])
     assert found.cumulative[1][0, :, 0] == pytest.approx(0)
     assert found.cumulative[2][0, :, 0] == pytest.approx(1)
-    monkeypatch.setattr(stretches, "MAX_TABLE", table.size // 2 + 1)  # room for one more
-    assert stretches.with_stretches(chain, given).event_block.tolist() == [1, 0, 1, 0, 0]
+    one_more = table.size // 2 + 1
+    assert stretches.with_stretches(chain, given, one_more).event_block.tolist() == [1, 0, 1, 0, 0]
 
 
 def runs(codes: np.ndarray, rows: np.ndarray) -> np.ndarray:

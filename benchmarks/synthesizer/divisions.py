@@ -1,0 +1,112 @@
+"""What ours owes to one division of the period into training hours and holdout: several, and their mean.
+
+Run: python -m benchmarks.synthesizer.divisions [--data dense fleet smap] [--count 8] [--json OUT]
+
+The table divides each period once. Which rare rows come to lie in held-out hours is chance then, and
+neither more seeds nor a longer release average it out. Here the held-out hours are chosen anew, ours is
+trained anew, and what depends on the division is measured: pair correlation and membership excess.
+`unseen` is the share of held-out normal rows whose flags and categories stand together in no training row:
+a generator that invents no state samples none of these. (Of the dense server another seed is another server.)
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.synthesizer.peers import ONE_THREAD
+
+for _name, _value in ONE_THREAD.items():  # read when NumPy is first imported
+    os.environ.setdefault(_name, _value)
+
+import numpy as np  # noqa: E402
+
+from benchmarks.synthesizer import data, measures, runners  # noqa: E402
+from benchmarks.synthesizer.intervals import interval  # noqa: E402
+
+COLUMNS = ("pair", "membership", "by row", "unseen")
+
+
+def unseen(train: data.Rows, holdout: data.Rows, discrete: Sequence[int]) -> float:
+    """Share of the held-out rows whose discrete columns stand together in no training row, in [0, 1].
+
+    Args:
+      train: The training rows.
+      holdout: The held-out rows.
+      discrete: Places of the columns.
+    """
+    both = np.concatenate([rows.values[:, discrete] for rows in (train, holdout)])
+    state = np.unique(np.nan_to_num(both, nan=-1.0), axis=0, return_inverse=True)[1].reshape(-1)
+    known = np.isin(state[len(train.values) :], state[: len(train.values)])
+    return float(1 - known.mean())
+
+
+def one(case: data.Case, seed: int) -> dict[str, float]:
+    """Ours, trained on a case's training rows and sampled once; what depends on the division.
+
+    Raises:
+      PeerError: the training failed.
+    """
+    made = data.rows_of(runners.run(runners.OURS, case, seed, {}).sampled, case)
+    period, train, holdout = (data.rows_of(table, case) for table in (case.period, case.train, case.holdout))
+    out = {
+        "pair": measures.summary(period.values, period.segment, made.values, made.segment)["pair"],
+        "unseen": unseen(
+            train,
+            holdout,
+            [
+                place
+                for place, feature in enumerate(case.dataset.features)
+                if feature.kind in ("binary", "categorical")
+            ],
+        ),
+    }
+    sides = (train.values, train.segment), (holdout.values, holdout.segment)
+    for name, length in (("membership", measures.ATTACK_ROWS), ("by row", 1)):
+        attack, control = measures.membership(made.values, made.segment, *sides, seed, length)
+        out[name] = attack - control
+    return out
+
+
+def render(found: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
+    """Markdown: a row per data set, means over the divisions with their 95 % t intervals, and the range."""
+    lines = ["| data | divisions | " + " | ".join(COLUMNS) + " |", "| --- |" + " --- |" * (1 + len(COLUMNS))]
+    for name, runs in found.items():
+        cells = []
+        for column in COLUMNS:
+            values = [run[column] for run in runs]
+            mean = interval(values)
+            assert mean is not None
+            half = "" if mean.half is None else f" ± {mean.half:.4f}"
+            cells.append(f"{mean.mean:.4f}{half} ({min(values):.4f} to {max(values):.4f})")
+        lines.append(f"| {name} | {len(runs)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Trains, measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--data", nargs="*", choices=("dense", "fleet", "smap"), default=["smap"])
+    parser.add_argument("--count", type=int, default=8, help="divisions, from seed 0")
+    parser.add_argument("--smap-root", type=Path, default=data.SMAP)
+    parser.add_argument("--json", type=Path, help="also write what was measured")
+    options = parser.parse_args()
+    found: dict[str, list[dict[str, float]]] = {}
+    for seed in range(options.count):
+        for case in data.shipped(tuple(options.data), seed, options.smap_root):
+            run = one(case, seed)
+            found.setdefault(case.name, []).append(run)
+            told = ", ".join(f"{column} {run[column]:.4f}" for column in COLUMNS)
+            print(f"{case.name}, division {seed}: {told}", file=sys.stderr, flush=True)
+    print(render(found))
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
