@@ -90,3 +90,27 @@ def null_variables(panel: Panel, features: list[int]) -> list[chain_lib.Variable
         if missing.any():
             found.append(chain_lib.Variable(index, "null", np.array([0.0, 1.0]), missing.astype(np.int32)))
     return found
+
+
+def hold_variables(
+    held: np.ndarray, known: np.ndarray, features: list[int], rows: np.ndarray
+) -> tuple[list[int], list[chain_lib.Variable]]:
+    """A variable for each latent series that repeats its value often, and moves now and then.
+
+    Args:
+      held: Rows that repeat the row before. Shape [N, F], bool.
+      known: Rows that have a value. Shape [N, F], bool.
+      features: Feature of each of the F series.
+      rows: Normal rows t whose row t - 1 is a neighbour. Shape [n], int.
+
+    Returns:
+      Places of the series among the F, and their variables.
+    """
+    places, found = [], []
+    for index, feature in enumerate(features):
+        usable = rows[known[rows, index] & known[rows - 1, index]]
+        if len(usable) and MIN_HOLD < held[usable, index].mean() < 1:
+            places.append(index)
+            codes = held[:, index].astype(np.int32)
+            found.append(chain_lib.Variable(feature, "hold", np.array([0.0, 1.0]), codes))
+    return places, found

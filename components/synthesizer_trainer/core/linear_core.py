@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,8 +10,9 @@ from components.dataset import DatasetConfig
 from components.synthesizer_trainer.core import chains as chain_lib
 from components.synthesizer_trainer.core import conforming, selection
 from components.synthesizer_trainer.core import events as event_lib
-from components.synthesizer_trainer.core.calendar import Calendar, fit_calendar
+from components.synthesizer_trainer.core.calendar import Calendar
 from components.synthesizer_trainer.core.chain_covariates import clocked_columns, fit_chains, frozen_rows
+from components.synthesizer_trainer.core.clock import fit_clock
 from components.synthesizer_trainer.core.columns import (
     GRID_SIZE,
     ColumnTable,
@@ -20,16 +21,15 @@ from components.synthesizer_trainer.core.columns import (
 from components.synthesizer_trainer.core.dynamics import Dynamics, fit_dynamics
 from components.synthesizer_trainer.core.event_fit import fit_events
 from components.synthesizer_trainer.core.feature_kinds import (
-    MIN_HOLD,
     forward_fill,
+    hold_variables,
     null_variables,
     sort_features,
 )
 from components.synthesizer_trainer.core.flicker import Flicker, find_flickers, fit_flicker
 from components.synthesizer_trainer.core.panel import MICROSECONDS, Panel
-from components.synthesizer_trainer.core.profiles import fit_profile, moment_means
 from components.synthesizer_trainer.core.stretches import find_stretches
-from components.synthesizer_trainer.core.styles import cluster_styles, fit_styles, main_cycle, style_offsets
+from components.synthesizer_trainer.core.styles import cluster_styles, main_cycle, style_offsets
 
 #: Indicators of one categorical variable in the recurrence.
 MAX_INDICATORS = 8
@@ -155,39 +155,15 @@ def fit_linear_core(
     known = ~np.isnan(raw)
     variables += null_variables(panel, numeric)
     held = hold_mask(values, panel.segment) & known
-    holds = []
-    for index in range(len(numeric)):
-        usable = pairs[normal[pairs] & known[pairs, index] & known[pairs - 1, index]]
-        if len(usable) and MIN_HOLD < held[usable, index].mean() < 1:
-            holds.append(index)
-            codes = held[:, index].astype(np.int32)
-            variables.append(chain_lib.Variable(numeric[index], "hold", np.array([0.0, 1.0]), codes))
+    holds, found = hold_variables(held, known, numeric, pairs[normal[pairs]])
+    variables += found
 
     calm = np.where(normal[:, None], raw, np.nan)
     interval_s = dataset.interval_s
-    calendar = (
-        fit_calendar(panel, calm, interval_s, max_periods)
-        if numeric
-        else fit_calendar(panel, np.zeros((len(panel), 0)), interval_s, 0)
-    )
-    design = calendar.design(panel.time_us)
-    own_styles, _ = fit_styles(design, calm, panel.series, panel.n_series, np.zeros((len(panel), 0)))
-    mean = np.einsum("nc,nfc->nf", design, own_styles[panel.series])
-    found = fit_profile(calm - mean, panel.time_us, panel.series, interval_s, calendar.periods_s)
-    profile = found.means if found else np.zeros((len(numeric), 0))
-    if found:
-        calendar = replace(
-            calendar,
-            periods_s=(*calendar.periods_s, found.period_s),
-            harmonics=(*calendar.harmonics, 0),
-            moments=profile.shape[1],
-        )
-    phases = calendar.phase_bins(panel.time_us)
-    if found:
-        mean = mean + profile[:, phases[:, -1]].T
-    y = latent - mean
+    clock = fit_clock(panel, calm, interval_s, max_periods)
+    calendar, phases = clock.calendar, clock.phases
 
-    offsets = style_offsets(mean, panel.series, panel.n_series)
+    offsets = style_offsets(clock.mean, panel.series, panel.n_series)
     both = np.concatenate([latent, latent - offsets[panel.series]], axis=1)
     share = np.arange(1, chain_lib.LEVEL_BINS) / chain_lib.LEVEL_BINS
     edges = np.quantile(both[normal], share, axis=0).T if numeric else np.zeros((0, len(share)))
@@ -240,17 +216,12 @@ def fit_linear_core(
     if len(clocked):
         # What a mode does is not the clock's: a sampled mode is not always where the clock has it.
         driven = inputs[:, clocked] - inputs[np.ix_(normal, clocked)].mean(0)
-        own_styles, effects = fit_styles(design, calm, panel.series, panel.n_series, driven)
-        mean = np.einsum("nc,nfc->nf", design, own_styles[panel.series])
-        if found:
-            rest = calm - mean - driven @ effects.T
-            profile = moment_means(rest, phases[:, -1], profile.shape[1]) * profile.any(1)[:, None]
-            mean = mean + profile[:, phases[:, -1]].T
-        y = latent - mean
+        clock = clock.with_inputs(panel, calm, driven)
+    y = latent - clock.mean
     free = known.copy()
     free[:, holds] &= ~held[:, holds]
-    cycles = [cycle for cycle in (main_cycle(calendar, own_styles),) if cycle >= 0]
-    cycles += [len(calendar.periods_s) - 1] if found else []
+    cycles = [cycle for cycle in (main_cycle(calendar, clock.styles),) if cycle >= 0]
+    cycles += [len(calendar.periods_s) - 1] if calendar.moments else []
     dynamics, chosen = fit_dynamics(
         y,
         free,
@@ -273,7 +244,7 @@ def fit_linear_core(
         tables,
         latent,
         y,
-        mean,
+        clock.mean,
         values,
         inputs,
         indicators,
@@ -285,7 +256,7 @@ def fit_linear_core(
     )
     states = np.stack([chain.codes for chain in chains], 1) if chains else np.zeros((len(panel), 0), int)
     columns = [selection.shown(chain.states) for chain in chains]
-    styles, offsets_of_styles = cluster_styles(own_styles, offsets, generator)
+    styles, offsets_of_styles = cluster_styles(clock.styles, offsets, generator)
     return LinearCore(
         numeric=tuple(numeric),
         tables=tuple(tables),
@@ -297,7 +268,7 @@ def fit_linear_core(
         level_edges=edges,
         offsets=offsets_of_styles,
         local_cycles=tuple(cycles[one] if cycles else -1 for one in chosen),
-        profile=profile,
+        profile=clock.profile,
         calendar=calendar,
         styles=styles,
         dynamics=dynamics,
