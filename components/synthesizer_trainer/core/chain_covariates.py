@@ -9,6 +9,7 @@ import numpy as np
 from components.synthesizer_trainer.core import chains as chain_lib
 from components.synthesizer_trainer.core import events as event_lib
 from components.synthesizer_trainer.core.calendar import Calendar
+from components.synthesizer_trainer.core.chain_fit import find_spells, fit_chain
 from components.synthesizer_trainer.core.panel import Panel
 from components.synthesizer_trainer.core.stretches import Stretch, with_stretches
 from components.synthesizer_trainer.core.transitions import DWELL_EDGES, dwell_bins
@@ -74,12 +75,12 @@ def fit_chains(
                 usable = usable[~np.isin(usable, stretch.rows)]
         if len(states) > 2:  # of two states the spells are the dwell times
             normal = usable[(panel.kind[usable] == 0) & (panel.kind[usable - 1] == 0)]
-            found = chain_lib.find_spells(states, codes, panel.segment, normal)
+            found = find_spells(states, codes, panel.segment, normal)
             if found:
                 spell = (offset + 2 * len(groups) + index, found)
                 candidates[spell[0]] = (found.ages[before], len(DWELL_EDGES))
         kinds = len(panel.kinds)
-        chain = chain_lib.fit_chain(
+        chain = fit_chain(
             group,
             states,
             codes,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from components.synthesizer_trainer.core.backoff import grouped_parent
-from components.synthesizer_trainer.core.chains import find_spells
+from components.synthesizer_trainer.core.chain_fit import find_spells
 from components.synthesizer_trainer.core.transitions import (
     DWELL_EDGES,
     Smoothing,

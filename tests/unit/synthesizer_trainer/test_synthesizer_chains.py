@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from components.synthesizer_trainer.core import chains, transitions
+from components.synthesizer_trainer.core import chain_fit, chains, transitions
 
 
 def _variable(codes: np.ndarray) -> chains.Variable:
@@ -107,7 +107,7 @@ def _thermostat(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def test_the_covariate_that_drives_a_chain_is_chosen() -> None:
     state, level = _thermostat(3000, 3)
     noise = np.random.default_rng(4).integers(0, 4, 3000)
-    chain = chains.fit_chain(
+    chain = chain_fit.fit_chain(
         (0,),
         np.array([[0], [1]]),
         state,
@@ -128,7 +128,7 @@ def test_a_kind_with_its_own_transitions_gets_its_own_block() -> None:
     kind = np.zeros(4000, int)
     kind[1000:1100], state[1000:1100] = 1, 1
     kind[2000:2100] = 2  # like normal
-    chain = chains.fit_chain((0,), np.array([[0], [1]]), state, {}, np.arange(1, 4000), kind, 2)
+    chain = chain_fit.fit_chain((0,), np.array([[0], [1]]), state, {}, np.arange(1, 4000), kind, 2)
     assert chain.block.tolist() == [0, 1, 0]
     stays = 1 - chain.cumulative[1, 0, 1, 0]
     # 99 of 99 steps stay, shrunk by one row towards 0.1: (99 + 0.1) / 100 = 0.991.
@@ -200,7 +200,7 @@ def test_a_count_forgets_what_it_was() -> None:
     states = np.arange(5)[:, None]
     noise = rng.integers(0, 20, 6000)
     candidates = {0: (phase, 48), 1: (level, 20), 2: (noise, 20)}
-    chain = chains.fit_chain(
+    chain = chain_fit.fit_chain(
         (0,), states, count, candidates, np.arange(1, 6000), np.zeros(6000, int), 0, cycles=1
     )
     assert set(chain.covariates) == {0, 1}
@@ -216,7 +216,7 @@ def test_a_count_forgets_what_it_was() -> None:
 def test_a_chain_that_lasts_does_not_forget() -> None:
     rng = np.random.default_rng(25)
     state = np.cumsum(rng.random(4000) < 0.05) % 3
-    chain = chains.fit_chain(
+    chain = chain_fit.fit_chain(
         (0,), np.arange(3)[:, None], state, {}, np.arange(1, 4000), np.zeros(4000, int), 0
     )
     assert np.diff(np.concatenate([[0.0], chain.cumulative[0, 0, 1]]))[1] > 0.9
@@ -233,11 +233,13 @@ def test_a_covariate_that_few_rows_speak_of_is_weighed_patiently(monkeypatch) ->
     states, kind = np.arange(9)[:, None], np.zeros(5000, int)
 
     def fitted() -> chains.Chain:
-        return chains.fit_chain((0,), states, np.array(codes), {0: (level, 20)}, np.arange(1, 5000), kind, 0)
+        return chain_fit.fit_chain(
+            (0,), states, np.array(codes), {0: (level, 20)}, np.arange(1, 5000), kind, 0
+        )
 
     chain = fitted()
     assert chain.covariates == (0,)
     leaves = 1 - chain.cumulative[0, :, 0, 0]
     assert leaves[19] > 4 * leaves[:19].mean()
-    monkeypatch.setattr(chains, "PATIENT_PRIOR", transitions.PRIOR_ROWS)
+    monkeypatch.setattr(chain_fit, "PATIENT_PRIOR", transitions.PRIOR_ROWS)
     assert fitted().covariates == ()
