@@ -58,13 +58,13 @@ class Choice:
 
     Attributes:
       columns: Of the covariate vector, at most two.
-      patient: Those of them that have the patient weight.
+      slow: Those of them whose weight is `PATIENT_PRIOR`: few rows see a state end there.
       forgets: As of `Smoothing`.
       score: Held-out log-likelihood with them, in nats.
     """
 
     columns: tuple[int, ...]
-    patient: frozenset[int]
+    slow: frozenset[int]
     forgets: float
     score: float
 
@@ -115,7 +115,7 @@ class Search:
                 # The age of spells has a weight of its own.
                 own = {self.spell[0]} if self.spell else set()
                 columns = [column for column in self._fitting(choice) if column not in own]
-                further = [self._with(choice, column, patient=True) for column in columns]
+                further = [self._with(choice, column, slow=True) for column in columns]
                 best = max(further, key=lambda one: one.score, default=choice)
             if best.score - choice.score < MIN_GAIN:
                 break
@@ -126,7 +126,7 @@ class Search:
         """How transitions given these covariates are smoothed."""
         columns = choice.columns
         place = columns.index(self.spell[0]) if self.spell and self.spell[0] in columns else None
-        weights = {place: PATIENT_PRIOR for place, one in enumerate(columns) if one in choice.patient}
+        weights = {place: PATIENT_PRIOR for place, one in enumerate(columns) if one in choice.slow}
         if self.spell and place is not None:
             weights[place] = self.spell[1].prior_rows
         return Smoothing(
@@ -150,11 +150,11 @@ class Search:
         room = self.max_table // (cells * self.states**2)
         return [column for column, (_, size) in self.bins.items() if column not in taken and size <= room]
 
-    def _with(self, choice: Choice, column: int, patient: bool = False) -> Choice:
+    def _with(self, choice: Choice, column: int, slow: bool = False) -> Choice:
         wider = replace(
             choice,
             columns=(*choice.columns, column),
-            patient=choice.patient | ({column} if patient else frozenset()),
+            slow=choice.slow | ({column} if slow else frozenset()),
         )
         sides = *self.given(wider.columns), self.before, self.after, self.states
         return replace(wider, score=held_out(*sides, self.smoothing(wider)))
