@@ -229,10 +229,10 @@ def _channels(path: Path, case: Case) -> pa.Table | None:
     if not path.exists():
         return None
     table = pyarrow.csv.read_csv(path)
-    kept = []
+    kept, known = [], _labelled_values(case.period, case)
     for name in table["location"].unique().to_pylist():
         rows = flatten(table.filter(pc.equal(table["location"], name)), case.dataset)
-        if twins.is_twin(*_labelled_values(rows, case), *_labelled_values(case.period, case)):
+        if twins.is_twin(*_labelled_values(rows, case), *known):
             print(f"left out {name}: its labelled events are those of {case.name}, row for row")
         else:
             kept.append(rows)

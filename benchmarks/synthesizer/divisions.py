@@ -25,8 +25,9 @@ for _name, _value in ONE_THREAD.items():  # read when NumPy is first imported
 
 import numpy as np  # noqa: E402
 
-from benchmarks.synthesizer import data, measures, runners  # noqa: E402
+from benchmarks.synthesizer import data, runners  # noqa: E402
 from benchmarks.synthesizer.intervals import interval  # noqa: E402
+from benchmarks.synthesizer.measuring import measure  # noqa: E402
 
 COLUMNS = ("pair", "membership", "by row", "unseen")
 
@@ -52,24 +53,16 @@ def one(case: data.Case, seed: int) -> dict[str, float]:
       PeerError: the training failed.
     """
     made = data.rows_of(runners.run(runners.OURS, case, seed, {}).sampled, case)
-    period, train, holdout = (data.rows_of(table, case) for table in (case.period, case.train, case.holdout))
-    out = {
-        "pair": measures.summary(period.values, period.segment, made.values, made.segment)["pair"],
-        "unseen": unseen(
-            train,
-            holdout,
-            [
-                place
-                for place, feature in enumerate(case.dataset.features)
-                if feature.kind in ("binary", "categorical")
-            ],
-        ),
+    found = measure(case, made, seed, networks=False, real_tstr=1.0)
+    kinds = [feature.kind for feature in case.dataset.features]
+    discrete = [place for place, kind in enumerate(kinds) if kind in ("binary", "categorical")]
+    sides = (data.rows_of(table, case) for table in (case.train, case.holdout))
+    return {
+        "pair": found["pair"],
+        "membership": found["excess"],
+        "by row": found["excess_row"],
+        "unseen": unseen(*sides, discrete),
     }
-    sides = (train.values, train.segment), (holdout.values, holdout.segment)
-    for name, length in (("membership", measures.ATTACK_ROWS), ("by row", 1)):
-        attack, control = measures.membership(made.values, made.segment, *sides, seed, length)
-        out[name] = attack - control
-    return out
 
 
 def render(found: Mapping[str, Sequence[Mapping[str, float]]]) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from components.synthesizer_trainer.core.events import find_events
+
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
@@ -17,12 +19,6 @@ Flags = npt.NDArray[np.bool_]
 TOLERANCE = 0.1
 #: An event is a twin of one of which more than this share of its rows are the same, in the same order.
 SHARE = 0.5
-
-
-def runs(labelled: Flags) -> list[tuple[int, int]]:
-    """Events: first row and row after the last. Shape of `labelled` [N]."""
-    edges = np.flatnonzero(np.diff(np.r_[False, labelled, False].astype(np.int8)))
-    return [(int(begin), int(end)) for begin, end in zip(edges[::2], edges[1::2])]
 
 
 def shares(values: Floats, labelled: Flags, known: Floats, known_labelled: Flags) -> list[float]:
@@ -44,7 +40,7 @@ def shares(values: Floats, labelled: Flags, known: Floats, known_labelled: Flags
     theirs = known[known_labelled]
     place = np.flatnonzero(known_labelled)
     found = []
-    for begin, end in runs(labelled):
+    for _, begin, end in find_events(labelled.astype(np.int64), np.zeros(len(labelled), np.int64)):
         own = values[begin:end]
         both_missing = np.isnan(own)[:, None] & np.isnan(theirs)[None]
         same = ((np.abs(own[:, None] - theirs[None]) <= near) | both_missing).all(2)

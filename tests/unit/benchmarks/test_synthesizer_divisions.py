@@ -16,31 +16,14 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from benchmarks.synthesizer import data, divisions, runners
-from components.dataset import DatasetConfig, FeatureConfig
-
-DATASET = DatasetConfig(
-    timestamp="timestamp",
-    features=(
-        FeatureConfig(name="volts"),
-        FeatureConfig(name="on", kind="binary"),
-        FeatureConfig(name="alarm", kind="binary"),
-    ),
-    targets=("volts",),
-    interval_s=60,
-)
+from tests.unit.benchmarks import pumps
 
 
-def _source(rows: int = 2400) -> pa.Table:
-    generator = np.random.default_rng(0)
-    on = (np.arange(rows) // 50 % 2).astype(int)
-    return pa.table(
-        {
-            "timestamp": [f"{np.datetime64('2024-03-01T00:00:00') + 60 * step}Z" for step in range(rows)],
-            "volts": generator.normal(size=rows) + 3 * on,
-            "on": on,
-            "alarm": (np.arange(rows) == 333).astype(int),
-        }
-    )
+def _source(rows: int = 4800) -> pa.Table:
+    """Two pumps, of which every row is another."""
+    table = pumps.source(rows)
+    volts = np.random.default_rng(0).normal(size=rows) + 3 * table["on"].to_numpy()
+    return table.set_column(table.column_names.index("volts"), "volts", pa.array(volts))
 
 
 def _rows(values: list[list[float]]) -> data.Rows:
@@ -63,7 +46,7 @@ def test_each_division_is_made_and_measured_anew(
 
     def shipped(names: tuple[str, ...], seed: int, root: Path) -> Iterator[data.Case]:
         assert names == ("smap",) and root == tmp_path
-        yield data.divide("pumps", _source(), DATASET, seed)
+        yield data.divide("pumps", _source(), pumps.DATASET, seed)
 
     def run(name: str, case: data.Case, seed: int, config: Mapping[str, Any]) -> runners.Made:
         asked.append((name, seed))
