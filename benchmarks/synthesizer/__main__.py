@@ -31,7 +31,16 @@ for _name, _value in ONE_THREAD.items():  # read when NumPy is first imported
     os.environ.setdefault(_name, _value)
 
 from benchmarks.peers.environment import ROOT  # noqa: E402
-from benchmarks.synthesizer import data, digests, recall, runners, session, store, table  # noqa: E402
+from benchmarks.synthesizer import (  # noqa: E402
+    data,
+    digests,
+    measures,
+    recall,
+    runners,
+    session,
+    store,
+    table,
+)
 
 #: Committed; of data sets that anyone can make or fetch.
 RESULTS = ROOT / "benchmarks" / "synthesizer" / "results"
@@ -85,6 +94,9 @@ def main() -> int:
     shipped = options.data if options.data is not None else [] if options.csv else ["dense", "fleet", "smap"]
     names = tuple(options.generators if options.generators is not None else runners.RUNNERS)
     cases = [data.named(path, options.interval_s, options.timestamp) for path in options.csv]
+    for case in cases:
+        if len(measures.varying(data.numbers(case.period, case))) < 2:
+            parser.error(f"{case.name}: fewer than two columns vary in the rows before the test rows")
     cases += data.shipped(tuple(shipped), 0, options.smap_root)
     failed = []
     for case in cases:

@@ -40,6 +40,9 @@ DENSE_ROWS = 12_960
 LABELLED_SPANS = 3
 SMAP = ROOT.parent / "shared" / "data" / "smap"
 SMAP_CHANNELS = {"A-2": "smap_freeze", "E-10": "smap_stuck"}
+#: Sources of the same kinds that the tables do not have. (Of A-6 a single column varies.)
+OTHER_CHANNELS = {"A-1": "smap_freeze", "E-6": "smap_stuck", "E-9": "smap_stuck"}
+OTHER_LOCALES = ("us-east", "ap-south")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,7 +192,9 @@ def _numbers(names: list[str], interval_s: float, timestamp: str) -> DatasetConf
 
 
 def shipped(names: tuple[str, ...], seed: int, smap_root: Path = SMAP) -> Iterator[Case]:
-    """The data sets by name (`dense`, `fleet`, `smap`); says which SMAP channels are not there.
+    """The data sets by name (`dense`, `fleet`, `smap`, `others`); says which SMAP channels are not there.
+
+    Of the `others` no labelled rows are given.
 
     Args:
       names: Which ones.
@@ -213,15 +218,29 @@ def shipped(names: tuple[str, ...], seed: int, smap_root: Path = SMAP) -> Iterat
         other = divide("", last, dataset, seed)
         yield dataclasses.replace(case, labelled=later, again=other.train, another=other.period)
     for channel, folder in SMAP_CHANNELS.items() if "smap" in names else ():
-        path = smap_root / folder / "train" / f"{channel}.csv"
-        if not path.exists():
-            print(f"skipped SMAP {channel}: {path.name} is not under {folder}/train of the named folder")
-            continue
-        example = yaml.safe_load((ROOT / "examples" / f"{folder}.yaml").read_text())
-        dataset = DatasetConfig.model_validate(example["dataset"])
-        table = pyarrow.csv.read_csv(path)
-        case = divide(f"SMAP {channel}", table, dataset, seed, alone=dataset.targets[0])
-        yield dataclasses.replace(case, labelled=_channels(path.parents[1] / "test.csv", case))
+        for case in _channel(channel, smap_root / folder, seed):
+            yield dataclasses.replace(case, labelled=_channels(smap_root / folder / "test.csv", case))
+    if "others" in names:
+        fleet = default_fleet("demo")
+        dataset = dataset_config(fleet).model_copy(update={"schema_name": "simulated_fleet"})
+        for locale in OTHER_LOCALES:
+            yield divide(f"simulated {locale}", simulate_locale(fleet, locale, 0), dataset, seed)
+        for channel, folder in OTHER_CHANNELS.items():
+            yield from _channel(channel, smap_root / folder, seed)
+
+
+def _channel(channel: str, folder: Path, seed: int) -> Iterator[Case]:
+    """A training channel of a SMAP fleet, divided; none if it is not there."""
+    path = folder / "train" / f"{channel}.csv"
+    if not path.exists():
+        print(f"skipped SMAP {channel}: {path.name} is not under {folder.name}/train of the named folder")
+        return
+    example = yaml.safe_load((ROOT / "examples" / f"{folder.name}.yaml").read_text())
+    dataset = DatasetConfig.model_validate(example["dataset"])
+    case = divide(f"SMAP {channel}", pyarrow.csv.read_csv(path), dataset, seed)
+    alone = dataset.targets[0]
+    values = rows_of(case.period, case).values[:, dataset.feature_names().index(alone)]
+    yield dataclasses.replace(case, alone=alone if len(np.unique(values)) > 1 else None)
 
 
 def _channels(path: Path, case: Case) -> pa.Table | None:

@@ -16,7 +16,7 @@ from components.profiler.core.kinds import ColumnKind
 from components.profiler.core.labels import LabelKind
 from components.profiler.core.leakage import Finding
 from components.profiler.core.time_structure import Course
-from components.synthesizer_trainer.core.feature_kinds import MAX_JUMP_LEVELS, MAX_LEVELS, jumps
+from components.synthesizer_trainer.core.feature_kinds import is_stepwise
 from components.synthesizer_trainer.core.panel import label_kinds, segments
 
 
@@ -106,6 +106,7 @@ def describe(
     features: Mapping[str, pa.Array] = {
         feature.name: _whole(table.column(feature.name)) for feature in dataset.features
     }
+    alone = sum(feature.kind in ("continuous", "integer") for feature in dataset.features) == 1
     columns = []
     for feature in dataset.features:
         values = features[feature.name]
@@ -115,10 +116,7 @@ def describe(
         if feature.kind != "categorical" and held.distinct > 1:
             numbers = kinds.numbers(values)
             course = time_structure.describe(numbers, time_us, series, interval_s)
-            few = held.distinct <= MAX_LEVELS or (
-                held.distinct <= MAX_JUMP_LEVELS and jumps(numbers, segment)
-            )
-            latent = feature.kind != "binary" and not few
+            latent = feature.kind != "binary" and not is_stepwise(numbers, segment, alone)
         silence = cadence.longest_silence_s(known, time_us, series)
         columns.append(ColumnProfile(feature.name, feature.kind, held, silence, course, latent))
     labelled = names != ""

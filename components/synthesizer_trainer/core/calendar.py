@@ -12,6 +12,8 @@ DAY_S = 86_400.0
 WEEK_S = 7 * DAY_S
 #: Bins into which a cycle's phase is cut where a chain depends on it.
 PHASE_BINS = 48
+#: Parts of a day that have margins of their own.
+DAY_PARTS = 8
 #: A cycle is taken for real when one frequency explains this share of a feature's variance.
 MIN_EXPLAINED = 0.04
 #: And, fitted to one half of the time, explains this share in the other half.
@@ -47,6 +49,15 @@ class Calendar:
     def width(self) -> int:
         """Columns of the design."""
         return 1 + 2 * sum(self.harmonics) + max(len(self.trend_s) - 1, 0)
+
+    @property
+    def parts(self) -> int:
+        """Parts of a day: `DAY_PARTS`, 1 where the day is no cycle."""
+        return DAY_PARTS if self.periods_s[:1] == (DAY_S,) else 1
+
+    def part_of_day(self, time_us: np.ndarray) -> np.ndarray:
+        """Which of the `parts` a moment is in. Shape of `time_us`, int32."""
+        return phase_bin(time_us, DAY_S, self.parts)
 
     def design(self, time_us: np.ndarray) -> np.ndarray:
         """Intercept, cycles and trend. Shape time_us.shape + [width], float32.

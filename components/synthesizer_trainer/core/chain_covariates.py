@@ -49,7 +49,8 @@ def fit_chains(
     for group in groups:
         codes = np.stack([variables[i].codes for i in group], axis=1)
         widest = max(len(variables[i].levels) for i in group)
-        joint.append(chain_lib.joint_states(codes, min_count, max(limit, widest)))
+        numbers = [place for place, i in enumerate(group) if variables[i].number]
+        joint.append(chain_lib.joint_states(codes, min_count, max(limit, widest), numbers))
     phases = calendar.phase_bins(panel.time_us)
     before = np.maximum(np.arange(len(panel)) - 1, 0)
     common = chain_lib.phase_candidates(phases, calendar.bins)

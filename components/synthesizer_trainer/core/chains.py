@@ -26,7 +26,8 @@ class Variable:
 
     Attributes:
       feature: Index of the feature it belongs to.
-      role: `level` (the feature's value itself), `hold` (the numeric value repeats), `null`.
+      role: `level` (the feature's value itself), `hold` (the numeric value repeats), `null`, `course` (the
+        number last moved up: `courses`).
       levels: Values in source units by code, for `level`; (0, 1) otherwise.
       codes: Code of every row. Shape [N], int32.
       number: Its levels are a number's few values, which have an order.
@@ -79,13 +80,18 @@ def most_blocks(entries: int, max_table: int = MAX_TABLE) -> int:
     return 2 * max_table // entries + 1
 
 
-def joint_states(codes: np.ndarray, min_count: int, limit: int) -> tuple[np.ndarray, np.ndarray]:
+def joint_states(
+    codes: np.ndarray, min_count: int, limit: int, ordered: Sequence[int] = ()
+) -> tuple[np.ndarray, np.ndarray]:
     """The joint states of several variables; rare ones merge with the nearest frequent one.
+
+    Near is what differs in few variables; of these, what has numbers closest.
 
     Args:
       codes: Shape [N, variables], int.
       min_count: Rows that a state needs to stand.
       limit: States at most (the most frequent).
+      ordered: Which variables are numbers: their codes have an order.
 
     Returns:
       States, shape [S, variables], and the state of every row, shape [N], int32.
@@ -96,7 +102,10 @@ def joint_states(codes: np.ndarray, min_count: int, limit: int) -> tuple[np.ndar
     keep = order[:limit]
     keep = keep[counts[keep] >= min_count] if (counts[keep] >= min_count).any() else keep[:1]
     states = found[keep]
-    distance = (found[:, None, :] != states[None, :, :]).sum(-1)
+    distance = (found[:, None, :] != states[None, :, :]).sum(-1).astype(float)
+    for column in ordered:
+        far = np.abs(found[:, None, column] - states[None, :, column])
+        distance += far / (len(ordered) * (codes[:, column].max(initial=0) + 1.0))
     # Of equally near states the most frequent one comes first.
     target = distance.argmin(1)
     return states.astype(np.int32), target[inverse].astype(np.int32)
@@ -109,12 +118,12 @@ def group_variables(variables: list[Variable], limit: int, min_count: int) -> li
     that. A group stays below `limit` joint states.
     """
     changes = [np.diff(v.codes, prepend=v.codes[:1]) != 0 for v in variables]
-    groups: list[tuple[int, ...]] = [(index,) for index in range(len(variables))]
+    groups = _with_courses(variables)
     strength: dict[tuple[int, int], float] = {}
     for a in range(len(variables)):
         for b in range(a):
             strength[b, a] = cramers_v(changes[a].astype(int), changes[b].astype(int))
-    member: dict[int, tuple[int, ...]] = {index: (index,) for index in range(len(variables))}
+    member = {index: group for group in groups for index in group}
     for (a, b), value in sorted(strength.items(), key=lambda item: -item[1]):
         if value < 0.15:
             break
@@ -130,6 +139,16 @@ def group_variables(variables: list[Variable], limit: int, min_count: int) -> li
         for index in merged:
             member[index] = merged
     return sorted(groups)
+
+
+def _with_courses(variables: list[Variable]) -> list[tuple[int, ...]]:
+    """Every variable by itself, but for a number and its course."""
+    course = {v.feature: index for index, v in enumerate(variables) if v.role == "course"}
+    return [
+        (index, course[v.feature]) if v.role == "level" and v.feature in course else (index,)
+        for index, v in enumerate(variables)
+        if v.role != "course"
+    ]
 
 
 def cramers_v(a: np.ndarray, b: np.ndarray) -> float:

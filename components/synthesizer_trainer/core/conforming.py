@@ -25,6 +25,8 @@ from components.synthesizer_trainer.core.transport import correlation, linear_ma
 #: Points of a margin's quantile function, and rows of a series that make them its own.
 POINTS = 65
 MIN_SERIES_ROWS = 650
+#: And rows of a part of the day that make them its own: three for each point.
+MIN_PART_ROWS = 3 * POINTS
 #: Fewer rows than this are never conformed, nor sessions that last less than this share of the training.
 MIN_ROWS = 2000
 MIN_SHARE = 0.5
@@ -44,13 +46,16 @@ MAX_ROWS = 16_000
 
 @dataclass(frozen=True)
 class Targets:
-    """What each style's rows look like.
+    """What each style's rows look like in each part of the day, style by style.
+
+    Hours that were held out or never seen are missing from the training rows, and more so from some parts of
+    the day than from others. A release has hours of its own: it is to look like the rows of those.
 
     Attributes:
-      quantiles: Of normal scores, at probabilities (i + 1/2) / POINTS. Shape [styles, F, POINTS]; no style:
-        never conformed.
-      means: Of the values, in units of all rows' deviation, about their mean. Shape [styles, F].
-      products: Means of their products. Shape [styles, F, F].
+      quantiles: Of normal scores, at probabilities (i + 1/2) / POINTS. Shape [styles * parts, F, POINTS]; no
+        style: never conformed.
+      means: Of the values, in units of all rows' deviation, about their mean. Shape [styles * parts, F].
+      products: Means of their products. Shape [styles * parts, F, F].
     """
 
     quantiles: np.ndarray
@@ -65,27 +70,62 @@ def no_targets(features: int) -> Targets:
     )
 
 
-def fit_targets(scores: np.ndarray, table: np.ndarray, series: np.ndarray, styles: int) -> Targets:
-    """Margins and products of each series' normal rows; a series of few rows gets all rows'.
+def fit_targets(
+    scores: np.ndarray,
+    table: np.ndarray,
+    series: np.ndarray,
+    styles: int,
+    part: np.ndarray | None = None,
+    parts: int = 1,
+) -> Targets:
+    """Margins and products of each series' normal rows, by part of the day.
 
     Args:
       scores: Of the normal training rows. Shape [N, F].
       table: The inverse transform. Shape [F, GRID_SIZE].
-      series: Shape [N].
+      series: A series of few rows gets all rows' targets. Shape [N].
       styles: As many as there are series, else every style gets all rows'.
+      part: Part of the day; those of few rows are pooled. Shape [N], int; None: there are none.
+      parts: Their number.
     """
     values = decode(table, scores)
     spread = values.std(0) if len(values) else np.ones(values.shape[1])
     values = (values - values.mean(0) if len(values) else values) / np.where(spread > 0, spread, 1.0)
     counts = np.bincount(series, minlength=styles)
+    part = np.zeros(len(series), np.int64) if part is None else part
     found = []
     for index in range(styles):
         own = len(counts) == styles and counts[index] >= MIN_SERIES_ROWS
-        rows = series == index if own else slice(None)
-        count = max(len(values[rows]), 1)
-        moments = values[rows].sum(0) / count, values[rows].T @ values[rows] / count
-        found.append((_quantiles(scores[rows]), *moments))
-    return Targets(*(np.stack(parts) for parts in zip(*found))) if found else no_targets(scores.shape[1])
+        rows = np.flatnonzero(series == index) if own else np.arange(len(series))
+        pool = pooled(np.bincount(part[rows], minlength=parts))
+        made = []
+        for one in range(int(pool.max()) + 1):
+            inside = rows[pool[part[rows]] == one]
+            count = max(len(inside), 1)
+            moments = values[inside].sum(0) / count, values[inside].T @ values[inside] / count
+            made.append((_quantiles(scores[inside]), *moments))
+        found += [made[one] for one in pool]
+    return Targets(*(np.stack(own) for own in zip(*found))) if found else no_targets(scores.shape[1])
+
+
+def pooled(counts: np.ndarray) -> np.ndarray:
+    """Pools neighbouring parts until each pool has `MIN_PART_ROWS`; the rest goes to the last one.
+
+    Every row is in one pool: weighted by their rows, the pools' targets come to all rows'.
+
+    Args:
+      counts: Rows of each part. Shape [parts].
+
+    Returns:
+      Pool of each part, rising. Shape [parts], int.
+    """
+    out, rows = np.zeros(len(counts), np.int64), 0
+    for place, count in enumerate(counts):
+        left = counts[place:].sum()
+        begins = place > 0 and rows >= MIN_PART_ROWS and left >= MIN_PART_ROWS
+        out[place] = out[place - 1] + 1 if begins else out[max(place - 1, 0)]
+        rows = int(count) if begins else rows + int(count)
+    return out
 
 
 def _quantiles(scores: np.ndarray) -> np.ndarray:
@@ -160,9 +200,9 @@ def fit_maps(
     Args:
       scores: Of the release's normal rows. Shape [n, F].
       slow: Their slow parts. Shape [n, F].
-      targets: Of the styles that the release has.
+      targets: Of the styles and parts of the day that the release has.
       decoder: The inverse transform. Shape [F, GRID_SIZE].
-      weights: Share of the rows of each of these styles. Shape [styles].
+      weights: Share of the rows of each of these. Shape [targets].
       fixed: Features that the linear map leaves alone (they stand still for long). Others get the wanted
         correlation with their slow parts. Shape [F], bool.
 

@@ -17,8 +17,10 @@ import numpy as np
 from scipy.signal import lfilter
 
 from components.synthesizer_trainer.core.innovations import (
+    MIN_TIMES,
     fit_innovations,
     fit_level_warps,
+    largest_radius,
     stabilise,
 )
 from components.synthesizer_trainer.core.local_tables import MIN_CORE, choose_phase, fit_local
@@ -117,6 +119,7 @@ def fit_dynamics(
     level_bins: int,
     phases: np.ndarray,
     phase_bins: tuple[int, ...],
+    series_rows: int,
 ) -> tuple[Dynamics, np.ndarray]:
     """Fits the recurrence on normal rows.
 
@@ -134,6 +137,8 @@ def fit_dynamics(
       phases: Bins of the phases that local structure may depend on. Shape [N, candidates], int; none: it
         depends on the level alone.
       phase_bins: Their numbers.
+      series_rows: Normal rows of the longest series: what is slow in them is not learned
+        (`innovations.largest_radius`), and a memory has to be as fast as half of that.
 
     Returns:
       A stable recurrence, and which of the phases each feature's tables depend on (0 where there is none).
@@ -141,7 +146,8 @@ def fit_dynamics(
     """
     count = y.shape[1]
     longest = int(np.bincount(segment).max())
-    decay = np.array([1 - 1 / tau for tau in memory_steps if tau < longest / 2])
+    slowest = min(longest / 2, series_rows / (2 * MIN_TIMES))
+    decay = np.array([1 - 1 / tau for tau in memory_steps if tau < slowest])
     memory = memories(y, segment, decay)
     centre = inputs[normal].mean(0) if inputs.shape[1] else np.zeros(0)
     inputs = inputs - centre
@@ -174,7 +180,7 @@ def fit_dynamics(
     lags = matrix[:, : order * count].reshape(count, order, count).transpose(1, 0, 2)
     rest = matrix[:, order * count :]
     memory_part = rest[:, : k * count].reshape(count, k, count).transpose(1, 0, 2)
-    lags, memory_part = stabilise(lags, memory_part, decay)
+    lags, memory_part = stabilise(lags, memory_part, decay, largest_radius(series_rows))
     shift = np.zeros((count, level_bins, max(phase_bins, default=1)))
     spread = np.ones_like(shift)
     chosen = np.zeros(count, np.int64)

@@ -11,9 +11,11 @@ from components.synthesizer_trainer.core.panel import Panel
 
 #: A numeric feature with at most this many values is a chain's level rather than a latent series.
 MAX_LEVELS = 12
-#: So is one with up to this many, where a move is as large as the whole swing: it jumps, it does not run.
-MAX_JUMP_LEVELS = 40
+#: So is one of up to this many that mostly holds, if its moves are as large as the whole swing (it jumps), or
+#: it is the only number and this share of its moves goes to the next value (it climbs): it does not run.
+MAX_HELD_LEVELS = 40
 MIN_JUMP = 0.8
+MIN_STAIRS = 0.8
 #: A numeric feature that repeats its value in more than this share of its steps gets a hold chain.
 MIN_HOLD = 0.4
 
@@ -28,14 +30,40 @@ def forward_fill(values: np.ndarray, segment: np.ndarray, default: float) -> np.
     return np.where(last >= first, values[np.maximum(last, 0)], default)
 
 
+def is_stepwise(values: np.ndarray, segment: np.ndarray, alone: bool) -> bool:
+    """Whether a number is a chain's level rather than a latent series.
+
+    Args:
+      values: NaN is null. Shape [N].
+      segment: Runs of neighbouring rows. Shape [N].
+      alone: There is no other number, with which a chain would lose what they share.
+    """
+    distinct = len(np.unique(values[~np.isnan(values)]))
+    if distinct <= MAX_LEVELS:
+        return True
+    return distinct <= MAX_HELD_LEVELS and (jumps(values, segment) or (alone and climbs(values, segment)))
+
+
 def jumps(values: np.ndarray, segment: np.ndarray) -> bool:
     """Whether a series mostly holds, and moves by `MIN_JUMP` of its spread (rms) when it moves. Shape [N]."""
-    step = np.diff(values)[segment[1:] == segment[:-1]]
-    step = step[~np.isnan(step)]
-    if not len(step) or (step == 0).mean() < MIN_HOLD:
-        return False
-    step = step[step != 0]
-    return bool(len(step)) and float(np.sqrt(np.mean(step**2))) > MIN_JUMP * float(np.nanstd(values))
+    moves = _moves(values, segment)
+    step = values[moves] - values[moves - 1]
+    return bool(len(moves)) and float(np.sqrt(np.mean(step**2))) > MIN_JUMP * float(np.nanstd(values))
+
+
+def climbs(values: np.ndarray, segment: np.ndarray) -> bool:
+    """Whether a series mostly holds, and goes to the next of its values when it moves. Shape [N]."""
+    moves = _moves(values, segment)
+    place = np.searchsorted(np.unique(values), np.stack([values[moves - 1], values[moves]]))
+    return bool(len(moves)) and float((np.abs(np.diff(place, axis=0)) == 1).mean()) >= MIN_STAIRS
+
+
+def _moves(values: np.ndarray, segment: np.ndarray) -> np.ndarray:
+    """Rows that differ from the known one before; none where that is most of the time. Shape [n], int."""
+    known = ~np.isnan(values)
+    pairs = np.flatnonzero((segment[1:] == segment[:-1]) & known[1:] & known[:-1]) + 1
+    moves = pairs[values[pairs] != values[pairs - 1]]
+    return moves if len(moves) <= (1 - MIN_HOLD) * len(pairs) else moves[:0]
 
 
 def sort_features(
@@ -50,6 +78,7 @@ def sort_features(
     constants: dict[int, float] = {}
     empty: list[int] = []
     variables: list[chain_lib.Variable] = []
+    alone = sum(feature.kind in ("continuous", "integer") for feature in dataset.features) == 1
     for index, feature in enumerate(dataset.features):
         column = panel.values[:, index]
         unique = np.unique(column[~np.isnan(column)])
@@ -58,11 +87,7 @@ def sort_features(
             continue
         if len(unique) == 1:
             constants[index] = float(unique[0])
-        elif (
-            feature.kind in ("binary", "categorical")
-            or len(unique) <= MAX_LEVELS
-            or (len(unique) <= MAX_JUMP_LEVELS and jumps(column, panel.segment))
-        ):
+        elif feature.kind in ("binary", "categorical") or is_stepwise(column, panel.segment, alone):
             filled = forward_fill(column, panel.segment, unique[0])
             codes = np.searchsorted(unique, filled).astype(np.int32)
             number = feature.kind in ("continuous", "integer")

@@ -12,6 +12,7 @@ from components.synthesizer_trainer.core import events as event_lib
 from components.synthesizer_trainer.core.calendar import Calendar
 from components.synthesizer_trainer.core.columns import on_lattice
 from components.synthesizer_trainer.core.model import MAX_CONDITION_INDICATORS
+from components.synthesizer_trainer.core.panel import MICROSECONDS
 from components.synthesizer_trainer.core.planning import Session
 
 
@@ -177,7 +178,7 @@ class Finisher:
         Returns:
           Shift by block, shape [S, blocks, F], and map, shape [F, GRID_SIZE].
         """
-        features, styles = scores.shape[2], len(self.store["target_quantiles"])
+        features = scores.shape[2]
         normal = [s.keep[kind[i, s.keep] == 0] for i, s in enumerate(sessions)]
         lengths = np.array([len(own) for own in normal])
         if not self.conforms(sessions, int(lengths.sum())):
@@ -191,17 +192,28 @@ class Finisher:
             shown[:, feature] = scores[place, since, feature]
             stuck[feature] = np.mean(row - since) > conforming.MAX_HELD
         means = conforming.block_means(scores)
-        own = np.array([s.number for s in sessions]) % styles
+        shares = self._target_shares(sessions, normal)
+        own = np.flatnonzero(shares)
         targets = [self.store[f"target_{name}"][own] for name in ("quantiles", "means", "products")]
         matrix, offset, table = conforming.fit_maps(
             shown,
             conforming.at_rows(means, place, row),
             conforming.Targets(*targets),
             self.store["table"],
-            lengths / lengths.sum(),
+            shares[own],
             stuck,
         )
         return means @ matrix + offset, table
+
+    def _target_shares(self, sessions: list[Session], rows: list[np.ndarray]) -> np.ndarray:
+        """Share of the sessions' rows, which are given, that each target is for. Shape [styles * parts]."""
+        styles, parts = len(self.store["styles"]), self.calendar.parts
+        count = np.zeros(styles * parts)
+        for session, own in zip(sessions, rows):
+            times = session.start_us + own * round(self.interval_s * MICROSECONDS)
+            places = session.number % styles * parts + self.calendar.part_of_day(times)
+            count += np.bincount(places, minlength=len(count))
+        return count / count.sum()
 
     def _flickered(
         self, sessions: list[Session], index: int, heads: np.ndarray, rows: np.ndarray, seed: int

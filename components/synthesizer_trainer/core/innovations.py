@@ -13,8 +13,9 @@ MIN_LEVEL_ROWS = 1000
 LEVEL_PRIOR_ROWS = 20.0
 #: What a row counts in its own level and in those beside it.
 NEIGHBOUR_WEIGHTS = np.array([1.0, 0.25])
-#: Largest spectral radius of the closed loop.
+#: Largest spectral radius of the closed loop, and how many time constants the longest series has to last.
 MAX_RADIUS = 0.999
+MIN_TIMES = 7.0
 
 
 def companion(lags: np.ndarray, memory: np.ndarray, decay: np.ndarray) -> np.ndarray:
@@ -31,10 +32,22 @@ def companion(lags: np.ndarray, memory: np.ndarray, decay: np.ndarray) -> np.nda
     return out
 
 
-def stabilise(lags: np.ndarray, memory: np.ndarray, decay: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Shrinks the coefficients until the closed loop's spectral radius is at most `MAX_RADIUS`."""
+def largest_radius(rows: int) -> float:
+    """Largest spectral radius that one series of so many rows can tell.
+
+    A root r is estimated with a deviation of sqrt(2 (1 - r) / n) (Mann and Wald, Econometrica 11, 1943): if
+    the time constant is n / 7, that is half of its distance from 1. A mode that is fitted slower than this
+    swings, in a free run, several times as far as it ever did in the rows.
+    """
+    return min(MAX_RADIUS, 1 - MIN_TIMES / max(rows, 10 * MIN_TIMES))
+
+
+def stabilise(
+    lags: np.ndarray, memory: np.ndarray, decay: np.ndarray, radius: float = MAX_RADIUS
+) -> tuple[np.ndarray, np.ndarray]:
+    """Shrinks the coefficients until the closed loop's spectral radius is at most `radius`."""
     for _ in range(200):
-        if not lags.size or np.abs(np.linalg.eigvals(companion(lags, memory, decay))).max() <= MAX_RADIUS:
+        if not lags.size or np.abs(np.linalg.eigvals(companion(lags, memory, decay))).max() <= radius:
             break
         lags, memory = lags * 0.997, memory * 0.997
     return lags, memory

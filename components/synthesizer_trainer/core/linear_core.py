@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from components.synthesizer_trainer.core.columns import (
     ColumnTable,
     limit_table,
 )
+from components.synthesizer_trainer.core.courses import find_courses
 from components.synthesizer_trainer.core.dynamics import Dynamics, fit_dynamics
 from components.synthesizer_trainer.core.event_fit import fit_events
 from components.synthesizer_trainer.core.feature_kinds import (
@@ -108,6 +110,14 @@ def hold_mask(values: np.ndarray, segment: np.ndarray) -> np.ndarray:
     return out
 
 
+def shown_columns(
+    chains: Sequence[chain_lib.Chain], variables: Sequence[chain_lib.Variable]
+) -> list[np.ndarray]:
+    """What each chain's states show in the correlations (`selection.shown`)."""
+    scales = [selection.scaled(v.levels) if v.number else None for v in variables]
+    return [selection.shown(chain.states, [scales[i] for i in chain.variables]) for chain in chains]
+
+
 def fit_linear_core(
     panel: Panel,
     dataset: DatasetConfig,
@@ -176,6 +186,7 @@ def fit_linear_core(
         )
     )
     calm_pairs = pairs[normal[pairs] & normal[pairs - 1]]
+    variables += find_courses(variables, panel.segment, calm_pairs)
     stretches = find_stretches(variables, windows, panel.segment, panel.kind, calm_pairs)
     variables, groups, merged = find_flickers(
         variables,
@@ -235,6 +246,7 @@ def fit_linear_core(
         chain_lib.LEVEL_BINS,
         phases[:, cycles],
         tuple(calendar.bins[cycle] for cycle in cycles),
+        int(np.bincount(panel.series[normal]).max(initial=0)),
     )
     # A null inside a run of one value does not end it.
     still = hold_mask(latent, panel.segment)
@@ -255,7 +267,7 @@ def fit_linear_core(
         generator,
     )
     states = np.stack([chain.codes for chain in chains], 1) if chains else np.zeros((len(panel), 0), int)
-    columns = [selection.shown(chain.states) for chain in chains]
+    columns = shown_columns(chains, variables)
     styles, offsets_of_styles = cluster_styles(clock.styles, offsets, generator)
     return LinearCore(
         numeric=tuple(numeric),
@@ -284,5 +296,7 @@ def fit_linear_core(
             np.stack([t.table for t in tables]) if tables else np.zeros((0, GRID_SIZE)),
             panel.series[normal],
             len(styles),
+            calendar.part_of_day(panel.time_us[normal]),
+            calendar.parts,
         ),
     )

@@ -230,5 +230,6 @@ class Synthesizer(Finisher):
     def _shown(self) -> list[np.ndarray]:
         """What each chain's states show in the correlations. A chain's rows are 0 for others' variables."""
         sizes, codes = self.store["states"], self.store["state_codes"]
-        begins = self.store["state_offset"]
-        return [selection.shown(codes[begin : begin + size]) for begin, size in zip(begins, sizes)]
+        begins, variables = self.store["state_offset"], self.metadata["variables"]
+        scales = [selection.scaled(np.array(v["levels"])) if v["number"] else None for v in variables]
+        return [selection.shown(codes[begin : begin + size], scales) for begin, size in zip(begins, sizes)]

@@ -11,6 +11,8 @@ Nothing is read but the model, so what a release reveals does not change.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.special import ndtri
 
@@ -49,24 +51,32 @@ def margins(scores: np.ndarray) -> np.ndarray:
     return np.array(counts, float).reshape(-1, CELLS) / max(len(scores), 1)
 
 
-def shown(codes: np.ndarray) -> np.ndarray:
-    """What each state of a chain adds to the correlations: a column per code but the first of each variable.
+def shown(codes: np.ndarray, scales: Sequence[np.ndarray | None] | None = None) -> np.ndarray:
+    """What each state of a chain adds to the correlations.
 
-    Variables of more codes than `MAX_CODES` are left out: their shares are matched, not their dependence.
+    A number adds itself, another variable a column per code but the first. One of more codes than `MAX_CODES`
+    is left out: its shares are matched, not its dependence.
 
     Args:
       codes: Code of each variable in each state. Shape [states, variables].
+      scales: Value of each code of a number in [0, 1], None for any other variable; no scales: no numbers.
 
     Returns:
       Shape [states, columns], float32.
     """
-    columns = [
-        (own == code).astype(np.float32)
-        for own in codes.T
-        if own.max(initial=0) < MAX_CODES
-        for code in range(1, int(own.max(initial=0)) + 1)
-    ]
+    columns: list[np.ndarray] = []
+    for own, scale in zip(codes.T, scales or [None] * codes.shape[1]):
+        if scale is not None:
+            columns += [scale[own].astype(np.float32)] if own.min(initial=0) < own.max(initial=0) else []
+        elif own.max(initial=0) < MAX_CODES:
+            columns += [(own == code).astype(np.float32) for code in range(1, int(own.max(initial=0)) + 1)]
     return np.stack(columns, axis=1) if columns else np.zeros((len(codes), 0), np.float32)
+
+
+def scaled(levels: np.ndarray) -> np.ndarray:
+    """A number's values on [0, 1]. Shape of `levels`."""
+    low, high = float(np.min(levels)), float(np.max(levels))
+    return np.asarray((levels - low) / (high - low or 1.0))
 
 
 def correlations(scores: np.ndarray, states: np.ndarray, columns: list[np.ndarray]) -> np.ndarray:

@@ -71,6 +71,7 @@ def describe_core(
                 "feature": variable.feature,
                 "role": variable.role,
                 "levels": [float(level) for level in variable.levels],
+                "number": variable.number,
                 "chain": chain_of(core.chains, index),
                 "flicker": flickers.get(index, -1),
                 "band": core.flickers[flickers[index]].band.tolist() if index in flickers else [],

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pytest
+import yaml
 
 # The benchmarks are no installed package.
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
@@ -78,13 +80,43 @@ def test_each_division_is_made_and_measured_anew(
     said = capsys.readouterr()
     assert said.err.count("pumps, division") == 4
     header, _, row = said.out.strip().splitlines()
-    assert header == "| data | divisions | pair | membership | by row | unseen |"
-    assert row.startswith("| pumps | 4 | 0.9")
+    assert header.startswith(
+        "| data | divisions | marginal | worst column | pair | ACF | local ACF | step KS |"
+    )
+    assert header.endswith("| analogue's margin | analogue's ACF | membership | by row | unseen |")
+    assert row.startswith("| pumps | 4 | 0.9") and " | – | – | " in row  # no column by itself
 
 
 def test_one_division_has_no_interval() -> None:
-    run = {"pair": 0.98, "membership": 0.01, "by row": 0.0, "unseen": 0.25}
-    assert divisions.render({"pumps": [run]}).splitlines()[2] == (
-        "| pumps | 1 | 0.9800 (0.9800 to 0.9800) | 0.0100 (0.0100 to 0.0100) | 0.0000 (0.0000 to 0.0000) |"
-        " 0.2500 (0.2500 to 0.2500) |"
-    )
+    run = dict.fromkeys(divisions.COLUMNS, 0.25) | {"pair": 0.98}
+    cells = divisions.render({"pumps": [run]}).splitlines()[2].strip("| ").split(" | ")
+    assert cells[:2] == ["pumps", "1"] and cells[4] == "0.980 (0.980 to 0.980)"
+    assert cells[2:4] + cells[5:] == ["0.250 (0.250 to 0.250)"] * (len(divisions.COLUMNS) - 1)
+
+
+def test_other_sources_of_the_same_kinds_are_divided_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A channel whose analogue value never moves has none to be judged by itself."""
+    names = ["feature_0", "feature_1"]
+    for channel, folder in data.OTHER_CHANNELS.items():
+        if channel == "E-9":
+            continue
+        rows = 600
+        example = yaml.safe_load((data.ROOT / "examples" / f"{folder}.yaml").read_text())["dataset"]
+        columns = {feature["name"]: np.zeros(rows) for feature in example["features"]}
+        columns["feature_1"] = np.arange(rows) % 2
+        columns["feature_0"] = np.ones(rows) if channel == "A-1" else np.arange(rows) / rows
+        first = np.datetime64("2026-01-01T00:00:00")
+        stamps = first + np.arange(rows) * np.timedelta64(int(example["interval_s"]), "s")
+        lead = {example["timestamp"]: [f"{stamp}Z" for stamp in stamps]}
+        lead |= {name: [channel] * rows for name in example.get("series", [])}
+        lead[example["label"]] = np.zeros(rows, int)
+        place = tmp_path / folder / "train"
+        place.mkdir(parents=True, exist_ok=True)
+        pyarrow.csv.write_csv(pa.table(lead | columns), place / f"{channel}.csv")
+    cases = {case.name: case for case in data.shipped(("others",), 1, tmp_path)}
+    assert list(cases) == ["simulated us-east", "simulated ap-south", "SMAP A-1", "SMAP E-6"]
+    assert [cases[f"SMAP {name}"].alone for name in ("A-1", "E-6")] == [None, names[0]]
+    assert all(len(case.train) > 0 and len(case.holdout) > 0 for case in cases.values())
+    assert "skipped SMAP E-9" in capsys.readouterr().out

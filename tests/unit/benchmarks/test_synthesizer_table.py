@@ -215,3 +215,20 @@ def test_results_of_a_file_of_ones_own_are_not_put_beside_the_committed_ones(
     assert command.main() == 0 and seen == [tmp_path / "results"]
     monkeypatch.setattr(command.session, "fill", lambda *given: ["own: ARF, seed 0"])
     assert command.main() == 1
+
+
+def test_rows_of_which_one_column_varies_are_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stamps = [
+        f"2026-01-{1 + minute // 1440:02}T{minute // 60 % 24:02}:{minute % 60:02}:00Z"
+        for minute in range(2000)
+    ]
+    lines = [f"{stamp},{place % 7},1.5" for place, stamp in enumerate(stamps)]
+    (tmp_path / "lonely.csv").write_text("\n".join(["timestamp,load,fixed", *lines]) + "\n")
+    arguments = ["synthesizer", "--csv", str(tmp_path / "lonely.csv"), "--generators", "ours"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    with pytest.raises(SystemExit) as stopped:
+        command.main()
+    assert stopped.value.code == 2
+    assert "lonely: fewer than two columns vary" in capsys.readouterr().err

@@ -19,6 +19,17 @@ def test_rare_states_merge_with_the_nearest_frequent_one() -> None:
     assert index[-1] == 1  # one flag away from (1, 1, 1), two from (0, 0, 0)
 
 
+def test_of_equally_near_states_the_one_with_the_nearest_number_is_taken() -> None:
+    codes = np.array([[0, 0]] * 10 + [[7, 0]] * 5 + [[9, 0]])
+    for ordered, wanted in (((), 0), ((0,), 7)):
+        states, index = chains.joint_states(codes, 3, 8, ordered)
+        assert states[index[-1]].tolist() == [wanted, 0]
+    # A flag that differs is farther than any number.
+    codes = np.array([[9, 1]] * 10 + [[0, 0]] * 5 + [[9, 0]])
+    states, index = chains.joint_states(np.c_[codes, codes[:, 1]], 3, 8, (0,))
+    assert states[index[-1]].tolist() == [0, 0, 0]
+
+
 def test_a_single_state_is_left_when_all_are_rare() -> None:
     states, index = chains.joint_states(np.arange(4)[:, None], min_count=3, limit=8)
     assert len(states) == 1 and (index == 0).all()

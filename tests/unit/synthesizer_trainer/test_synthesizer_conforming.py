@@ -9,9 +9,13 @@ from scipy.special import ndtri
 from scipy.stats import kstest
 
 from components.synthesizer_trainer.core import conforming, innovations
+from components.synthesizer_trainer.core.calendar import Calendar
 from components.synthesizer_trainer.core.columns import GRID_LIMIT, GRID_SIZE, on_lattice
 from components.synthesizer_trainer.core.dynamics import robust
+from components.synthesizer_trainer.core.finishing import Finisher
 from components.synthesizer_trainer.core.model import between_blocks
+from components.synthesizer_trainer.core.panel import MICROSECONDS
+from components.synthesizer_trainer.core.planning import Session
 
 ROWS = 8000
 GRID = np.linspace(-GRID_LIMIT, GRID_LIMIT, GRID_SIZE)
@@ -102,6 +106,54 @@ def test_a_series_of_few_rows_has_no_margin_of_its_own() -> None:
     everything = conforming.fit_targets(scores, conforming.identity(2), np.zeros(ROWS, int), 1)
     assert targets.quantiles[1] == pytest.approx(everything.quantiles[0])
     assert targets.products[1] == pytest.approx(everything.products[0])
+
+
+def test_a_release_looks_like_the_rows_of_its_own_hours() -> None:
+    """Nights are lower, and two thirds of their rows were held out."""
+    rng = np.random.default_rng(6)
+    part = np.tile(np.repeat(np.arange(8), 100), 10)
+    scores = rng.standard_normal((len(part), 1)) - 2.0 * (part >= 4)[:, None]
+    seen = (part < 4) | (rng.random(len(part)) < 1 / 3)
+    series, table = np.zeros(int(seen.sum()), int), conforming.identity(1)
+    targets = conforming.fit_targets(scores[seen], table, series, 1, part[seen], 8)
+    assert targets.quantiles.shape == (8, 1, conforming.POINTS) and targets.means.shape == (8, 1)
+    shares = np.bincount(part) / len(part)
+    made = np.concatenate([rng.standard_normal((4000, 1)), rng.standard_normal((4000, 1)) - 2.0])
+    share = np.arange(1, 20) / 20
+    wanted = np.quantile(scores, share)
+    found = np.quantile(_conformed(made, targets, shares), share)
+    assert np.abs(found - wanted).max() < 0.12
+    all_rows = conforming.fit_targets(scores[seen], table, series, 1)
+    blind = np.quantile(_conformed(made, all_rows, np.ones(1)), share)
+    assert np.abs(blind - wanted).max() > 0.3
+
+
+def test_parts_of_few_rows_are_pooled_with_their_neighbours() -> None:
+    enough = conforming.MIN_PART_ROWS
+    assert conforming.pooled(np.array([enough, enough, enough])).tolist() == [0, 1, 2]
+    assert conforming.pooled(np.array([0, enough, 1, enough - 1, enough, 3])).tolist() == [0, 0, 1, 1, 2, 2]
+    assert conforming.pooled(np.full(8, 10)).tolist() == [0] * 8
+    part = np.array([0] * 300 + [1] * 5 + [2] * 300)
+    scores = np.random.default_rng(8).standard_normal((len(part), 1))
+    targets = conforming.fit_targets(scores, conforming.identity(1), np.zeros(len(part), int), 1, part, 4)
+    assert len(targets.quantiles) == 4
+    assert (targets.quantiles[1] == targets.quantiles[2]).all()  # with those after them
+    assert (targets.quantiles[3] == targets.quantiles[2]).all()  # no row is there
+    weights = np.array([300, 0, 305, 0]) / 605
+    assert weights @ targets.means[:, 0] == pytest.approx(0, abs=1e-9)  # all pools together are all rows
+
+
+def test_a_session_asks_for_the_targets_of_its_style_and_hours() -> None:
+    finisher = Finisher()
+    finisher.store, finisher.interval_s = {"styles": np.zeros((2, 1, 3))}, 3600.0
+    finisher.calendar = Calendar((86_400.0,), (1,), 0.0, ())
+    rows = np.arange(6)
+    sessions = [Session(number, number * 3600 * MICROSECONDS, rows, rows) for number in (1, 2)]
+    found = finisher._target_shares(sessions, [rows, rows[:0]])
+    # Session 1 is of style 1, from 1 to 7 o'clock; parts are three hours long.
+    assert (found * 6).tolist() == pytest.approx([0] * 8 + [2, 3, 1] + [0] * 5)
+    finisher.calendar = Calendar((7_200.0,), (1,), 0.0, ())  # no day: one target a style
+    assert finisher._target_shares(sessions, [rows, rows[:3]]).tolist() == pytest.approx([1 / 3, 2 / 3])
 
 
 def test_a_value_that_is_held_for_long_goes_to_the_middle_of_its_rows() -> None:

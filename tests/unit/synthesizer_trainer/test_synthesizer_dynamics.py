@@ -15,7 +15,9 @@ def _panel(rows: int, interval_s: float) -> Panel:
     return Panel(time_us, zero, zero, np.zeros((rows, 1)), zero, (), {}, 1)
 
 
-def _fit(y: np.ndarray, segment: np.ndarray | None = None) -> dynamics.Dynamics:
+def _fit(
+    y: np.ndarray, segment: np.ndarray | None = None, memory_steps: tuple[float, ...] = ()
+) -> dynamics.Dynamics:
     rows = len(y)
     segment = np.zeros(rows, int) if segment is None else segment
     return dynamics.fit_dynamics(
@@ -25,12 +27,13 @@ def _fit(y: np.ndarray, segment: np.ndarray | None = None) -> dynamics.Dynamics:
         segment,
         np.ones(rows, bool),
         1,
-        (),
+        memory_steps,
         1e-6,
         np.zeros(y.shape, int),
         1,
         np.zeros((rows, 0), int),
         (),
+        rows,
     )[0]
 
 
@@ -51,6 +54,39 @@ def test_an_explosive_fit_is_made_stable() -> None:
     lags, memory = innovations.stabilise(np.array([[[1.05]]]), np.zeros((0, 1, 1)), np.zeros(0))
     radius = np.abs(np.linalg.eigvals(innovations.companion(lags, memory, np.zeros(0)))).max()
     assert radius <= innovations.MAX_RADIUS
+
+
+def test_a_root_that_the_rows_cannot_tell_is_held_back() -> None:
+    assert innovations.largest_radius(2_250) == pytest.approx(1 - 7 / 2_250)
+    assert innovations.largest_radius(100_000) == innovations.MAX_RADIUS
+    assert 0.5 < innovations.largest_radius(0) <= innovations.largest_radius(100)
+    lags, memory, decay = np.full((1, 1, 1), 0.9), np.full((1, 1, 1), 0.1), np.array([0.95])
+    for radius in (0.999, 0.99):
+        slower = innovations.stabilise(lags, memory, decay, radius)
+        found = np.abs(np.linalg.eigvals(innovations.companion(*slower, decay))).max()
+        assert radius - 0.01 < found <= radius
+
+
+def test_a_free_run_swings_no_farther_than_the_rows_did() -> None:
+    """Fitted to 400 rows, a root near 1 comes out above or below by chance."""
+    generator = np.random.default_rng(7)
+    for _ in range(5):
+        y = np.zeros((400, 1))
+        shock = generator.normal(size=y.shape)
+        for t in range(1, len(y)):
+            y[t] = 0.995 * y[t - 1] + shock[t]
+        y -= y.mean()
+        fitted = _fit(y)
+        root = float(fitted.lags[0, 0, 0])
+        assert 0.9 < root <= 1 - 7 / 400
+        assert 1 / np.sqrt(1 - root**2) < 2 * y.std()
+
+
+def test_a_memory_that_the_rows_have_room_for_only_a_few_times_is_left_out() -> None:
+    y = np.random.default_rng(9).normal(size=(1_000, 1))
+    fitted = _fit(y, memory_steps=(5.0, 20.0, 80.0, 320.0))
+    assert fitted.decay == pytest.approx([0.8, 0.95])  # 1,000 rows are 14 times 71
+    assert len(_fit(np.tile(y, (5, 1)), memory_steps=(5.0, 320.0)).decay) == 2
 
 
 def test_companion_runs_like_the_recurrence() -> None:

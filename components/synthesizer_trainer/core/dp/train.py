@@ -25,7 +25,7 @@ from components.synthesizer_trainer.core.dp.queries import Layout, layout, stage
 from components.synthesizer_trainer.core.dp.residual import train_residual
 from components.synthesizer_trainer.core.dp.rows import Rows, read_rows
 from components.synthesizer_trainer.core.dp.statement import privacy_block
-from components.synthesizer_trainer.core.linear_core import LinearCore
+from components.synthesizer_trainer.core.linear_core import LinearCore, shown_columns
 from components.synthesizer_trainer.core.model import SynthesizerModule
 from components.synthesizer_trainer.core.panel import MICROSECONDS
 from components.synthesizer_trainer.core.planning import Session
@@ -242,7 +242,7 @@ def _module(
     metadata = describe_core(core, config, domains.vocabularies, kinds, period[1] / MICROSECONDS, False)
     metadata["differential_privacy"] = True
     features = len(core.numeric)
-    columns = [selection.shown(chain.states) for chain in core.chains]
+    columns = shown_columns(core.chains, core.variables)
     width = features + sum(own.shape[1] for own in columns)
     core = dataclasses.replace(
         core,
