@@ -20,6 +20,8 @@ from components.release.manifest import FileEntry
 from components.release.options import DEFAULT_OPTIONS, StorageOptions
 
 CHUNK_BYTES = 1 << 20
+#: Times that an object may be replaced while it is read.
+_MAX_REPLACED = 3
 #: What is published: a file to be copied, or bytes.
 Source = Path | bytes
 
@@ -136,6 +138,8 @@ def source_chunks(source: Source) -> Iterator[bytes]:
 def read_bounded(store: Store, name: str, max_bytes: int) -> bytes | None:
     """The bytes of a file, at most one more than allowed; None where there is none.
 
+    An object that is replaced between opening and reading it is read anew.
+
     Args:
       store: The store.
       name: Path below the store's root.
@@ -145,11 +149,22 @@ def read_bounded(store: Store, name: str, max_bytes: int) -> bytes | None:
       DataError: the store cannot be read.
     """
     with storage_errors("cannot read", store.address(name)):
-        try:
-            with store.fs.open(store.path(name), "rb") as file:
-                return bytes(file.read(max_bytes + 1))
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            return None
+        for _ in range(_MAX_REPLACED):
+            try:
+                return _read(store, name, max_bytes)
+            except OSError as error:
+                if error.errno != errno.EBUSY:  # s3fs: the entity tag is another one
+                    raise
+                store.fs.invalidate_cache()
+        return _read(store, name, max_bytes)
+
+
+def _read(store: Store, name: str, max_bytes: int) -> bytes | None:
+    try:
+        with store.fs.open(store.path(name), "rb") as file:
+            return bytes(file.read(max_bytes + 1))
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
 
 
 def child_names(store: Store, name: str) -> list[str]:
