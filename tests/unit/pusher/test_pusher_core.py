@@ -67,7 +67,7 @@ def evaluation(root: Path, passed: bool = True) -> Path:
     folder = root / "evaluation"
     folder.mkdir(parents=True)
     gate = {"verdict": "BLESSED", "checks": [{"metric": "dcr_share_rows", "passed": passed}]}
-    content = {"metrics": [{"name": "dcr_share_rows", "value": 1.0, "reason": "row 3 of ada"}], "gate": gate}
+    content = {"metrics": [{"name": "dcr_share_rows", "value": 1.0, "reason": "row 3 of lovelace"}], "gate": gate}
     (folder / "evaluation.json").write_text(json.dumps(content))
     (folder / "plots.json").write_text('{"real": [1, 2, 3]}')
     return folder
@@ -148,7 +148,7 @@ def test_a_full_synthetic_release_verifies_and_holds_only_what_may_leave(tmp_pat
         {"dcr_share_rows": "passed"},
     )
     everything = b"".join(path.read_bytes() for path in Path(report["uri"]).rglob("*") if path.is_file())
-    for secret in (b"ada", b"3.25", b'"real"'):
+    for secret in (b"lovelace", b"3.25", b'"real"'):
         assert secret not in everything
 
 
