@@ -67,7 +67,10 @@ def evaluation(root: Path, passed: bool = True) -> Path:
     folder = root / "evaluation"
     folder.mkdir(parents=True)
     gate = {"verdict": "BLESSED", "checks": [{"metric": "dcr_share_rows", "passed": passed}]}
-    content = {"metrics": [{"name": "dcr_share_rows", "value": 1.0, "reason": "row 3 of lovelace"}], "gate": gate}
+    content = {
+        "metrics": [{"name": "dcr_share_rows", "value": 1.0, "reason": "row 3 of lovelace"}],
+        "gate": gate,
+    }
     (folder / "evaluation.json").write_text(json.dumps(content))
     (folder / "plots.json").write_text('{"real": [1, 2, 3]}')
     return folder
