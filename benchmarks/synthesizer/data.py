@@ -19,7 +19,7 @@ import pyarrow.csv
 import yaml
 
 from benchmarks.peers.environment import ROOT
-from benchmarks.synthesizer import dense, twins
+from benchmarks.synthesizer import dense, measures, twins
 from components.dataset import TIMESTAMP, DatasetConfig, FeatureConfig
 from components.simulator.config import dataset_config
 from components.simulator.core.fleet import simulate_locale
@@ -209,22 +209,20 @@ def shipped(names: tuple[str, ...], seed: int, smap_root: Path = SMAP) -> Iterat
         yield dataclasses.replace(
             divide("dense (simulated server)", table, dataset, seed), another=other.period
         )
+    fleet = default_fleet("demo")
+    fleet_dataset = dataset_config(fleet).model_copy(update={"schema_name": "simulated_fleet"})
     if "fleet" in names:
-        fleet = default_fleet("demo")
-        dataset = dataset_config(fleet).model_copy(update={"schema_name": "simulated_fleet"})
         first, *spans, last = (simulate_locale(fleet, "eu-west", span) for span in range(LABELLED_SPANS + 2))
-        case = divide("simulated eu-west", first, dataset, seed)
-        later = flatten(pa.concat_tables(spans), dataset)
-        other = divide("", last, dataset, seed)
+        case = divide("simulated eu-west", first, fleet_dataset, seed)
+        later = flatten(pa.concat_tables(spans), fleet_dataset)
+        other = divide("", last, fleet_dataset, seed)
         yield dataclasses.replace(case, labelled=later, again=other.train, another=other.period)
     for channel, folder in SMAP_CHANNELS.items() if "smap" in names else ():
         for case in _channel(channel, smap_root / folder, seed):
             yield dataclasses.replace(case, labelled=_channels(smap_root / folder / "test.csv", case))
     if "others" in names:
-        fleet = default_fleet("demo")
-        dataset = dataset_config(fleet).model_copy(update={"schema_name": "simulated_fleet"})
         for locale in OTHER_LOCALES:
-            yield divide(f"simulated {locale}", simulate_locale(fleet, locale, 0), dataset, seed)
+            yield divide(f"simulated {locale}", simulate_locale(fleet, locale, 0), fleet_dataset, seed)
         for channel, folder in OTHER_CHANNELS.items():
             yield from _channel(channel, smap_root / folder, seed)
 
@@ -239,8 +237,8 @@ def _channel(channel: str, folder: Path, seed: int) -> Iterator[Case]:
     dataset = DatasetConfig.model_validate(example["dataset"])
     case = divide(f"SMAP {channel}", pyarrow.csv.read_csv(path), dataset, seed)
     alone = dataset.targets[0]
-    values = rows_of(case.period, case).values[:, dataset.feature_names().index(alone)]
-    yield dataclasses.replace(case, alone=alone if len(np.unique(values)) > 1 else None)
+    varies = dataset.feature_names().index(alone) in measures.varying(rows_of(case.period, case).values)
+    yield dataclasses.replace(case, alone=alone if varies else None)
 
 
 def _channels(path: Path, case: Case) -> pa.Table | None:

@@ -224,8 +224,9 @@ def test_a_longer_release_begins_like_a_shorter_one(panel: Panel, trained: Train
         assert whole.shape[:2] == (5, 1152) and part.shape[:2] == (5, 700)
         assert (whole[:, :700] == part).all()
     scores = synthesizer.latent_paths(long, 6)[0]
-    # Counts repeat, and where the calibration is flat so may a temperature: by chance, not for long.
-    assert (np.abs(np.diff(scores, axis=1)).max(2) == 0).sum() < 10
+    # Counts repeat, and where the calibration is flat so may a temperature: by chance, in one session. At the
+    # border of two blocks it would be all.
+    assert (np.abs(np.diff(scores, axis=1)).max(2) == 0).sum(0).max() < 2
 
 
 def test_same_seed_same_bytes_other_seed_other_bytes(panel: Panel, trained: Trained) -> None:
