@@ -38,6 +38,8 @@ HOLDOUT_EVERY = 5
 DENSE_ROWS = 12_960
 #: Later spans of the simulated fleet whose events are sought: 24 of a kind, and half as many spikes.
 LABELLED_SPANS = 3
+#: Days of the fleet's long history: of every kind of anomaly more than ten windows to train on.
+HISTORY_DAYS = 60
 SMAP = ROOT.parent / "shared" / "data" / "smap"
 SMAP_CHANNELS = {"A-2": "smap_freeze", "E-10": "smap_stuck"}
 #: Sources of the same kinds that the tables do not have. (Of A-6 a single column varies.)
@@ -192,7 +194,8 @@ def _numbers(names: list[str], interval_s: float, timestamp: str) -> DatasetConf
 
 
 def shipped(names: tuple[str, ...], seed: int, smap_root: Path = SMAP) -> Iterator[Case]:
-    """The data sets by name (`dense`, `fleet`, `smap`, `others`); says which SMAP channels are not there.
+    """The data sets by name (`dense`, `fleet`, `smap`, and those that the table does not have: `history`,
+    the fleet for longer, and `others`); says which SMAP channels are not there.
 
     Of the `others` no labelled rows are given.
 
@@ -217,6 +220,13 @@ def shipped(names: tuple[str, ...], seed: int, smap_root: Path = SMAP) -> Iterat
         later = flatten(pa.concat_tables(spans), fleet_dataset)
         other = divide("", last, fleet_dataset, seed)
         yield dataclasses.replace(case, labelled=later, again=other.train, another=other.period)
+    if "history" in names:
+        days = {"days": HISTORY_DAYS}
+        locales = tuple(locale.model_copy(update=days) for locale in fleet.locales)
+        longer = fleet.model_copy(update={"locales": locales})
+        spans = [simulate_locale(longer, "eu-west", span) for span in range(2)]
+        case = divide(f"simulated eu-west, {HISTORY_DAYS} days", spans[0], fleet_dataset, seed)
+        yield dataclasses.replace(case, labelled=flatten(spans[1], fleet_dataset))
     for channel, folder in SMAP_CHANNELS.items() if "smap" in names else ():
         for case in _channel(channel, smap_root / folder, seed):
             yield dataclasses.replace(case, labelled=_channels(smap_root / folder / "test.csv", case))

@@ -1,13 +1,17 @@
 """What ours owes to one division of the period into training hours and holdout: several, and their mean.
 
-Run: python -m benchmarks.synthesizer.divisions [--data dense fleet smap others] [--count 8] [--json OUT]
+Run: python -m benchmarks.synthesizer.divisions [--data dense fleet history smap others] [--count 8]
+  [--json OUT]
 
 The table divides each period once. Which rare rows come to lie in held-out hours is chance then, and
 neither more seeds nor a longer release average it out. Here the held-out hours are chosen anew, ours is
 trained anew, and what needs no network is measured, as the table has it. `unseen` is the share of held-out
 normal rows whose flags and categories stand together in no training row: a generator that invents no state
-samples none of these. `others` are sources that the table does not have. (Of the dense server another seed is
-another server.)
+samples none of these. `history` and `others` are sources that the table does not have. (Of the dense server
+another seed is another server.)
+
+Where a data set has labelled events that are none of the period's, a second table has the anomaly recall
+kept, by kind.
 """
 
 from __future__ import annotations
@@ -26,7 +30,7 @@ for _name, _value in ONE_THREAD.items():  # read when NumPy is first imported
 
 import numpy as np  # noqa: E402
 
-from benchmarks.synthesizer import data, runners  # noqa: E402
+from benchmarks.synthesizer import data, recall, runners  # noqa: E402
 from benchmarks.synthesizer.intervals import interval  # noqa: E402
 from benchmarks.synthesizer.measuring import measure  # noqa: E402
 
@@ -42,8 +46,10 @@ MEASURES = {
     "analogue's ACF": "alone_acf",
     "membership": "excess",
     "by row": "excess_row",
+    "recall kept": "recall_kept",
 }
 COLUMNS = (*MEASURES, "unseen")
+DATA = ("dense", "fleet", "history", "smap", "others")
 
 
 def unseen(train: data.Rows, holdout: data.Rows, discrete: Sequence[int]) -> float:
@@ -63,16 +69,20 @@ def unseen(train: data.Rows, holdout: data.Rows, discrete: Sequence[int]) -> flo
 def one(case: data.Case, seed: int) -> dict[str, float]:
     """Ours, trained on a case's training rows and sampled once; what depends on the division.
 
+    Recall is there of the worst kind, and by kind under `KIND/PART` (`recall.numbers_of`).
+
     Raises:
       PeerError: the training failed.
     """
-    made = data.rows_of(runners.run(runners.OURS, case, seed, {}).sampled, case)
-    found = measure(case, made, seed, networks=False, real_tstr=1.0)
+    made = runners.run(runners.OURS, case, seed, {})
+    rows = data.rows_of(made.sampled, case)
+    found = measure(case, rows, seed, networks=False, real_tstr=1.0, release=made.release)
     kinds = [feature.kind for feature in case.dataset.features]
     discrete = [place for place, kind in enumerate(kinds) if kind in ("binary", "categorical")]
     sides = (data.rows_of(table, case) for table in (case.train, case.holdout))
     known = {column: found[name] for column, name in MEASURES.items() if name in found}
-    return known | {"unseen": unseen(*sides, discrete)}
+    kinds_of_anomaly = {name: value for name, value in found.items() if "/" in name}
+    return known | {"unseen": unseen(*sides, discrete)} | kinds_of_anomaly
 
 
 def render(found: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
@@ -83,7 +93,7 @@ def render(found: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
         for column in COLUMNS:
             values = [run[column] for run in runs if column in run]
             mean = interval(values)
-            if mean is None:  # no analogue column
+            if mean is None:  # no analogue column, or no labelled events
                 cells.append("–")
                 continue
             half = "" if mean.half is None else f" ± {mean.half:.3f}"
@@ -95,7 +105,7 @@ def render(found: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
 def main() -> int:
     """Trains, measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--data", nargs="*", choices=("dense", "fleet", "smap", "others"), default=["smap"])
+    parser.add_argument("--data", nargs="*", choices=DATA, default=["smap"])
     parser.add_argument("--count", type=int, default=8, help="divisions, from seed 0")
     parser.add_argument("--smap-root", type=Path, default=data.SMAP)
     parser.add_argument("--json", type=Path, help="also write what was measured")
@@ -108,6 +118,9 @@ def main() -> int:
             told = ", ".join(f"{column} {run[column]:.4f}" for column in COLUMNS if column in run)
             print(f"{case.name}, division {seed}: {told}", file=sys.stderr, flush=True)
     print(render(found))
+    for name, runs in found.items():
+        if table := recall.render(name, {"ours": runs}):
+            print(f"\n{table}")
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")
     return 0

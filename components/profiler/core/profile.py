@@ -16,7 +16,7 @@ from components.profiler.core.kinds import ColumnKind
 from components.profiler.core.labels import LabelKind
 from components.profiler.core.leakage import Finding
 from components.profiler.core.time_structure import Course
-from components.synthesizer_trainer.core.feature_kinds import is_stepwise
+from components.synthesizer_trainer.core.feature_kinds import is_stepwise, only_number
 from components.synthesizer_trainer.core.panel import label_kinds, segments
 
 
@@ -106,7 +106,7 @@ def describe(
     features: Mapping[str, pa.Array] = {
         feature.name: _whole(table.column(feature.name)) for feature in dataset.features
     }
-    alone = sum(feature.kind in ("continuous", "integer") for feature in dataset.features) == 1
+    alone = only_number(dataset)
     columns = []
     for feature in dataset.features:
         values = features[feature.name]

@@ -75,8 +75,8 @@ def fit_targets(
     table: np.ndarray,
     series: np.ndarray,
     styles: int,
-    part: np.ndarray | None = None,
-    parts: int = 1,
+    part: np.ndarray,
+    parts: int,
 ) -> Targets:
     """Margins and products of each series' normal rows, by part of the day.
 
@@ -85,14 +85,13 @@ def fit_targets(
       table: The inverse transform. Shape [F, GRID_SIZE].
       series: A series of few rows gets all rows' targets. Shape [N].
       styles: As many as there are series, else every style gets all rows'.
-      part: Part of the day; those of few rows are pooled. Shape [N], int; None: there are none.
+      part: Part of the day; those of few rows are pooled. Shape [N], int.
       parts: Their number.
     """
     values = decode(table, scores)
     spread = values.std(0) if len(values) else np.ones(values.shape[1])
     values = (values - values.mean(0) if len(values) else values) / np.where(spread > 0, spread, 1.0)
     counts = np.bincount(series, minlength=styles)
-    part = np.zeros(len(series), np.int64) if part is None else part
     found = []
     for index in range(styles):
         own = len(counts) == styles and counts[index] >= MIN_SERIES_ROWS

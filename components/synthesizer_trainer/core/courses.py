@@ -13,9 +13,8 @@ import numpy as np
 
 from components.synthesizer_trainer.core.chains import Variable
 from components.synthesizer_trainer.core.flicker import MEMORY_P, foretold
+from components.synthesizer_trainer.core.stretches import MIN_LEVELS
 
-#: Fewest values of a number that has a course.
-MIN_LEVELS = 3
 #: Share of the moves from inner values that go on the same way: noise about a value turns back.
 MIN_ONWARD = 0.6
 #: Fewest such moves.

@@ -30,6 +30,11 @@ def forward_fill(values: np.ndarray, segment: np.ndarray, default: float) -> np.
     return np.where(last >= first, values[np.maximum(last, 0)], default)
 
 
+def only_number(dataset: DatasetConfig) -> bool:
+    """Whether a single column is a number."""
+    return len(dataset.feature_names("continuous", "integer")) == 1
+
+
 def is_stepwise(values: np.ndarray, segment: np.ndarray, alone: bool) -> bool:
     """Whether a number is a chain's level rather than a latent series.
 
@@ -78,7 +83,7 @@ def sort_features(
     constants: dict[int, float] = {}
     empty: list[int] = []
     variables: list[chain_lib.Variable] = []
-    alone = sum(feature.kind in ("continuous", "integer") for feature in dataset.features) == 1
+    alone = only_number(dataset)
     for index, feature in enumerate(dataset.features):
         column = panel.values[:, index]
         unique = np.unique(column[~np.isnan(column)])

@@ -43,7 +43,7 @@ def largest_radius(rows: int) -> float:
 
 
 def stabilise(
-    lags: np.ndarray, memory: np.ndarray, decay: np.ndarray, radius: float = MAX_RADIUS
+    lags: np.ndarray, memory: np.ndarray, decay: np.ndarray, radius: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Shrinks the coefficients until the closed loop's spectral radius is at most `radius`."""
     for _ in range(200):

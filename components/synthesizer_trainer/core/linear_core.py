@@ -114,7 +114,7 @@ def shown_columns(
     chains: Sequence[chain_lib.Chain], variables: Sequence[chain_lib.Variable]
 ) -> list[np.ndarray]:
     """What each chain's states show in the correlations (`selection.shown`)."""
-    scales = [selection.scaled(v.levels) if v.number else None for v in variables]
+    scales = [selection.scaled(v.levels, v.number) for v in variables]
     return [selection.shown(chain.states, [scales[i] for i in chain.variables]) for chain in chains]
 
 

@@ -13,6 +13,35 @@ from components.synthesizer_trainer.core.panel import MICROSECONDS
 MAX_EVENT_SHARE = 0.35
 #: Rows kept normal between two events.
 EVENT_GAP = 6
+#: Least and greatest width, in hours, of the hours of the day about a template's own at which it may begin.
+#: With the greatest every hour is about as likely.
+HOUR_WIDTH = (1.0, 6.0)
+
+
+def hour_width(hours: np.ndarray) -> float:
+    """How far from the hours of a kind's events others of it may begin, in hours.
+
+    Few events say little of when a kind comes: three that came at any hour would all come back at those
+    three, amplified, until nearly every row of those hours is anomalous. So the hours are a kernel density
+    whose width follows their spread. Of a single event the spread is unknown, and the width the greatest.
+
+    Source: the normal reference rule, Silverman 1986, "Density estimation for statistics and data analysis",
+    eq. 3.28; circular deviation, Mardia and Jupp 2000, "Directional statistics", section 2.3.3, with the
+    mean resultant length squared corrected for its bias.
+
+    Args:
+      hours: Hours of the day of a kind's events. Shape [n], n of at least 1.
+
+    Returns:
+      Standard deviation within `HOUR_WIDTH`.
+    """
+    count = len(hours)
+    length = float(np.abs(np.exp(1j * np.pi / 12 * hours).mean())) ** 2
+    length = (count * length - 1) / (count - 1) if count > 1 else 0.0
+    if length <= 0:
+        return HOUR_WIDTH[1]
+    deviation = np.sqrt(-np.log(min(length, 1.0))) * 12 / np.pi
+    return float(np.clip(1.06 * deviation * count**-0.2, *HOUR_WIDTH))
 
 
 @dataclass(frozen=True)
@@ -76,6 +105,8 @@ class EventPlanner:
 
     def __init__(self, store: dict[str, np.ndarray], kinds: tuple[str, ...], interval_s: float) -> None:
         self.store, self.kinds, self.interval_s = store, kinds, interval_s
+        own = store["event_kind"]
+        self.widths = {kind: hour_width(store["event_hour"][own == kind]) for kind in np.unique(own)}
 
     def plan(self, sessions: list[Session], amplification: dict[str, float], seed: int) -> list[Session]:
         """Gives sessions their anomalies: as often as in training, times the kind's amplification.
@@ -145,8 +176,9 @@ class EventPlanner:
         length: int,
         generator: np.random.Generator,
     ) -> tuple[int, int] | None:
-        """A free place near the template's hour of the day, or None after many tries."""
-        hour = float(self.store["event_hour"][template]) + 1.0 * generator.standard_normal()
+        """A free place near an hour of the day that is near the template's, or None after many tries."""
+        width = self.widths[self.store["event_kind"][template]]
+        hour = float(self.store["event_hour"][template]) + width * generator.standard_normal()
         best: tuple[float, int, int] | None = None
         for index in generator.choice(len(sessions), 4, p=weights / weights.sum()):
             session = sessions[index]

@@ -231,5 +231,5 @@ class Synthesizer(Finisher):
         """What each chain's states show in the correlations. A chain's rows are 0 for others' variables."""
         sizes, codes = self.store["states"], self.store["state_codes"]
         begins, variables = self.store["state_offset"], self.metadata["variables"]
-        scales = [selection.scaled(np.array(v["levels"])) if v["number"] else None for v in variables]
+        scales = [selection.scaled(np.array(v["levels"]), v["number"]) for v in variables]
         return [selection.shown(codes[begin : begin + size], scales) for begin, size in zip(begins, sizes)]

@@ -73,8 +73,10 @@ def shown(codes: np.ndarray, scales: Sequence[np.ndarray | None] | None = None) 
     return np.stack(columns, axis=1) if columns else np.zeros((len(codes), 0), np.float32)
 
 
-def scaled(levels: np.ndarray) -> np.ndarray:
-    """A number's values on [0, 1]. Shape of `levels`."""
+def scaled(levels: np.ndarray, number: bool) -> np.ndarray | None:
+    """A number's values on [0, 1], shape of `levels`; None for any other variable, as `shown` has it."""
+    if not number:
+        return None
     low, high = float(np.min(levels)), float(np.max(levels))
     return np.asarray((levels - low) / (high - low or 1.0))
 

@@ -16,7 +16,7 @@ from scipy.sparse.csgraph import connected_components
 from components.synthesizer_trainer.core.chains import MAX_TABLE, Chain, Variable, most_blocks
 from components.synthesizer_trainer.core.events import Window
 
-#: Fewest values of a number that has bands; two are a flag, which its kind's transitions speak for.
+#: Fewest values of a number that has bands or a course. Two are a flag: its kind's transitions speak for it.
 MIN_LEVELS = 3
 #: Two codes are of one band where each goes over to the other in this share of its rows.
 MIN_FLICKER = 0.05

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,9 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from benchmarks.synthesizer import data, divisions, runners
+from components.dataset import TIMESTAMP
+from components.synthesizer_trainer.core.events import find_windows
+from components.synthesizer_trainer.core.panel import MICROSECONDS, segments, series_numbers
 from tests.unit.benchmarks import pumps
 
 
@@ -83,8 +87,61 @@ def test_each_division_is_made_and_measured_anew(
     assert header.startswith(
         "| data | divisions | marginal | worst column | pair | ACF | local ACF | step KS |"
     )
-    assert header.endswith("| analogue's margin | analogue's ACF | membership | by row | unseen |")
+    assert header.endswith(
+        "| analogue's margin | analogue's ACF | membership | by row | recall kept | unseen |"
+    )
     assert row.startswith("| pumps | 4 | 0.9") and " | – | – | " in row  # no column by itself
+    assert " | – | 0.0" in row  # nor anomalies
+
+
+def test_where_events_are_labelled_the_recall_kept_is_told_by_kind(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = _source()
+    volts = table["volts"].to_numpy() + 20 * table["label"].to_numpy()
+    table = table.set_column(table.column_names.index("volts"), "volts", pa.array(volts))
+
+    def shipped(names: tuple[str, ...], seed: int, root: Path) -> Iterator[data.Case]:
+        assert names == ("fleet",)
+        case = data.divide("pumps", table, pumps.DATASET, seed)
+        events = data.flatten(table[:800], pumps.DATASET)
+        yield dataclasses.replace(case, train=case.period, labelled=events)
+
+    def run(name: str, case: data.Case, seed: int, config: Mapping[str, Any]) -> runners.Made:
+        return runners.Made(case.train, case.train, {})
+
+    monkeypatch.setattr(data, "shipped", shipped)
+    monkeypatch.setattr(runners, "run", run)
+    monkeypatch.setattr(sys, "argv", ["divisions", "--data", "fleet", "--count", "1"])
+    assert divisions.main() == 0
+    header, _, row, _, kinds, _, kept = capsys.readouterr().out.strip().splitlines()
+    cells = dict(zip(header.split(" | "), row.split(" | "), strict=True))
+    assert cells["recall kept"] == "1.000 (1.000 to 1.000)"
+    assert kinds.startswith("| pumps: anomalies | kind | events |")
+    assert kept.startswith("| ours | ramp | 2 |") and "**1.000**" in kept
+
+
+def test_the_long_history_has_ten_windows_of_every_kind_to_train_on() -> None:
+    (case,) = data.shipped(("history",), 0)
+    assert case.labelled is not None
+    kinds = set(case.labelled["kind"].to_pylist()) - {""}
+    stamps = case.train[TIMESTAMP].to_numpy().astype(np.int64)
+    found = find_windows(
+        _numbered(case.train["kind"].to_pylist(), sorted(kinds)),
+        segments(stamps, series_numbers(case.train, case.dataset), case.dataset.interval_s),
+        series_numbers(case.train, case.dataset),
+        stamps,
+        case.dataset.interval_s * MICROSECONDS,
+    )
+    assert len(kinds) == 4
+    assert min(np.bincount([window.kind for window in found])[1:]) >= 10
+    # What is sought in is later than all that was trained on.
+    assert case.labelled[TIMESTAMP].to_numpy().min() > case.period[TIMESTAMP].to_numpy().max()
+
+
+def _numbered(kinds: list[str], names: list[str]) -> np.ndarray:
+    """Kind of each row, 0 where it is normal."""
+    return np.array([names.index(kind) + 1 if kind in names else 0 for kind in kinds])
 
 
 def test_one_division_has_no_interval() -> None:

@@ -50,9 +50,15 @@ def _conformed(made: np.ndarray, targets: conforming.Targets, weights: np.ndarra
     return np.stack([np.interp(at, GRID, own) for own, at in zip(moved, shifted.T)], axis=1)
 
 
+def _whole_day(scores: np.ndarray, series: np.ndarray, styles: int) -> conforming.Targets:
+    """Targets that are the same for all parts of the day; scores are the values."""
+    table = conforming.identity(scores.shape[1])
+    return conforming.fit_targets(scores, table, series, styles, np.zeros(len(scores), int), 1)
+
+
 def test_a_conformed_release_has_the_wanted_margins_and_correlation() -> None:
     real, made = _slow(0, 0.6), _slow(1, 0.1)
-    targets = conforming.fit_targets(real, conforming.identity(2), np.zeros(ROWS, int), 1)
+    targets = _whole_day(real, np.zeros(ROWS, int), 1)
     found = _conformed(made, targets, np.ones(1))
     wanted = np.corrcoef(np.clip(real, -5, 5).T)[0, 1]
     assert abs(np.corrcoef(made.T)[0, 1] - wanted) > 0.1
@@ -63,7 +69,7 @@ def test_a_conformed_release_has_the_wanted_margins_and_correlation() -> None:
 
 def test_a_series_that_is_left_alone_is_followed_too() -> None:
     real, made = _slow(0, 0.7), _slow(1, 0.0)
-    targets = conforming.fit_targets(real, conforming.identity(2), np.zeros(ROWS, int), 1)
+    targets = _whole_day(real, np.zeros(ROWS, int), 1)
     slow, alone = _slow_part(made), np.array([False, True])
     matrix, offset, _ = conforming.fit_maps(
         made,
@@ -82,7 +88,7 @@ def test_the_noise_of_one_feature_does_not_get_into_the_steps_of_another() -> No
     real, made = _slow(0, 0.6), _slow(1, 0.1)
     smooth = _slow_part(made)
     made[:, 0] = smooth[:, 0]
-    targets = conforming.fit_targets(real, conforming.identity(2), np.zeros(ROWS, int), 1)
+    targets = _whole_day(real, np.zeros(ROWS, int), 1)
     found = _conformed(made, targets, np.ones(1))
     # Feature 1 is noisy, feature 0 is not, before and after.
     assert np.abs(np.diff(found[:, 0])).mean() < 0.1 * np.abs(np.diff(found[:, 1])).mean()
@@ -91,7 +97,7 @@ def test_the_noise_of_one_feature_does_not_get_into_the_steps_of_another() -> No
 def test_a_release_of_some_series_gets_the_margins_of_these() -> None:
     scores = np.concatenate([_slow(0, 0.3) - 1.5, _slow(1, 0.3) + 1.5])
     series = np.repeat([0, 1], ROWS)
-    targets = conforming.fit_targets(scores, conforming.identity(2), series, 2)
+    targets = _whole_day(scores, series, 2)
     first = conforming.Targets(targets.quantiles[:1], targets.means[:1], targets.products[:1])
     alone = _conformed(_slow(2, 0.3), first, np.ones(1))
     both = _conformed(_slow(2, 0.3), targets, np.array([0.5, 0.5]))
@@ -102,8 +108,8 @@ def test_a_release_of_some_series_gets_the_margins_of_these() -> None:
 def test_a_series_of_few_rows_has_no_margin_of_its_own() -> None:
     scores = _slow(3, 0.3)
     series = np.r_[np.zeros(ROWS - 100, int), np.ones(100, int)]
-    targets = conforming.fit_targets(scores, conforming.identity(2), series, 2)
-    everything = conforming.fit_targets(scores, conforming.identity(2), np.zeros(ROWS, int), 1)
+    targets = _whole_day(scores, series, 2)
+    everything = _whole_day(scores, np.zeros(ROWS, int), 1)
     assert targets.quantiles[1] == pytest.approx(everything.quantiles[0])
     assert targets.products[1] == pytest.approx(everything.products[0])
 
@@ -123,7 +129,7 @@ def test_a_release_looks_like_the_rows_of_its_own_hours() -> None:
     wanted = np.quantile(scores, share)
     found = np.quantile(_conformed(made, targets, shares), share)
     assert np.abs(found - wanted).max() < 0.12
-    all_rows = conforming.fit_targets(scores[seen], table, series, 1)
+    all_rows = _whole_day(scores[seen], series, 1)
     blind = np.quantile(_conformed(made, all_rows, np.ones(1)), share)
     assert np.abs(blind - wanted).max() > 0.3
 
@@ -158,9 +164,7 @@ def test_a_session_asks_for_the_targets_of_its_style_and_hours() -> None:
 
 def test_a_value_that_is_held_for_long_goes_to_the_middle_of_its_rows() -> None:
     rng = np.random.default_rng(5)
-    targets = conforming.fit_targets(
-        rng.standard_normal((ROWS, 1)), conforming.identity(1), np.zeros(ROWS, int), 1
-    )
+    targets = _whole_day(rng.standard_normal((ROWS, 1)), np.zeros(ROWS, int), 1)
     made = rng.standard_normal((ROWS, 1))
     made[: ROWS // 4] = 0.4
     table, slow = conforming.identity(1), np.zeros((ROWS, 1))
@@ -172,7 +176,7 @@ def test_a_value_that_is_held_for_long_goes_to_the_middle_of_its_rows() -> None:
 
 def test_no_quantile_of_a_target_is_a_rows_value() -> None:
     scores = np.random.default_rng(4).standard_normal((1000, 1))
-    targets = conforming.fit_targets(scores, conforming.identity(1), np.zeros(1000, int), 1)
+    targets = _whole_day(scores, np.zeros(1000, int), 1)
     assert not np.isin(targets.quantiles, scores).any()
     share = (np.arange(conforming.POINTS) + 0.5) / conforming.POINTS
     assert targets.quantiles[0, 0, 2:-2] == pytest.approx(ndtri(share)[2:-2], abs=0.25)

@@ -51,7 +51,9 @@ def test_var_coefficients_are_recovered() -> None:
 
 
 def test_an_explosive_fit_is_made_stable() -> None:
-    lags, memory = innovations.stabilise(np.array([[[1.05]]]), np.zeros((0, 1, 1)), np.zeros(0))
+    lags, memory = innovations.stabilise(
+        np.array([[[1.05]]]), np.zeros((0, 1, 1)), np.zeros(0), innovations.MAX_RADIUS
+    )
     radius = np.abs(np.linalg.eigvals(innovations.companion(lags, memory, np.zeros(0)))).max()
     assert radius <= innovations.MAX_RADIUS
 

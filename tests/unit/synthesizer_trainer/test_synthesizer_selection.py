@@ -101,12 +101,14 @@ def test_a_joint_state_shows_the_codes_of_its_variables():
 
 def test_a_number_shows_itself() -> None:
     codes = np.array([[0, 0], [1, 1], [30, 0], [40, 1]])
-    scale = selection.scaled(np.arange(10.0, 91.0, 2.0))
+    scale = selection.scaled(np.arange(10.0, 91.0, 2.0), True)
     assert scale[[0, 20, 40]].tolist() == [0.0, 0.5, 1.0]
     found = selection.shown(codes, [scale, None])
     assert found == pytest.approx(np.array([[0, 0], [1 / 40, 1], [0.75, 0], [1, 1]]))
     assert selection.shown(codes[:1], [scale, None]).shape == (1, 0)  # of one state neither shows anything
-    assert selection.scaled(np.full(3, 5.0)).tolist() == [0.0, 0.0, 0.0]
+    constant = selection.scaled(np.full(3, 5.0), True)
+    assert constant is not None and constant.tolist() == [0.0, 0.0, 0.0]
+    assert selection.scaled(np.array([0.0, 1.0]), False) is None
 
 
 def test_autocorrelations_are_those_of_each_column():

@@ -11,6 +11,7 @@ from components.synthesizer_trainer.core.dp.mechanism import Noisy
 from components.synthesizer_trainer.core.dp.queries import Layout
 from components.synthesizer_trainer.core.dynamics import Dynamics
 from components.synthesizer_trainer.core.innovations import (
+    MAX_RADIUS,
     WARP_LIMIT,
     WARP_SIZE,
     correlation_factor,
@@ -72,7 +73,7 @@ def fit_recurrence(
         constant = solved[:, -1]
         deviation = np.sqrt(np.diag(covariance)) * scale
         factor = correlation_factor(covariance / np.sqrt(np.outer(np.diag(covariance), np.diag(covariance))))
-    lags, memory = stabilise(lags, np.zeros((0, count, count)), np.zeros(0))
+    lags, memory = stabilise(lags, np.zeros((0, count, count)), np.zeros(0), MAX_RADIUS)
     return Dynamics(
         lags=lags,
         memory=memory,

@@ -1,0 +1,67 @@
+"""Where a release's anomalies begin: at hours of the day like those of their kind."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from components.synthesizer_trainer.core.panel import MICROSECONDS
+from components.synthesizer_trainer.core.planning import HOUR_WIDTH, EventPlanner, Session, hour_width
+
+INTERVAL_S = 300.0
+#: Of a kind that comes at any hour, and of one that comes late in the evening.
+ANY, EVENING = np.array([3.2, 9.3, 16.0]), np.array([23.4, 0.3, 23.9])
+
+
+def _away(hours: np.ndarray, hour: float) -> np.ndarray:
+    """Hours around the clock."""
+    return np.abs((hours - hour + 12) % 24 - 12)
+
+
+def test_the_width_follows_the_spread_of_a_kinds_hours() -> None:
+    assert hour_width(np.array([21.0])) == HOUR_WIDTH[1]  # a single event says nothing
+    assert hour_width(ANY) == HOUR_WIDTH[1] and hour_width(np.array([0.0, 12.0])) == HOUR_WIDTH[1]
+    assert hour_width(EVENING) == HOUR_WIDTH[0] and hour_width(np.full(5, 7.0)) == HOUR_WIDTH[0]
+    widths = [hour_width(np.random.default_rng(seed).normal(0.0, 3.0, 20) % 24) for seed in range(40)]
+    assert np.mean(widths) == pytest.approx(1.06 * 3.0 * 20**-0.2, rel=0.1)
+
+
+def test_the_width_does_not_depend_on_where_the_day_begins() -> None:
+    hours = np.array([1.0, 4.0, 5.5, 22.0])
+    assert HOUR_WIDTH[0] < hour_width(hours) < HOUR_WIDTH[1]
+    assert hour_width((hours + 11) % 24) == pytest.approx(hour_width(hours))
+
+
+def _onsets(seed: int) -> dict[int, np.ndarray]:
+    """Hours of the day at which amplified events begin, by kind."""
+    store = {
+        "event_kind": np.repeat([1, 2], 3),
+        "event_duration": np.full(6, 24),
+        "event_hour": np.concatenate([ANY, EVENING]),
+        "event_rows": np.full(2, 1200.0),
+    }
+    rows = np.arange(20 * 288)
+    times = rows * int(INTERVAL_S * MICROSECONDS)
+    sessions = [Session(number, 0, rows, times) for number in range(4)]
+    kinds = ("any", "evening")
+    planned = EventPlanner(store, kinds, INTERVAL_S).plan(sessions, dict.fromkeys(kinds, 3.0), seed)
+    begun: dict[int, list[float]] = {1: [], 2: []}
+    for session in planned:
+        for event in session.events:
+            begun[int(store["event_kind"][event.template])].append(event.start * INTERVAL_S / 3600 % 24)
+    return {kind: np.array(hours) for kind, hours in begun.items()}
+
+
+def test_a_kind_that_comes_at_any_hour_does_so_in_a_release() -> None:
+    """Three events amplified at their own three hours would make nearly every row of these anomalous."""
+    hours = _onsets(0)[1]
+    assert len(hours) > 40
+    far = np.min([_away(hours, hour) for hour in ANY], axis=0) > 2.5
+    assert far.mean() > 0.2
+    assert (np.bincount((hours // 4).astype(int), minlength=6) > 0).all()
+
+
+def test_a_kind_that_keeps_to_an_hour_does_so_in_a_release() -> None:
+    hours = _onsets(0)[2]
+    assert len(hours) > 40
+    assert (_away(hours, 23.9) < 4).mean() > 0.95
