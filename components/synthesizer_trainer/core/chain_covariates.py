@@ -28,6 +28,15 @@ def frozen_rows(panel: Panel, held: np.ndarray, holds: list[int], pairs: np.ndar
     return out
 
 
+def normal_gaps(panel: Panel) -> np.ndarray:
+    """Last normal row before each gap or anomaly of a series, and the first one after. Shape [g, 2], int."""
+    rows = np.flatnonzero(panel.kind == 0)
+    both = np.stack([rows[:-1], rows[1:]], axis=1)
+    same = panel.series[both[:, 0]] == panel.series[both[:, 1]]
+    apart = (np.diff(both, axis=1)[:, 0] > 1) | (panel.segment[both[:, 0]] != panel.segment[both[:, 1]])
+    return both[same & apart]
+
+
 def fit_chains(
     panel: Panel,
     variables: list[chain_lib.Variable],
@@ -58,6 +67,7 @@ def fit_chains(
     for column in range(level_bins.shape[1]):
         common[offset + column] = (level_bins[before, column], chain_lib.LEVEL_BINS)
     offset += level_bins.shape[1]
+    gaps = normal_gaps(panel)
     out = []
     for index, group in enumerate(groups):
         states, codes = joint[index]
@@ -92,6 +102,7 @@ def fit_chains(
             offset + index,
             spell,
             phases.shape[1],
+            gaps,
         )
         out.append(with_stretches(chain, stretches))
     return tuple(out)

@@ -16,6 +16,7 @@ from components.synthesizer_trainer.core.transitions import (
     kind_transitions,
     spell_bins,
     transition_probabilities,
+    unseen_jumps,
 )
 
 #: Changes that a chain needs to be given a covariate.
@@ -32,6 +33,7 @@ FORGETFUL_PRIORS = (20.0, 80.0)
 PATIENT_PRIOR = 20.0
 #: Gain in held-out log-likelihood (nats) that a covariate must bring.
 MIN_GAIN = 6.0
+NO_GAPS = np.zeros((0, 2), np.int64)
 
 
 @dataclass(frozen=True)
@@ -171,6 +173,7 @@ def fit_chain(
     dwell: int | None = None,
     spell: tuple[int, Spells] | None = None,
     cycles: int = 0,
+    gaps: np.ndarray = NO_GAPS,
     max_table: int = MAX_TABLE,
 ) -> Chain:
     """Fits a chain's transitions.
@@ -186,12 +189,18 @@ def fit_chain(
       dwell: The column that is the chain's own dwell time.
       spell: The column that is the age of its spells, and the spells.
       cycles: The first so many columns are phases of cycles.
+      gaps: Last normal row before each gap of a series, and the first one after it. Shape [g, 2], int.
       max_table: Largest number of table entries of the normal block.
     """
     count = len(states)
     normal = pairs[(kind[pairs] == 0) & (kind[pairs - 1] == 0)]
-    steps = {column: (bins[normal], size) for column, (bins, size) in candidates.items()}
-    search = Search(steps, codes[normal - 1], codes[normal], count, dwell, spell, cycles, max_table)
+    jumps = unseen_jumps(codes, normal, gaps, count)
+    # A jump stands where its gap begins, which is what the chain's covariates are then.
+    steps, after = np.r_[normal, jumps[:, 0] + 1], codes[np.r_[normal, jumps[:, 1]]]
+    order = np.argsort(steps, kind="stable")
+    steps, after = steps[order], after[order]
+    told = {column: (bins[steps], size) for column, (bins, size) in candidates.items()}
+    search = Search(told, codes[steps - 1], after, count, dwell, spell, cycles, max_table)
     chosen = search.best()
     bins, sizes = search.given(chosen.columns)
     sides = bins, sizes, search.before, search.after, count

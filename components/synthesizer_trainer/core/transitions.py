@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.sparse.csgraph import connected_components, shortest_path
 
 from components.synthesizer_trainer.core.backoff import grouped_parent
 
@@ -181,24 +182,51 @@ def _shrunk(counts: np.ndarray, parent: np.ndarray, prior: float) -> np.ndarray:
 def _with_censored_exits(
     bins: list[np.ndarray], before: np.ndarray, after: np.ndarray, states: int
 ) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
-    """Lets a state end that was entered but never seen to end.
+    """Lets a state end that was entered but never seen to end, or several that lead to one another alone.
 
     Where a gap or a split's border cuts a state's only run, its end is censored. Without one, P(stay) is
     close to 1, other states still enter it, and samples end up in it for good (seen: a mode of 0.5 % of the
     rows became 90 %). One exit from its last row, to where it was entered from, bounds its stay by what
     was seen.
     """
-    moves = before != after
-    exits = np.bincount(before[moves], minlength=states)
-    entries = np.bincount(after[moves], minlength=states)
-    for state in np.flatnonzero((exits == 0) & (entries > 0)):
-        rows = np.flatnonzero(before == state)
-        sources = np.bincount(before[moves & (after == state)], minlength=states)
-        last = rows[-1] if len(rows) else np.flatnonzero(after == state)[-1]
+    _, member = connected_components(_followers(before, after, states), connection="strong")
+    leaves = member[before] != member[after]
+    left, entered = np.unique(member[before[leaves]]), np.unique(member[after[leaves]])
+    for own in np.setdiff1d(entered, left):
+        rows = np.flatnonzero(member[before] == own)
+        sources = np.bincount(before[(member[before] != own) & (member[after] == own)], minlength=states)
+        last = rows[-1] if len(rows) else np.flatnonzero(member[after] == own)[-1]
         bins = [np.append(values, values[last]) for values in bins]
+        state = before[last] if len(rows) else after[last]
         before, after = np.append(before, state), np.append(after, np.argmax(sources))
-        moves = np.append(moves, True)
     return bins, before, after
+
+
+def _followers(before: np.ndarray, after: np.ndarray, states: int) -> np.ndarray:
+    """Which state is followed by which. Shape [states, states], bool."""
+    out = np.zeros((states, states), bool)
+    out[before, after] = True
+    return out
+
+
+def unseen_jumps(codes: np.ndarray, pairs: np.ndarray, gaps: np.ndarray, states: int) -> np.ndarray:
+    """Gaps after which a chain is where nothing that was seen leads to from where it was before.
+
+    A device that restarts in another mode, or is in another one after an anomaly, changed it while nobody saw
+    a normal row: of what was seen either mode would last for ever.
+
+    Args:
+      codes: State of every row. Shape [N].
+      pairs: Normal rows t whose row t - 1 is a normal neighbour. Shape [n], int.
+      gaps: Last row before each gap and first row after it. Shape [g, 2], int.
+      states: Number of states.
+
+    Returns:
+      Some of the gaps. Shape [m, 2], int.
+    """
+    steps = shortest_path(_followers(codes[pairs - 1], codes[pairs], states), unweighted=True)
+    first, second = codes[gaps].T
+    return np.asarray(gaps[np.isinf(steps[first, second])])
 
 
 def held_out(

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from components.synthesizer_trainer.core import chain_fit, chains, transitions
+from components.synthesizer_trainer.core.chain_covariates import normal_gaps
+from components.synthesizer_trainer.core.panel import Panel
 
 
 def _variable(codes: np.ndarray) -> chains.Variable:
@@ -167,6 +169,68 @@ def test_a_state_whose_only_run_was_cut_off_does_not_absorb() -> None:
     # Entered about once in 1,000 rows and left after about 38: its share is a few per cent, as seen.
     share = table[0, 1] / (table[0, 1] + table[1, 0])
     assert share < 0.15
+
+
+def test_states_that_lead_to_one_another_alone_do_not_absorb() -> None:
+    """A mode of two states that was entered once and was there when the rows ended."""
+    early, late = np.tile([0, 1], 300), np.tile([2, 3], 100)
+    codes = np.concatenate([early, late])
+    table = transitions.transition_probabilities([], [], codes[:-1], codes[1:], 4)[0]
+    assert table[1, 2] > 1 / 400  # seen once in 300 rows
+    # Nobody saw it end: as if it had ended after its last row, where it was entered from.
+    assert table[2, 1] > 1 / 200 and table[3, :2].max() < 1e-3
+    kept = transitions.transition_probabilities([], [], early[:-1], early[1:], 4)[0]
+    assert kept[:2, 2:].max() < 1e-3
+
+
+def _modes(generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Codes of a chain that is in states 0 and 1, and after an anomaly of 40 rows in 2 and 3; kinds, gaps."""
+    flicker = (generator.random(1040) < 0.3).astype(int)
+    codes = np.where(np.arange(1040) < 600, flicker, 2 + flicker)
+    kind = np.zeros(1040, int)
+    kind[600:640], codes[600:640] = 1, 4
+    return codes, kind, np.array([[599, 640]])
+
+
+def test_a_mode_that_changes_while_nobody_sees_it_changes_in_a_release() -> None:
+    codes, kind, gaps = _modes(np.random.default_rng(3))
+    states, pairs = np.arange(5)[:, None], np.arange(1, 1040)
+    seen = chain_fit.fit_chain((0,), states, codes, {}, pairs, kind, 1)
+    told = chain_fit.fit_chain((0,), states, codes, {}, pairs, kind, 1, gaps=gaps)
+    tables = [np.diff(chain.cumulative[0, 0], axis=-1, prepend=0.0) for chain in (seen, told)]
+    across = [table[:2, 2:4].sum(1) for table in tables]
+    assert across[0].max() < 1e-3
+    assert across[1][codes[599]] > 1 / 600
+    back = tables[1][2:4, :2].sum(1)  # nor did anybody see how the second mode ends
+    assert back.max() > 1 / 400
+
+
+def test_a_jump_is_what_nothing_that_was_seen_leads_to() -> None:
+    codes = np.repeat([0, 1], 300)
+    gaps = np.array([[299, 300]])
+    pairs = np.setdiff1d(np.arange(1, 600), [300])
+    jumps = transitions.unseen_jumps(codes, pairs, gaps, 2)
+    assert jumps.tolist() == [[299, 300]]
+    # What was seen once is no jump: state 1 follows state 0 elsewhere.
+    again = np.concatenate([codes, [0, 1]])
+    assert transitions.unseen_jumps(again, np.r_[pairs, 601], gaps, 2).shape == (0, 2)
+
+
+def test_gaps_are_those_of_one_series() -> None:
+    rows = 12
+    kind = np.zeros(rows, np.int32)
+    kind[2:4] = 1
+    panel = Panel(
+        time_us=np.arange(rows),
+        series=np.repeat([0, 1], 6).astype(np.int32),
+        segment=np.array([0, 0, 0, 0, 0, 1, 2, 2, 2, 3, 3, 3], np.int32),
+        values=np.zeros((rows, 0)),
+        kind=kind,
+        kinds=("ramp",),
+        vocabularies={},
+        n_series=2,
+    )
+    assert normal_gaps(panel).tolist() == [[1, 4], [4, 5], [8, 9]]
 
 
 def test_a_state_that_was_never_entered_may_last() -> None:
