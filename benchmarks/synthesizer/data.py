@@ -38,8 +38,8 @@ HOLDOUT_EVERY = 5
 DENSE_ROWS = 12_960
 #: Later spans of the simulated fleet whose events are sought: 24 of a kind, and half as many spikes.
 LABELLED_SPANS = 3
-#: Days of the fleet's long history: of every kind of anomaly more than ten windows to train on.
-HISTORY_DAYS = 60
+#: Days of the fleet's long history: of every kind of anomaly at least ten windows to train on.
+HISTORY_DAYS = 70
 SMAP = ROOT.parent / "shared" / "data" / "smap"
 SMAP_CHANNELS = {"A-2": "smap_freeze", "E-10": "smap_stuck"}
 #: Sources of the same kinds that the tables do not have. (Of A-6 a single column varies.)

@@ -37,6 +37,26 @@ def normal_gaps(panel: Panel) -> np.ndarray:
     return both[same & apart]
 
 
+def tells_state(
+    gaps: np.ndarray, variables: list[chain_lib.Variable], known: np.ndarray, segment: np.ndarray
+) -> np.ndarray:
+    """Gaps whose first row after is known to be in its state. Shape [g], bool.
+
+    The first row of a segment has no value to hold, and a null in it no value that was before.
+
+    Args:
+      gaps: `normal_gaps`. Shape [g, 2].
+      variables: Of the chain.
+      known: Whether a feature has a value. Shape [N, features], bool.
+      segment: Shape [N].
+    """
+    levels = [v.feature for v in variables if v.role == "level"]
+    told = known[gaps[:, 1]][:, levels].all(1)
+    if any(v.role == "hold" for v in variables):
+        told &= segment[gaps[:, 0]] == segment[gaps[:, 1]]
+    return np.asarray(told)
+
+
 def fit_chains(
     panel: Panel,
     variables: list[chain_lib.Variable],
@@ -68,6 +88,7 @@ def fit_chains(
         common[offset + column] = (level_bins[before, column], chain_lib.LEVEL_BINS)
     offset += level_bins.shape[1]
     gaps = normal_gaps(panel)
+    known = ~np.isnan(panel.values)
     out = []
     for index, group in enumerate(groups):
         states, codes = joint[index]
@@ -102,7 +123,8 @@ def fit_chains(
             offset + index,
             spell,
             phases.shape[1],
-            gaps,
+            gaps[tells_state(gaps, [variables[i] for i in group], known, panel.segment)],
+            panel.series,
         )
         out.append(with_stretches(chain, stretches))
     return tuple(out)

@@ -11,6 +11,7 @@ from components.synthesizer_trainer.core.chains import MAX_TABLE, Chain, most_bl
 from components.synthesizer_trainer.core.transitions import (
     DWELL_EDGES,
     Smoothing,
+    aftermath,
     at_least,
     held_out,
     kind_transitions,
@@ -174,6 +175,7 @@ def fit_chain(
     spell: tuple[int, Spells] | None = None,
     cycles: int = 0,
     gaps: np.ndarray = NO_GAPS,
+    series: np.ndarray | None = None,
     max_table: int = MAX_TABLE,
 ) -> Chain:
     """Fits a chain's transitions.
@@ -190,21 +192,24 @@ def fit_chain(
       spell: The column that is the age of its spells, and the spells.
       cycles: The first so many columns are phases of cycles.
       gaps: Last normal row before each gap of a series, and the first one after it. Shape [g, 2], int.
+      series: Series of every row, rising; None for a single one. Shape [N].
       max_table: Largest number of table entries of the normal block.
     """
     count = len(states)
+    series = np.zeros(len(codes), int) if series is None else series
     normal = pairs[(kind[pairs] == 0) & (kind[pairs - 1] == 0)]
-    jumps = unseen_jumps(codes, normal, gaps, count)
-    # A jump stands where its gap begins, which is what the chain's covariates are then.
-    steps, after = np.r_[normal, jumps[:, 0] + 1], codes[np.r_[normal, jumps[:, 1]]]
-    order = np.argsort(steps, kind="stable")
-    steps, after = steps[order], after[order]
-    told = {column: (bins[steps], size) for column, (bins, size) in candidates.items()}
-    search = Search(told, codes[steps - 1], after, count, dwell, spell, cycles, max_table)
+    steps = {column: (bins[normal], size) for column, (bins, size) in candidates.items()}
+    search = Search(steps, codes[normal - 1], codes[normal], count, dwell, spell, cycles, max_table)
     chosen = search.best()
-    bins, sizes = search.given(chosen.columns)
-    sides = bins, sizes, search.before, search.after, count
-    table = transition_probabilities(*sides, search.smoothing(chosen))
+    sizes = search.given(chosen.columns)[1]
+    jumps = unseen_jumps(codes, normal, gaps, count)
+    # A jump is a step from the row before its gap, in the order of time. The age and levels are that row's.
+    rows, after = np.r_[normal, jumps[:, 0] + 1], codes[np.r_[normal, jumps[:, 1]]]
+    order = np.argsort(rows, kind="stable")
+    rows, after = rows[order], after[order]
+    bins = [candidates[column][0][rows] for column in chosen.columns]
+    table = transition_probabilities(bins, sizes, codes[rows - 1], after, count, search.smoothing(chosen))
+    table = aftermath(table, codes, kind, series)
     blocks, block = [table], np.zeros(kinds + 1, np.int32)
     for index in range(1, kinds + 1):
         inside = pairs[kind[pairs] == index]

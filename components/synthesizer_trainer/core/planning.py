@@ -13,35 +13,33 @@ from components.synthesizer_trainer.core.panel import MICROSECONDS
 MAX_EVENT_SHARE = 0.35
 #: Rows kept normal between two events.
 EVENT_GAP = 6
-#: Least and greatest width, in hours, of the hours of the day about a template's own at which it may begin.
-#: With the greatest every hour is about as likely.
-HOUR_WIDTH = (1.0, 6.0)
+#: How far from the hours of a kind's events others of it may begin: deviations that are tried, in hours. With
+#: the last one all hours are alike.
+HOUR_WIDTHS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 12.0)
 
 
 def hour_width(hours: np.ndarray) -> float:
-    """How far from the hours of a kind's events others of it may begin, in hours.
+    """Deviation, in hours, of the hours at which events of a kind begin about those of the known ones.
 
     Few events say little of when a kind comes: three that came at any hour would all come back at those
-    three, amplified, until nearly every row of those hours is anomalous. So the hours are a kernel density
-    whose width follows their spread. Of a single event the spread is unknown, and the width the greatest.
+    three, amplified, until nearly every row of these hours is anomalous. So the hours are a kernel density,
+    with the width of `HOUR_WIDTHS` under which each event is most likely given the others. A single event
+    tells nothing: the greatest.
 
-    Source: the normal reference rule, Silverman 1986, "Density estimation for statistics and data analysis",
-    eq. 3.28; circular deviation, Mardia and Jupp 2000, "Directional statistics", section 2.3.3, with the
-    mean resultant length squared corrected for its bias.
+    Source: likelihood cross-validation, Silverman 1986, "Density estimation for statistics and data
+    analysis", section 3.4.4; the kernel is a wrapped normal.
 
     Args:
       hours: Hours of the day of a kind's events. Shape [n], n of at least 1.
-
-    Returns:
-      Standard deviation within `HOUR_WIDTH`.
     """
-    count = len(hours)
-    length = float(np.abs(np.exp(1j * np.pi / 12 * hours).mean())) ** 2
-    length = (count * length - 1) / (count - 1) if count > 1 else 0.0
-    if length <= 0:
-        return HOUR_WIDTH[1]
-    deviation = np.sqrt(-np.log(min(length, 1.0))) * 12 / np.pi
-    return float(np.clip(1.06 * deviation * count**-0.2, *HOUR_WIDTH))
+    if len(hours) < 2:
+        return HOUR_WIDTHS[-1]
+    others = ~np.eye(len(hours), dtype=bool)
+    away = (hours[:, None] - hours)[..., None] + 24.0 * np.arange(-3, 4)
+    widths = np.array(HOUR_WIDTHS)[:, None, None]
+    density = (np.exp(-0.5 * (away[None] / widths[..., None]) ** 2).sum(-1) / widths * others).sum(-1)
+    likely = np.log(np.maximum(density, 1e-300)).sum(-1)
+    return HOUR_WIDTHS[int(likely.argmax())]
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ class Synthesizer(Finisher):
     def plan_events(
         self, sessions: list[Session], amplification: dict[str, float], seed: int
     ) -> list[Session]:
-        """Gives sessions their anomalies; see `planning.plan_events`."""
+        """Gives sessions their anomalies; see `planning.EventPlanner.plan`."""
         return EventPlanner(self.store, self.kinds, self.interval_s).plan(sessions, amplification, seed)
 
     def sample(self, sessions: list[Session], seed: int) -> list[dict[str, np.ndarray]]:

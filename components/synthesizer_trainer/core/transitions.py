@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.sparse.csgraph import connected_components, shortest_path
+from scipy.sparse.csgraph import connected_components
 
 from components.synthesizer_trainer.core.backoff import grouped_parent
 
@@ -186,10 +186,10 @@ def _with_censored_exits(
 
     Where a gap or a split's border cuts a state's only run, its end is censored. Without one, P(stay) is
     close to 1, other states still enter it, and samples end up in it for good (seen: a mode of 0.5 % of the
-    rows became 90 %). One exit from its last row, to where it was entered from, bounds its stay by what
+    rows became 90 %). One exit beside its last step, to where it was entered from, bounds its stay by what
     was seen.
     """
-    _, member = connected_components(_followers(before, after, states), connection="strong")
+    member = _classes(before, after, states)
     leaves = member[before] != member[after]
     left, entered = np.unique(member[before[leaves]]), np.unique(member[after[leaves]])
     for own in np.setdiff1d(entered, left):
@@ -202,18 +202,19 @@ def _with_censored_exits(
     return bins, before, after
 
 
-def _followers(before: np.ndarray, after: np.ndarray, states: int) -> np.ndarray:
-    """Which state is followed by which. Shape [states, states], bool."""
-    out = np.zeros((states, states), bool)
-    out[before, after] = True
-    return out
+def _classes(before: np.ndarray, after: np.ndarray, states: int) -> np.ndarray:
+    """Class of every state: those of one class lead to one another. Shape [states], int."""
+    follows = np.zeros((states, states), bool)
+    follows[before, after] = True
+    return np.asarray(connected_components(follows, connection="strong")[1])
 
 
 def unseen_jumps(codes: np.ndarray, pairs: np.ndarray, gaps: np.ndarray, states: int) -> np.ndarray:
-    """Gaps after which a chain is where nothing that was seen leads to from where it was before.
+    """Gaps before which a chain is in states that were not seen to come and go with those after it.
 
     A device that restarts in another mode, or is in another one after an anomaly, changed it while nobody saw
-    a normal row: of what was seen either mode would last for ever.
+    a normal row: of what was seen alone either mode would last for ever. Where modes were seen to change in
+    both directions, what gaps hide is not looked for. What an anomaly left behind comes by itself, too.
 
     Args:
       codes: State of every row. Shape [N].
@@ -224,9 +225,33 @@ def unseen_jumps(codes: np.ndarray, pairs: np.ndarray, gaps: np.ndarray, states:
     Returns:
       Some of the gaps. Shape [m, 2], int.
     """
-    steps = shortest_path(_followers(codes[pairs - 1], codes[pairs], states), unweighted=True)
-    first, second = codes[gaps].T
-    return np.asarray(gaps[np.isinf(steps[first, second])])
+    member = _classes(codes[pairs - 1], codes[pairs], states)[codes[gaps]]
+    return np.asarray(gaps[member[:, 0] != member[:, 1]])
+
+
+def aftermath(table: np.ndarray, codes: np.ndarray, kind: np.ndarray, series: np.ndarray) -> np.ndarray:
+    """Transitions, of which states that only anomalies have lead to the first normal row after them.
+
+    Args:
+      table: Normal transitions. Shape [bins, states, states].
+      codes: State of every row. Shape [N].
+      kind: Kind of every row, 0 is normal. Shape [N].
+      series: Shape [N], rising.
+
+    Returns:
+      Shape of `table`.
+    """
+    normal = kind == 0
+    alone = np.setdiff1d(codes[~normal], codes[normal])
+    later = np.append(np.flatnonzero(normal), -1)[np.cumsum(normal) - normal]
+    later = np.where((later >= 0) & (series[later] == series), later, -1)
+    out = table.copy() if len(alone) else table
+    for state in alone:
+        # However long an anomaly is in a state, it is over once.
+        ends = np.unique(later[(codes == state) & (later >= 0)])
+        count = np.bincount(codes[ends], minlength=table.shape[2])
+        out[:, state] = (count + KIND_PRIOR_ROWS * table[:, state]) / (len(ends) + KIND_PRIOR_ROWS)
+    return out
 
 
 def held_out(
