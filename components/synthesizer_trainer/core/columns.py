@@ -115,6 +115,24 @@ def is_light_tailed(quantiles: np.ndarray) -> bool:
     return bool((standard**4).mean() < MAX_KURTOSIS and np.abs(standard).max() < 0.95 * GRID_LIMIT)
 
 
+def ends_on_grid(scores: np.ndarray, lowest: bool, highest: bool) -> np.ndarray:
+    """Moves scores by half a cell of the latent grid at most, so that saturated ends stand on its points.
+
+    On its own scale a saturated end has no width. Between two points of the grid a full battery would come
+    back as the step of its sensor below, where that point is nearer.
+
+    Args:
+      scores: Rising. Shape [n].
+      lowest: The least one is a saturated end.
+      highest: The greatest one is.
+    """
+    spacing = 2 * GRID_LIMIT / (GRID_SIZE - 1)
+    ends = scores[[0, -1]]
+    low, high = np.rint(ends / spacing) * spacing - ends
+    shift = (low if lowest else high if highest else 0.0, high if highest else low if lowest else 0.0)
+    return np.asarray(scores + np.interp(scores, ends, shift))
+
+
 def build_table(
     quantiles: np.ndarray,
     value_range: tuple[float, float],
@@ -141,11 +159,11 @@ def build_table(
     # The extremes sit where a sample of this size has them.
     score[0], score[-1] = min(end, score[1] - 0.05), max(-end, score[-2] + 0.05)
     linear = is_light_tailed(quantiles)
-    if linear:
-        score = (quantiles - quantiles.mean()) / quantiles.std()
     tied = np.zeros(count + 1, bool)
     tied[1:] |= quantiles[1:] == quantiles[:-1]
     tied[:-1] |= quantiles[1:] == quantiles[:-1]
+    if linear:
+        score = ends_on_grid((quantiles - quantiles.mean()) / quantiles.std(), bool(tied[0]), bool(tied[-1]))
     grid = np.linspace(-GRID_LIMIT, GRID_LIMIT, GRID_SIZE)
     cell = np.clip(np.searchsorted(score, grid, side="right") - 1, 0, count - 1)
     share = (grid - score[cell]) / np.maximum(score[cell + 1] - score[cell], 1e-9)

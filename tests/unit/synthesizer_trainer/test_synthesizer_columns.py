@@ -52,6 +52,34 @@ def test_atoms_come_back_exactly_and_in_their_share() -> None:
     assert not ((back > 0) & (back < values[values > 0].min() * 0.5)).any()
 
 
+@pytest.mark.parametrize("shift", np.linspace(0.0, 0.02, 9))
+def test_a_saturated_end_comes_back_wherever_it_falls_on_the_grid(shift: float) -> None:
+    """A full battery: its own scale has no width for the rows that are at 1.0 exactly."""
+    charge = np.random.default_rng(3).uniform(shift, 1.12, 20_000)
+    charge = np.where(np.random.default_rng(4).random(20_000) < 0.04, 0.999, np.minimum(charge, 1.0).round(3))
+    for sign in (1, -1):
+        values = sign * charge
+        column = _table(values, step=0.001)
+        assert columns.is_light_tailed(np.quantile(values, np.linspace(0, 1, 201)))
+        scores = column.encode(values)[:, None].astype(np.float32)
+        for table in (column.table, columns.limit_table(column, (-1.0, 1.0)).table):
+            back = (columns.decode(table[None], scores)[:, 0] / 0.001).round() * 0.001
+            assert np.abs(back[charge == 1.0] - sign).max() < 1e-6
+            # The grid is coarser than the sensor, and between ties the nearer one is taken.
+            assert np.abs(back - values).max() < 0.005 and np.abs(back[charge < 1.0]).max() < 1.0 - 1e-6
+
+
+def test_both_saturated_ends_stand_on_the_grid() -> None:
+    scores = np.array([-1.4031, -1.4031, 0.1, 1.7264, 1.7264])
+    spacing = 2 * columns.GRID_LIMIT / (columns.GRID_SIZE - 1)
+    for ends in ((True, True), (True, False), (False, True)):
+        found = columns.ends_on_grid(scores, *ends)
+        assert np.abs(found - scores).max() <= spacing / 2 and (np.diff(found) >= 0).all()
+        for end, own in zip(found[[0, -1]], ends):
+            assert not own or end / spacing == pytest.approx(round(end / spacing), abs=1e-9)
+    assert (columns.ends_on_grid(scores, False, False) == scores).all()
+
+
 def test_integers_stay_integers_inside_their_range() -> None:
     values = np.random.default_rng(2).poisson(30, 4000).astype(float)
     column = _table(values, integer=True)
