@@ -20,7 +20,11 @@ from pipeline.tune_answer import answer
 
 pytestmark = [pytest.mark.tfx, pytest.mark.slow]
 
-SPACE = "max_steps: {choices: [20, 30]}\nvar_order: {choices: [1, 2]}\n"
+#: More steps may end with the same weights; another ridge never does.
+SPACE = (
+    "max_steps: {choices: [20, 30]}\nvar_order: {choices: [1, 2]}\n"
+    "ridge: {low: 0.000001, high: 0.01, scale: log}\n"
+)
 
 
 @pytest.fixture(scope="module")
