@@ -10,6 +10,7 @@ import pytest
 from components.synthesizer_trainer.core import chain_fit, chains, transitions
 from components.synthesizer_trainer.core.calendar import Calendar
 from components.synthesizer_trainer.core.chain_covariates import fit_chains, normal_gaps, tells_state
+from components.synthesizer_trainer.core.linear_core import neighbours
 from components.synthesizer_trainer.core.panel import Panel
 
 
@@ -216,12 +217,10 @@ def _panel(codes: np.ndarray, kind: np.ndarray, segment: np.ndarray) -> Panel:
     )
 
 
-def _fitted(panel: Panel, role: str = "level") -> np.ndarray:
+def _fitted(panel: Panel) -> np.ndarray:
     """Normal transitions of one variable's chain. Shape [states, states]."""
-    codes = panel.values[:, 0].astype(np.int32)
-    variable = chains.Variable(0, role, np.arange(codes.max() + 1.0), codes)
-    pairs = np.flatnonzero(panel.segment[1:] == panel.segment[:-1]) + 1
-    nothing, levels = Calendar((), (), 0.0, ()), np.zeros((len(codes), 0), np.int64)
+    variable, pairs = _variable(panel.values[:, 0]), neighbours(panel.segment)
+    nothing, levels = Calendar((), (), 0.0, ()), np.zeros((len(panel), 0), np.int64)
     (chain,) = fit_chains(panel, [variable], [(0,)], {}, [], nothing, levels, pairs, 16, 3)
     table = np.diff(chain.cumulative[0], axis=-1, prepend=0.0).mean(0)
     order = np.argsort(chain.states[:, 0])
@@ -256,10 +255,9 @@ def test_a_chain_is_led_out_of_an_anomaly_once_however_long_it_lasts() -> None:
     # Over twice, once to 0 and once to 1; how it ended the third time was not seen. One row of the prior.
     assert found[:, 2] == pytest.approx(np.array([[4 / 3, 4 / 3, 1 / 3]] * 2) / 3)
     assert (found[:, :2] == table[:, :2]).all()
+    # The first time, the next row is another device's.
     apart = transitions.aftermath(table, codes, kind, np.array([0, 0, 0, 1, 1, 1, 1, 1]))
-    assert apart[0, 2] == pytest.approx(
-        np.array([1 / 3, 4 / 3, 1 / 3]) / 2
-    )  # the next row is another device's
+    assert apart[0, 2] == pytest.approx(np.array([1 / 3, 4 / 3, 1 / 3]) / 2)
 
 
 def test_a_first_row_after_a_gap_holds_nothing_and_may_lack_its_value() -> None:
@@ -303,19 +301,10 @@ def test_a_jump_has_the_age_and_levels_of_the_row_before_the_gap() -> None:
 
 
 def test_gaps_are_those_of_one_series() -> None:
-    rows = 12
-    kind = np.zeros(rows, np.int32)
+    kind = np.zeros(12, np.int32)
     kind[2:4] = 1
-    panel = Panel(
-        time_us=np.arange(rows),
-        series=np.repeat([0, 1], 6).astype(np.int32),
-        segment=np.array([0, 0, 0, 0, 0, 1, 2, 2, 2, 3, 3, 3], np.int32),
-        values=np.zeros((rows, 0)),
-        kind=kind,
-        kinds=("ramp",),
-        vocabularies={},
-        n_series=2,
-    )
+    one = _panel(np.zeros(12, np.int32), kind, np.array([0, 0, 0, 0, 0, 1, 2, 2, 2, 3, 3, 3]))
+    panel = replace(one, series=np.repeat([0, 1], 6).astype(np.int32), n_series=2)
     assert normal_gaps(panel).tolist() == [[1, 4], [4, 5], [8, 9]]
 
 
