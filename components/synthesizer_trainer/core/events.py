@@ -8,6 +8,7 @@ them (a smoothed bootstrap over parameters, not over rows).
 
 from __future__ import annotations
 
+import functools
 import itertools
 from dataclasses import dataclass
 
@@ -147,10 +148,13 @@ def templates(windows: list[Window]) -> list[Window]:
     return sorted(out, key=lambda window: int(window.rows[0]))
 
 
+@functools.lru_cache(maxsize=256)
 def legendre(rows: int) -> np.ndarray:
-    """Legendre polynomials over an event's rows. Shape [rows, min(rows, DEGREES)]."""
+    """Legendre polynomials over an event's rows, to be read only. Shape [rows, min(rows, DEGREES)]."""
     place = np.linspace(-1, 1, rows) if rows > 1 else np.zeros(1)
-    return np.polynomial.legendre.legvander(place, min(rows, DEGREES) - 1)
+    out = np.polynomial.legendre.legvander(place, min(rows, DEGREES) - 1)
+    out.setflags(write=False)
+    return out
 
 
 def describe(deviation: np.ndarray) -> dict[str, np.ndarray]:

@@ -52,11 +52,18 @@ class Finisher:
         for count in filter(None, self.calendar.harmonics):
             columns += [column, column + 1]
             column += 2 * count
-        hot = (kind[..., None] == np.arange(1, len(self.kinds) + 1)).astype(np.float32)
-        indicator = self.store["indicator"][states + self.store["state_offset"]].sum(-2)
-        return np.concatenate(
-            [design[..., columns], hot, indicator[..., :MAX_CONDITION_INDICATORS]], axis=-1
-        ).astype(np.float32)
+        shown = self.store["indicator"][:, :MAX_CONDITION_INDICATORS]
+        first = len(columns) + len(self.kinds)
+        out = np.empty((*kind.shape, first + shown.shape[1]), np.float32)
+        out[..., : len(columns)] = design[..., columns]
+        for index in range(len(self.kinds)):
+            out[..., len(columns) + index] = kind == index + 1
+        out[..., first:] = 0
+        for chain, begin in enumerate(self.store["state_offset"][: states.shape[-1]]):
+            own = shown[begin : begin + self.store["states"][chain]]
+            if own.any():
+                out[..., first:] += own[states[..., chain]]
+        return out
 
     def effects(self, sessions: list[Session], steps: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Additive effects (scale units) and holds of the sessions' anomalies. Shapes [S, T, F]."""

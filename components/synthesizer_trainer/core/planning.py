@@ -13,6 +13,8 @@ from components.synthesizer_trainer.core.panel import MICROSECONDS
 MAX_EVENT_SHARE = 0.35
 #: Rows kept normal between two events.
 EVENT_GAP = 6
+#: Places that are tried in each of a few sessions.
+TRIES = 64
 #: How far from the hours of a kind's events others of it may begin: deviations that are tried, in hours. With
 #: the last one all hours are alike.
 HOUR_WIDTHS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 12.0)
@@ -120,22 +122,16 @@ class EventPlanner:
         generator = np.random.default_rng([seed, 1])
         rows = sum(len(s.keep) for s in sessions)
         wanted = self._draw_templates(rows, amplification, generator)
-        emitted = [np.zeros(s.steps + 1, np.int64) for s in sessions]
-        for session, count in zip(sessions, emitted):
-            count[1:][session.keep] = 1
-        totals = [np.cumsum(count) for count in emitted]
-        # Rows up to each one that stand in an event or too near to one.
-        taken = [np.zeros(s.steps + 1, np.int64) for s in sessions]
-        weights = np.array([len(s.keep) for s in sessions], float)
+        if not wanted:
+            return list(sessions)
+        ground = _Ground(sessions)
         plans: list[list[PlannedEvent]] = [[] for _ in sessions]
         for template, length in wanted:
-            place = self._place(sessions, totals, taken, weights, template, length, generator)
+            place = self._place(sessions, ground, template, length, generator)
             if place is None:
                 continue
             index, start = place
-            near = np.diff(taken[index])
-            near[max(start - EVENT_GAP, 0) : start + length + EVENT_GAP] = 1
-            taken[index][1:] = np.cumsum(near)
+            ground.take(index, start, length)
             plans[index].append(PlannedEvent(start, length, template))
         return [
             Session(s.number, s.start_us, s.keep, s.time_us, tuple(sorted(p, key=lambda e: e.start)))
@@ -167,9 +163,7 @@ class EventPlanner:
     def _place(
         self,
         sessions: list[Session],
-        totals: list[np.ndarray],
-        taken: list[np.ndarray],
-        weights: np.ndarray,
+        ground: _Ground,
         template: int,
         length: int,
         generator: np.random.Generator,
@@ -177,19 +171,58 @@ class EventPlanner:
         """A free place near an hour of the day that is near the template's, or None after many tries."""
         width = self.widths[self.store["event_kind"][template]]
         hour = float(self.store["event_hour"][template]) + width * generator.standard_normal()
-        best: tuple[float, int, int] | None = None
-        for index in generator.choice(len(sessions), 4, p=weights / weights.sum()):
-            session = sessions[index]
-            if session.steps <= length:
-                continue
-            starts = generator.integers(0, session.steps - length, 64)
-            whole = totals[index][starts + length] - totals[index][starts] == length
-            free = starts[whole & (taken[index][starts + length] == taken[index][starts])]
-            if not len(free):
-                continue
-            second = session.start_us / MICROSECONDS + free * self.interval_s
-            away = np.abs((second % 86_400 / 3600 - hour + 12) % 24 - 12)
-            nearest = int(away.argmin())
-            if best is None or away[nearest] < best[0]:
-                best = (float(away[nearest]), int(index), int(free[nearest]))
-        return None if best is None else best[1:]
+        tried = [i for i in generator.choice(len(sessions), 4, p=ground.shares) if sessions[i].steps > length]
+        if not tried:
+            return None
+        starts = np.stack([generator.integers(0, sessions[i].steps - length, TRIES) for i in tried])
+        begins = np.array([sessions[i].start_us for i in tried]) / MICROSECONDS
+        second = begins[:, None] + starts * self.interval_s
+        away = np.abs((second % 86_400 / 3600 - hour + 12) % 24 - 12)
+        away[~ground.free(np.array(tried), starts, length)] = np.inf
+        nearest, best = divmod(int(away.argmin()), TRIES)
+        if np.isinf(away[nearest, best]):
+            return None
+        return int(tried[nearest]), int(starts[nearest, best])
+
+
+class _Ground:
+    """Where events may stand: the sessions' rows behind each other, with one place more each.
+
+    Attributes:
+      shares: Share of the emitted rows that each session has. Shape [S].
+    """
+
+    def __init__(self, sessions: list[Session]) -> None:
+        weights = np.array([len(s.keep) for s in sessions], float)
+        self.shares = weights / weights.sum()
+        self._ends = np.cumsum([s.steps + 1 for s in sessions])
+        self._begins = self._ends - [s.steps + 1 for s in sessions]
+        emitted = np.zeros(self._ends[-1], np.int64)
+        for begin, session in zip(self._begins, sessions):
+            emitted[begin + 1 + session.keep] = 1
+        self._emitted = np.cumsum(emitted)
+        # Rows up to each one that stand in an event or too near to one.
+        self._taken = np.zeros(self._ends[-1], np.int64)
+
+    def free(self, sessions: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
+        """Whether an event of so many rows has room: all its rows are emitted, and none is taken.
+
+        Args:
+          sessions: Shape [n].
+          starts: Rows of these. Shape [n, k].
+          length: In rows.
+
+        Returns:
+          Shape [n, k], bool.
+        """
+        first = self._begins[sessions][:, None] + starts
+        whole = self._emitted[first + length] - self._emitted[first] == length
+        out: np.ndarray = whole & (self._taken[first + length] == self._taken[first])
+        return out
+
+    def take(self, session: int, start: int, length: int) -> None:
+        """Marks an event's rows and those too near to it as taken."""
+        taken = self._taken[self._begins[session] : self._ends[session]]
+        near = np.diff(taken)
+        near[max(start - EVENT_GAP, 0) : start + length + EVENT_GAP] = 1
+        taken[1:] = np.cumsum(near)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from components.synthesizer_trainer.core.chains import chain_of
 from components.synthesizer_trainer.core.columns import GRID_LIMIT, GRID_SIZE
 from components.synthesizer_trainer.core.innovations import WARP_LIMIT, WARP_SIZE
 from components.synthesizer_trainer.core.linear_core import LinearCore
@@ -45,7 +46,8 @@ class Recurrence:
         self.spells = not used.isdisjoint(range(last + 2 * self.chains, last + 3 * self.chains))
         self.inputs = bool(len(core.indicators))
         self.overridden = bool((~np.isnan(core.events.as_if)).any())
-        self.holding = any(variable.role == "hold" for variable in core.variables)
+        self.indicating = _chains_of(core, {variable for variable, _ in core.indicators})
+        self.holding = _chains_of(core, {n for n, own in enumerate(core.variables) if own.role == "hold"})
 
     def signature(self) -> list[Any]:
         """Of `simulate`, for any number of sessions and rows."""
@@ -260,16 +262,23 @@ class Recurrence:
         return levels, cell
 
     def _indicators(self, state: tf.Tensor) -> tf.Tensor:
-        rows = tf.gather(self.store["indicator"], state + self.store["state_offset"])
-        return tf.reduce_sum(rows, axis=1) - self.store["centre"]
+        none = tf.zeros([tf.shape(state)[0], self.store["indicator"].shape[1]])
+        rows = [tf.gather(self.store["indicator"], state[:, own] + begin) for own, begin in self.indicating]
+        return tf.add_n([none, *rows]) - self.store["centre"]
 
     def _rests(self, state: tf.Tensor) -> tf.Tensor:
         """Whether each chain is at rest. Shapes [S, G]."""
         return tf.gather(self.store["resting"], state + self.store["state_offset"])
 
     def _holds(self, state: tf.Tensor) -> tf.Tensor:
-        rows = tf.gather(self.store["hold"], state + self.store["state_offset"])
-        return tf.reduce_sum(rows, axis=1) > 0
+        rows = [tf.gather(self.store["hold"], state[:, own] + begin) for own, begin in self.holding]
+        return tf.add_n(rows) > 0
+
+
+def _chains_of(core: LinearCore, variables: set[int]) -> list[tuple[int, int]]:
+    """Chains that these variables are in, each with where its states begin among those of all chains."""
+    begins = np.cumsum([0, *(len(chain.states) for chain in core.chains)])
+    return [(own, int(begins[own])) for own in sorted({chain_of(core.chains, n) for n in variables})]
 
 
 def lookup(table: tf.Tensor, scores: tf.Tensor, snap: tf.Tensor | None = None) -> tf.Tensor:

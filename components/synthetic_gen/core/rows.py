@@ -42,18 +42,21 @@ def to_table(
     columns.update(dict.fromkeys(dataset.series, names))
     for index, feature in enumerate(dataset.features):
         column = values[:, index]
-        missing = np.isnan(column)
+        null = np.isnan(column)
+        # Without a mask Arrow takes the values as they are.
+        missing = null if null.any() else None
+        if missing is not None:
+            column = np.where(null, 0, column)
         if feature.kind == "categorical":
             vocabulary = pa.array(synthesizer.metadata["vocabularies"][feature.name], pa.string())
-            codes = pa.array(np.where(missing, 0, column).astype(np.int32), mask=missing)
+            codes = pa.array(column.astype(np.int32), mask=missing)
             columns[feature.name] = (
                 pa.DictionaryArray.from_arrays(codes, vocabulary).cast(pa.string())
                 if len(vocabulary)
                 else pa.nulls(len(column), pa.string())
             )
         elif feature.kind in _INTEGERS:
-            filled = np.rint(np.where(missing, 0, column)).astype(np.int64)
-            columns[feature.name] = pa.array(filled, mask=missing)
+            columns[feature.name] = pa.array(np.rint(column).astype(np.int64), mask=missing)
         else:
             columns[feature.name] = pa.array(column.astype(np.float32), mask=missing)
     if dataset.label:
