@@ -120,11 +120,10 @@ def fit_chains(
             usable,
             panel.kind,
             kinds,
+            gaps[tells_state(gaps, [variables[i] for i in group], known, panel.segment)],
             offset + index,
             spell,
             phases.shape[1],
-            gaps[tells_state(gaps, [variables[i] for i in group], known, panel.segment)],
-            panel.series,
         )
         out.append(with_stretches(chain, stretches))
     return tuple(out)

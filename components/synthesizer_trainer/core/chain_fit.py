@@ -34,7 +34,6 @@ FORGETFUL_PRIORS = (20.0, 80.0)
 PATIENT_PRIOR = 20.0
 #: Gain in held-out log-likelihood (nats) that a covariate must bring.
 MIN_GAIN = 6.0
-NO_GAPS = np.zeros((0, 2), np.int64)
 
 
 @dataclass(frozen=True)
@@ -171,11 +170,10 @@ def fit_chain(
     pairs: np.ndarray,
     kind: np.ndarray,
     kinds: int,
+    gaps: np.ndarray,
     dwell: int | None = None,
     spell: tuple[int, Spells] | None = None,
     cycles: int = 0,
-    gaps: np.ndarray = NO_GAPS,
-    series: np.ndarray | None = None,
     max_table: int = MAX_TABLE,
 ) -> Chain:
     """Fits a chain's transitions.
@@ -188,20 +186,18 @@ def fit_chain(
       pairs: Rows t whose predecessor t - 1 is a neighbour. Shape [n], int.
       kind: Kind of every row, 0 is normal. Shape [N].
       kinds: Number of anomaly kinds.
+      gaps: Last normal row before each gap of a series and first one after it, rising. Shape [g, 2], int.
       dwell: The column that is the chain's own dwell time.
       spell: The column that is the age of its spells, and the spells.
       cycles: The first so many columns are phases of cycles.
-      gaps: Last normal row before each gap of a series, and the first one after it. Shape [g, 2], int.
-      series: Series of every row, rising; None for a single one. Shape [N].
       max_table: Largest number of table entries of the normal block.
     """
     count = len(states)
-    series = np.zeros(len(codes), int) if series is None else series
     normal = pairs[(kind[pairs] == 0) & (kind[pairs - 1] == 0)]
     steps = {column: (bins[normal], size) for column, (bins, size) in candidates.items()}
     search = Search(steps, codes[normal - 1], codes[normal], count, dwell, spell, cycles, max_table)
     chosen = search.best()
-    sizes = search.given(chosen.columns)[1]
+    sizes = [candidates[column][1] for column in chosen.columns]
     jumps = unseen_jumps(codes, normal, gaps, count)
     # A jump is a step from the row before its gap, in the order of time. The age and levels are that row's.
     rows, after = np.r_[normal, jumps[:, 0] + 1], codes[np.r_[normal, jumps[:, 1]]]
@@ -209,7 +205,7 @@ def fit_chain(
     rows, after = rows[order], after[order]
     bins = [candidates[column][0][rows] for column in chosen.columns]
     table = transition_probabilities(bins, sizes, codes[rows - 1], after, count, search.smoothing(chosen))
-    table = aftermath(table, codes, kind, series)
+    table = aftermath(table, codes, kind, gaps)
     blocks, block = [table], np.zeros(kinds + 1, np.int32)
     for index in range(1, kinds + 1):
         inside = pairs[kind[pairs] == index]

@@ -18,6 +18,8 @@ from scipy.special import ndtr, ndtri
 #: The latent grid: 0.005 wide cells, so an atom's probability is right to 0.2 % at worst.
 GRID_LIMIT = 5.0
 GRID_SIZE = 2001
+#: Cells of the grid per unit of a score.
+CELLS_PER_UNIT = (GRID_SIZE - 1) / (2 * GRID_LIMIT)
 #: Emitted values may leave the range of the training rows by this share of it.
 RANGE_MARGIN = 0.02
 #: Light-tailed: a normal distribution has 3, an exponential one 9.
@@ -126,10 +128,12 @@ def ends_on_grid(scores: np.ndarray, lowest: bool, highest: bool) -> np.ndarray:
       lowest: The least one is a saturated end.
       highest: The greatest one is.
     """
-    spacing = 2 * GRID_LIMIT / (GRID_SIZE - 1)
+    if not (lowest or highest):
+        return scores
     ends = scores[[0, -1]]
-    low, high = np.rint(ends / spacing) * spacing - ends
-    shift = (low if lowest else high if highest else 0.0, high if highest else low if lowest else 0.0)
+    low, high = np.rint(ends * CELLS_PER_UNIT) / CELLS_PER_UNIT - ends
+    # A single one moves all scores alike.
+    shift = (low if lowest else high, high if highest else low)
     return np.asarray(scores + np.interp(scores, ends, shift))
 
 
@@ -227,6 +231,12 @@ def snap_cells(table: np.ndarray) -> np.ndarray:
     return beside & ~flat
 
 
+def grid_position(scores: np.ndarray) -> np.ndarray:
+    """Place of scores on the latent grid, in cells from its first point. Shape and dtype of `scores`."""
+    out: np.ndarray = (np.clip(scores, -GRID_LIMIT, GRID_LIMIT) + GRID_LIMIT) * CELLS_PER_UNIT
+    return out
+
+
 def decode(table: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """The inverse transform in NumPy: what the SavedModel does in TensorFlow.
 
@@ -237,7 +247,7 @@ def decode(table: np.ndarray, scores: np.ndarray) -> np.ndarray:
     Returns:
       Values in source units. Shape [..., feature].
     """
-    position = (np.clip(scores, -GRID_LIMIT, GRID_LIMIT) + GRID_LIMIT) * ((GRID_SIZE - 1) / (2 * GRID_LIMIT))
+    position = grid_position(scores)
     cell = np.minimum(position.astype(np.int64), GRID_SIZE - 2)
     share = position - cell
     columns = np.arange(table.shape[0])

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.synthesizer_trainer.core.columns import GRID_LIMIT, GRID_SIZE, decode
+from components.synthesizer_trainer.core.columns import GRID_LIMIT, GRID_SIZE, decode, grid_position
 from components.synthesizer_trainer.core.transport import correlation, linear_map
 
 #: Points of a margin's quantile function, and rows of a series that make them its own.
@@ -242,8 +242,8 @@ def fit_maps(
 
 def _cells(scores: np.ndarray) -> np.ndarray:
     """Nearest point of the latent grid, in one range of numbers per feature. Shape [n, F], int64."""
-    position = (np.clip(scores, -GRID_LIMIT, GRID_LIMIT) + GRID_LIMIT) * ((GRID_SIZE - 1) / (2 * GRID_LIMIT))
-    found: np.ndarray = np.rint(position).astype(np.int64) + np.arange(scores.shape[1]) * GRID_SIZE
+    nearest = np.rint(grid_position(scores)).astype(np.int64)
+    found: np.ndarray = nearest + np.arange(scores.shape[1]) * GRID_SIZE
     return found
 
 

@@ -176,6 +176,7 @@ def fit_events(
         kind=kinds,
         duration=duration,
         hour=hours.reshape(count),
+        incident=event_lib.incidents(found, panel.time_us),
         course=course,
         wave=wave,
         noise=noise,

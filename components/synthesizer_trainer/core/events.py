@@ -37,6 +37,7 @@ class EventTable:
       kind: 1-based kind of each event. Shape [E], int32.
       duration: Rows. Shape [E], int32.
       hour: Hour of the day at onset, UTC. Shape [E].
+      incident: Number of what the event is part of (`incidents`). Shape [E], int32.
       course: Legendre coefficients in units of the feature's scale. Shape [E, F, DEGREES].
       wave: Amplitude (scale units) and period (rows). Shape [E, F, 2].
       noise: Standard deviation of added white noise (scale units). Shape [E, F].
@@ -54,6 +55,7 @@ class EventTable:
     kind: np.ndarray
     duration: np.ndarray
     hour: np.ndarray
+    incident: np.ndarray
     course: np.ndarray
     wave: np.ndarray
     noise: np.ndarray
@@ -130,6 +132,31 @@ def find_windows(
         whole = whole and segment[begin - 1] == segment[begin] and segment[end] == segment[end - 1]
         windows.append(Window(int(kind[begin]), rows, place, bool(whole)))
     return windows
+
+
+def incidents(windows: list[Window], time_us: np.ndarray) -> np.ndarray:
+    """Which windows are one incident: those of one kind that overlap in time, on different series.
+
+    A storm that hits a whole site is seen on each of its series, and says once when storms come.
+
+    Args:
+      windows: W of them.
+      time_us: Of the panel's rows. Shape [N].
+
+    Returns:
+      Number of each one's incident, from 0. Shape [W], int32.
+    """
+    out, number = np.zeros(len(windows), np.int32), -1
+    end: dict[int, tuple[int, int]] = {}
+    for index in sorted(range(len(windows)), key=lambda index: int(time_us[windows[index].rows[0]])):
+        kind, rows = windows[index].kind, windows[index].rows
+        last, own = end.get(kind, (-1, -1))
+        if own < 0 or time_us[rows[0]] > last:
+            number += 1
+            own = number
+        end[kind] = max(last, int(time_us[rows[-1]])), own
+        out[index] = own
+    return out
 
 
 def templates(windows: list[Window]) -> list[Window]:

@@ -21,7 +21,7 @@ from components.synthesizer_trainer.core.recurrence import Recurrence, lookup
 from components.synthesizer_trainer.core.tables import tables
 
 #: Of the functions' signatures, kept with a saved model: what another number made is not sampled.
-SAMPLER = 9
+SAMPLER = 10
 #: Indicators of the discrete state that the networks see.
 MAX_CONDITION_INDICATORS = 16
 

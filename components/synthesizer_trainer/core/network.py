@@ -12,7 +12,7 @@ import math
 
 import tensorflow as tf
 
-from components.synthesizer_trainer.core.columns import GRID_LIMIT, GRID_SIZE
+from components.synthesizer_trainer.core.columns import CELLS_PER_UNIT, GRID_LIMIT, GRID_SIZE
 
 #: Steps to either side that an output row sees: kernel 5 with dilations 1, 2 and 4.
 DILATIONS = (1, 2, 4)
@@ -127,8 +127,7 @@ def on_atoms(z: tf.Tensor, middles: tf.Tensor) -> tf.Tensor:
     Returns:
       Scores. Shape [..., F].
     """
-    scale = (GRID_SIZE - 1) / (2 * GRID_LIMIT)
-    position = tf.clip_by_value((z + GRID_LIMIT) * scale, 0.0, float(GRID_SIZE - 1))
+    position = tf.clip_by_value((z + GRID_LIMIT) * CELLS_PER_UNIT, 0.0, float(GRID_SIZE - 1))
     cell = tf.cast(tf.round(position), tf.int32) + tf.range(tf.shape(middles)[0]) * GRID_SIZE
     return tf.gather(tf.reshape(middles, [-1]), cell)
 

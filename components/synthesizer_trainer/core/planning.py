@@ -20,23 +20,24 @@ TRIES = 64
 HOUR_WIDTHS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 12.0)
 
 
-def hour_width(hours: np.ndarray) -> float:
+def hour_width(hours: np.ndarray, incident: np.ndarray) -> float:
     """Deviation, in hours, of the hours at which events of a kind begin about those of the known ones.
 
     Few events say little of when a kind comes: three that came at any hour would all come back at those
     three, amplified, until nearly every row of these hours is anomalous. So the hours are a kernel density,
-    with the width of `HOUR_WIDTHS` under which each event is most likely given the others. A single event
-    tells nothing: the greatest.
+    with the width of `HOUR_WIDTHS` under which each event is most likely given those of other incidents. A
+    single incident tells nothing: the greatest.
 
     Source: likelihood cross-validation, Silverman 1986, "Density estimation for statistics and data
     analysis", section 3.4.4; the kernel is a wrapped normal.
 
     Args:
       hours: Hours of the day of a kind's events. Shape [n], n of at least 1.
+      incident: Which of them are one incident. Shape [n].
     """
-    if len(hours) < 2:
+    others = incident[:, None] != incident
+    if not others.any():
         return HOUR_WIDTHS[-1]
-    others = ~np.eye(len(hours), dtype=bool)
     away = (hours[:, None] - hours)[..., None] + 24.0 * np.arange(-3, 4)
     widths = np.array(HOUR_WIDTHS)[:, None, None]
     density = (np.exp(-0.5 * (away[None] / widths[..., None]) ** 2).sum(-1) / widths * others).sum(-1)
@@ -105,8 +106,10 @@ class EventPlanner:
 
     def __init__(self, store: dict[str, np.ndarray], kinds: tuple[str, ...], interval_s: float) -> None:
         self.store, self.kinds, self.interval_s = store, kinds, interval_s
-        own = store["event_kind"]
-        self.widths = {kind: hour_width(store["event_hour"][own == kind]) for kind in np.unique(own)}
+        self.widths = {}
+        for kind in np.unique(store["event_kind"]):
+            own = store["event_kind"] == kind
+            self.widths[kind] = hour_width(store["event_hour"][own], store["event_incident"][own])
 
     def plan(self, sessions: list[Session], amplification: dict[str, float], seed: int) -> list[Session]:
         """Gives sessions their anomalies: as often as in training, times the kind's amplification.

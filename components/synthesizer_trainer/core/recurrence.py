@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.synthesizer_trainer.core.chains import chain_of
-from components.synthesizer_trainer.core.columns import GRID_LIMIT, GRID_SIZE
+from components.synthesizer_trainer.core.columns import CELLS_PER_UNIT, GRID_LIMIT, GRID_SIZE
 from components.synthesizer_trainer.core.innovations import WARP_LIMIT, WARP_SIZE
 from components.synthesizer_trainer.core.linear_core import LinearCore
 
@@ -284,7 +284,7 @@ def _chains_of(core: LinearCore, variables: set[int]) -> list[tuple[int, int]]:
 def lookup(table: tf.Tensor, scores: tf.Tensor, snap: tf.Tensor | None = None) -> tf.Tensor:
     """Reads tables [F, GRID_SIZE] at scores [..., F]; cells in `snap` take their nearer end."""
     limited = tf.clip_by_value(scores, -GRID_LIMIT, GRID_LIMIT)
-    position = (limited + GRID_LIMIT) * ((GRID_SIZE - 1) / (2 * GRID_LIMIT))
+    position = (limited + GRID_LIMIT) * CELLS_PER_UNIT
     flat = tf.reshape(tf.convert_to_tensor(table), [-1])
     cell = tf.clip_by_value(tf.cast(position, tf.int32), 0, GRID_SIZE - 2)
     share = position - tf.cast(cell, tf.float32)

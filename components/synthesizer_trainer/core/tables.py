@@ -57,7 +57,7 @@ def tables(core: LinearCore) -> dict[str, np.ndarray]:
     events = core.events
     for name in ("course", "wave", "noise", "hour", "hold"):
         out[f"event_{name}"] = np.asarray(getattr(events, name), np.float32)
-    for name in ("kind", "duration", "forced"):
+    for name in ("kind", "duration", "incident", "forced"):
         out[f"event_{name}"] = np.asarray(getattr(events, name), np.int32)
     # A kind's second number is for the rows after its cause, when nothing is overridden.
     overridden = np.pad(~np.isnan(events.as_if), ((0, len(events.as_if) - 1), (0, 0)))

@@ -149,6 +149,7 @@ def test_the_generators_values_step_onto_the_latent_grid(
 
     monkeypatch.setattr(network, "GRID_LIMIT", limit)
     monkeypatch.setattr(network, "GRID_SIZE", size)
+    monkeypatch.setattr(network, "CELLS_PER_UNIT", (size - 1) / (2 * limit))
     grid = np.linspace(-limit, limit, size, dtype=np.float32)
     width = grid[1] - grid[0]
     # A second feature's scores are the first's plus 100.

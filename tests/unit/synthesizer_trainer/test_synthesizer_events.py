@@ -202,3 +202,23 @@ def test_numbers_that_follow_another_code_than_the_shown_one() -> None:
     heat = inputs[:, 0]  # a heater that works
     found, share = event_fit.find_override(windows, inputs, indicators, np.array([2.0]), deviation)
     assert np.isnan(found).all() and share == 1.0
+
+
+def test_events_of_a_kind_that_overlap_on_different_series_are_one_incident() -> None:
+    minutes = {  # of each window: kind, first minute, last minute
+        "first": (1, 10, 20),
+        "beside it": (1, 15, 30),
+        "beside that one alone": (1, 25, 40),
+        "another kind": (2, 12, 18),
+        "when all is over": (1, 41, 50),
+    }
+    time_us = np.tile(np.arange(60) * 60_000_000, len(minutes))
+    windows = []
+    for series, (kind, begin, end) in enumerate(minutes.values()):
+        place = np.arange(end - begin + 1)
+        windows.append(events.Window(kind, 60 * series + begin + place, place, True))
+    found = dict(zip(minutes, events.incidents(windows, time_us).tolist()))
+    assert found["first"] == found["beside it"] == found["beside that one alone"]
+    assert len({found["first"], found["another kind"], found["when all is over"]}) == 3
+    assert events.incidents(windows[::-1], time_us)[::-1][:3].ptp() == 0  # in any order
+    assert events.incidents([], time_us).shape == (0,)

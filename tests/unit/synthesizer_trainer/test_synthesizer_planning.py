@@ -17,19 +17,32 @@ def _away(hours: np.ndarray, hour: float) -> np.ndarray:
     return np.abs((hours - hour + 12) % 24 - 12)
 
 
+def _width(hours: np.ndarray) -> float:
+    """Where every event is an incident of its own."""
+    return hour_width(hours, np.arange(len(hours)))
+
+
 def test_the_width_follows_the_spread_of_a_kinds_hours() -> None:
     least, *_, greatest = HOUR_WIDTHS
-    assert hour_width(np.array([21.0])) == greatest  # a single event says nothing
-    assert hour_width(ANY) >= 6.0 and hour_width(np.array([0.0, 12.0])) == greatest
-    assert hour_width(EVENING) == least and hour_width(np.full(5, 7.0)) == least
+    assert _width(np.array([21.0])) == greatest  # a single event says nothing
+    assert _width(ANY) >= 6.0 and _width(np.array([0.0, 12.0])) == greatest
+    assert _width(EVENING) == least and _width(np.full(5, 7.0)) == least
     wide = np.random.default_rng(0).normal(0.0, 6.0, 8) % 24
-    assert least < hour_width(wide)
-    assert hour_width((wide + 11) % 24) == hour_width(wide)  # wherever the day begins
+    assert least < _width(wide)
+    assert _width((wide + 11) % 24) == _width(wide)  # wherever the day begins
 
 
 def test_a_kind_of_two_hours_keeps_to_both() -> None:
     shifts = np.concatenate([np.random.default_rng(1).normal(hour, 0.5, 30) for hour in (8.0, 20.0)])
-    assert hour_width(shifts) == HOUR_WIDTHS[0]
+    assert _width(shifts) == HOUR_WIDTHS[0]
+
+
+def test_an_incident_on_many_series_says_once_when_its_kind_comes() -> None:
+    storm = np.full(6, 14.0)
+    assert hour_width(storm, np.zeros(6, int)) == HOUR_WIDTHS[-1]
+    # Three incidents that came at any hour, each seen on four series.
+    assert hour_width(np.repeat(ANY, 4), np.repeat(np.arange(3), 4)) == _width(ANY)
+    assert _width(np.repeat(ANY, 4)) == HOUR_WIDTHS[0]
 
 
 def _onsets(seed: int) -> dict[int, np.ndarray]:
@@ -39,6 +52,7 @@ def _onsets(seed: int) -> dict[int, np.ndarray]:
         "event_duration": np.full(6, 24),
         "event_hour": np.concatenate([ANY, EVENING]),
         "event_rows": np.full(2, 1200.0),
+        "event_incident": np.arange(6),
     }
     rows = np.arange(20 * 288)
     times = rows * int(INTERVAL_S * MICROSECONDS)

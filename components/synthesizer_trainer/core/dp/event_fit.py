@@ -71,6 +71,7 @@ def fit_events(
             kind=np.repeat(np.arange(1, len(chosen) + 1, dtype=np.int32), copies),
             duration=duration,
             hour=np.tile(np.array(HOURS), len(chosen)),
+            incident=np.arange(count, dtype=np.int32),
             course=course,
             wave=wave,
             noise=noise,
