@@ -226,6 +226,7 @@ def _training(files: PipelineFiles) -> Part[Training]:
         "fidelity of the linear core": as_number(as_mapping(found.get("fidelity_core")).get("score")),
         "fidelity of the best step": as_number(as_mapping(found.get("fidelity_best")).get("score")),
         "best step": as_count(outcome.get("best_step")),
+        "features with a residual": as_count(outcome.get("features")),
         "steps": as_count(outcome.get("steps")),
     }
     return Part[Training](

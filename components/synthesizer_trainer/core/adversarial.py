@@ -1,4 +1,8 @@
-"""Trains the residual generator against its critics; keeps the weights that held-out rows like best."""
+"""Trains the residual generator against its critics; keeps the weights that held-out rows like best.
+
+The residual brings its noise to whatever it moves. What it makes of each feature is judged by itself, and a
+feature that the core has right is left to the core.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ import tensorflow as tf
 
 from components.executor_base import read_json, write_json
 from components.synthesizer_trainer.config import SynthesizerTrainerConfig
+from components.synthesizer_trainer.core.fidelity import Fidelity
 from components.synthesizer_trainer.core.network import HALO, Critic, Generator, shown
 
 _LOG = logging.getLogger(__name__)
@@ -184,8 +189,8 @@ def train(
     adversary: Adversary,
     real: Paths,
     core: Paths,
-    evaluate: Callable[[Generator], float],
-    baseline: float,
+    evaluate: Callable[[Generator, np.ndarray], Fidelity],
+    baseline: Fidelity,
     checkpoint_dir: Path | None,
     seed: int,
     progress: Callable[[int, int, dict[str, float]], None] | None = None,
@@ -193,20 +198,21 @@ def train(
     """Trains until the steps, the minutes or the patience are used up.
 
     Args:
-      adversary: Fresh; after the call its `average` holds the best weights.
+      adversary: Fresh; after the call its `average` holds the best weights, and moves what they are best at.
       real: Windows of `window_steps` rows start at its `starts`.
       core: Windows of `window_steps + 2 HALO` rows start at its `starts`.
-      evaluate: Held-out score of a generator, higher is better.
-      baseline: The linear core's own score: step 0.
+      evaluate: Fidelity of the core with a generator's residual of some features to held-out rows.
+      baseline: The linear core's own: step 0.
       checkpoint_dir: Where to resume from and write to; None keeps nothing.
       seed: Draws of windows and noise depend on it and the step's number alone.
       progress: Called with step, steps, losses every few seconds.
 
     Returns:
-      `best_step`, `best_score`, `steps`, `log`, `stopped`, `resumed_at`.
+      `best_step`, `best_score`, `features` (how many are moved), `steps`, `log`, `stopped`, `resumed_at`.
     """
     config = adversary.config
-    state: dict[str, Any] = {"best_step": 0, "best_score": baseline, "log": [], "waited": 0, "seconds": 0.0}
+    state: dict[str, Any] = {"best_step": 0, "best_score": baseline.score, "log": [], "waited": 0}
+    state |= {"seconds": 0.0, "moved": [True] * len(baseline.own)}
     best = [tf.Variable(v, trainable=False) for v in adversary.average.trainable_variables]
     checkpoint = tf.train.Checkpoint(adversary=adversary, **{f"best{i}": v for i, v in enumerate(best)})
     manager = None
@@ -244,11 +250,11 @@ def train(
         adversary.train_generator(made, seeds + tf.constant([0, 32], tf.int64))
         step += 1
         if step % config.evaluate_every == 0 or step == config.max_steps:
-            score = evaluate(adversary.average)
+            score, moved = _look(adversary.average, evaluate, baseline)
             state["log"].append({"step": step, "distance": float(distance), "score": score})
             state["waited"] += 1
             if np.isfinite(score) and score > state["best_score"] + MIN_IMPROVEMENT:
-                state.update(best_step=step, best_score=score, waited=0)
+                state.update(best_step=step, best_score=score, moved=moved.tolist(), waited=0)
                 for kept, value in zip(best, adversary.average.trainable_variables):
                     kept.assign(value)
             state["seconds"] = time.monotonic() - began
@@ -261,18 +267,37 @@ def train(
             last_word = now
             words = {
                 "distance": float(distance),
-                "score": state["log"][-1]["score"] if state["log"] else baseline,
+                "score": state["log"][-1]["score"] if state["log"] else baseline.score,
             }
             _LOG.info("step %d of %d: critic distance %.4f", step, config.max_steps, words["distance"])
             if progress is not None:
                 progress(step, config.max_steps, words)
     for kept, value in zip(best, adversary.average.trainable_variables):
         value.assign(kept)
+    adversary.average.keep_to(np.array(state["moved"]))
     return {
         "best_step": state["best_step"],
         "best_score": state["best_score"],
+        "features": sum(state["moved"]) if state["best_step"] else 0,
         "steps": step,
         "log": state["log"],
         "stopped": stopped,
         "resumed_at": resumed_at,
     }
+
+
+def _look(
+    generator: Generator, evaluate: Callable[[Generator, np.ndarray], Fidelity], core: Fidelity
+) -> tuple[float, np.ndarray]:
+    """The residual of all features, or of those alone that it makes better by themselves: which scores more.
+
+    Returns:
+      Its score, and the features that are moved. Shape [F], bool.
+    """
+    moved = np.ones(len(core.own), bool)
+    whole = evaluate(generator, moved)
+    better = whole.own > core.own
+    if better.all() or not better.any():
+        return whole.score, moved
+    part = evaluate(generator, better)
+    return (part.score, better) if part.score > whole.score else (whole.score, moved)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import tensorflow as tf
 
 from components.synthesizer_trainer.core.columns import CELLS_PER_UNIT, GRID_LIMIT, GRID_SIZE
@@ -90,6 +91,11 @@ class Generator(tf.Module):
             x = y if index == 0 else x + y
         # At most one standard deviation: the residual refines the core, it does not replace it.
         return tf.tanh(self.last(x))
+
+    def keep_to(self, moved: np.ndarray) -> None:
+        """From now on other features than these stay as they are. Shape [F], bool."""
+        for variable in (self.last.weights, self.last.bias):
+            variable.assign(variable * moved.astype(np.float32))
 
 
 class Critic(tf.Module):

@@ -196,10 +196,11 @@ def train_synthesizer(
     paths = synthesizer.latent_paths(sessions, seed + 1)
     judge = held_out if held_out is not None and len(held_out) >= config.min_train_rows else panel
     evaluate = evaluator_of(synthesizer, sessions, paths, judge, list(core.numeric), seed)
-    baseline = evaluate(None)
+    baseline = evaluate(None, None)
     outcome: dict[str, Any] = {
         "best_step": 0,
-        "best_score": baseline["score"],
+        "best_score": baseline.score,
+        "features": 0,
         "steps": 0,
         "log": [],
         "stopped": "no numeric feature",
@@ -220,14 +221,14 @@ def train_synthesizer(
             adversary,
             real,
             fake,
-            lambda generator: evaluate(generator)["score"],
-            baseline["score"],
+            evaluate,
+            baseline,
             checkpoint_dir,
             seed,
             progress,
         )
         if outcome["best_step"]:
-            best = evaluate(adversary.average)
+            best = evaluate(adversary.average, None)
             module = _with_generator(module, core, config, panel, adversary.average)
     counts = np.bincount(core.events.kind, minlength=len(panel.kinds) + 1)[1:]
     report = {
@@ -242,8 +243,8 @@ def train_synthesizer(
         },
         "chains": [len(chain.states) for chain in core.chains],
         "periods_s": [float(period) for period in core.calendar.periods_s],
-        "fidelity_core": baseline,
-        "fidelity_best": best,
+        "fidelity_core": baseline.parts,
+        "fidelity_best": best.parts,
         "judged_on": "eval" if judge is held_out else "train",
         "training": outcome,
         "network_parameters": parameters,
@@ -254,7 +255,7 @@ def train_synthesizer(
             "cpu": round(time.process_time() - began_cpu, 3),
         },
     }
-    _LOG.info("%s: fidelity %.4f (linear core %.4f)", place, best["score"], baseline["score"])
+    _LOG.info("%s: fidelity %.4f (linear core %.4f)", place, best.score, baseline.score)
     return Trained(module, report)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.synthesizer_trainer.core import adversarial, conforming
-from components.synthesizer_trainer.core.fidelity import compare
+from components.synthesizer_trainer.core.fidelity import Fidelity, compare
 from components.synthesizer_trainer.core.linear_core import LinearCore, hold_mask
 from components.synthesizer_trainer.core.network import HALO, Generator
 from components.synthesizer_trainer.core.panel import MICROSECONDS, Panel
@@ -26,8 +26,8 @@ def evaluator_of(
     judge: Panel,
     numeric: list[int],
     seed: int,
-) -> Callable[[Generator | None], dict[str, float]]:
-    """Fidelity of the core with a residual: the same paths and noise at every look."""
+) -> Callable[[Generator | None, np.ndarray | None], Fidelity]:
+    """Fidelity of the core with a residual of some features, or of all; paths and noise are the same."""
     count, rows = 0, 0
     while count < len(sessions) and (count == 0 or rows + len(sessions[count].keep) <= EVALUATION_ROWS):
         rows += len(sessions[count].keep)
@@ -43,14 +43,15 @@ def evaluator_of(
         offset = int(own[-1]) + 1
     segments = np.concatenate(segment)
 
-    def evaluate(generator: Generator | None) -> dict[str, float]:
-        moved = scores
+    def evaluate(generator: Generator | None, moved: np.ndarray | None = None) -> Fidelity:
+        latent = scores
         if generator is not None:
             noise = tf.random.stateless_normal(
                 [*scores.shape[:2], generator.noise_channels], [seed & 0x7FFFFFFF, 5]
             )
-            moved = scores + generator(tf.constant(scores), tf.constant(condition), noise).numpy()
-        parts = synthesizer.finish(chosen, moved, states, kind, design, seed)
+            residual = generator(tf.constant(scores), tf.constant(condition), noise).numpy()
+            latent = scores + (residual if moved is None else residual * moved)
+        parts = synthesizer.finish(chosen, latent, states, kind, design, seed)
         values = np.concatenate([part["values"] for part in parts])
         return compare(judge.values, judge.segment, values, segments, numeric)
 

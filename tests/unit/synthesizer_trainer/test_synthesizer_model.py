@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import tensorflow as tf
 
 from components.dataset import DatasetConfig, FeatureConfig
 from components.errors import DataError, InsufficientDataError
 from components.synthesizer_trainer.config import SynthesizerTrainerConfig
 from components.synthesizer_trainer.core import adversarial, conforming
-from components.synthesizer_trainer.core.fidelity import autocorrelation, compare, ks_similarity
+from components.synthesizer_trainer.core.fidelity import Fidelity, autocorrelation, compare, ks_similarity
 from components.synthesizer_trainer.core.panel import Panel, build_panel, check_enough, check_rows
 from components.synthesizer_trainer.core.planning import Session, real_grid
 from components.synthesizer_trainer.core.sampling import Synthesizer
@@ -140,7 +141,7 @@ def test_the_panel_is_sorted_and_cut_at_gaps(panel: Panel) -> None:
 
 def test_fidelity_of_the_core(panel: Panel, trained: Trained) -> None:
     values, _ = _sample(Synthesizer(trained.module), panel)
-    found = compare(panel.values, panel.segment, values, panel.segment, [0, 1])
+    found = compare(panel.values, panel.segment, values, panel.segment, [0, 1]).parts
     # Two halves of 1,152 autocorrelated rows differ by about 0.05 themselves.
     assert found["marginal"] > 0.93 and found["worst"] > 0.85
     assert found["pair"] > 0.9 and found["acf"] < 0.1 and found["step"] > 0.9
@@ -353,29 +354,41 @@ def test_ks_and_autocorrelation_by_hand() -> None:
     assert np.isnan(autocorrelation(values, np.arange(100), 2)).all()
 
 
+def _fidelity(score: float, own: list[float]) -> Fidelity:
+    return Fidelity({"score": score}, np.array(own))
+
+
 class Bench:
     """A tiny adversary that starts anew as often as wanted: its steps are compiled once, for seconds."""
+
+    features = 3
 
     def __init__(self) -> None:
         config = SynthesizerTrainerConfig.small(
             DATASET, window_steps=8, critic_steps=1, batch_size=4, generator_units=4, critic_units=4
         )
-        rows = np.random.default_rng(0).normal(size=(200, 1)).astype(np.float32)
+        rows = np.random.default_rng(0).normal(size=(200, self.features)).astype(np.float32)
         nothing = np.zeros_like(rows)
-        self.paths = adversarial.Paths(rows, rows, nothing.astype(bool), nothing, np.arange(100))
-        middles = np.linspace(-5, 5, 2001)[None]
-        self.adversary = adversarial.Adversary(config, 1, 1, middles, False, 1)
+        self.paths = adversarial.Paths(rows, rows[:, :1], nothing.astype(bool), nothing, np.arange(100))
+        middles = np.linspace(-5, 5, 2001)[None].repeat(self.features, axis=0)
+        self.adversary = adversarial.Adversary(config, self.features, 1, middles, False, 1)
         self._config = config
         self._first = [variable.numpy() for variable in self.adversary.variables]
 
-    def train(self, evaluate: Callable[..., float], **changes: Any) -> dict[str, Any]:
-        """Trains from the first weights, optimisers included, on."""
+    def train(self, evaluate: Callable[..., float | Fidelity], **changes: Any) -> dict[str, Any]:
+        """Trains from the first weights, optimisers included, on; the core's score is 0.5."""
         options = {key: changes.pop(key) for key in ("checkpoint_dir", "progress") if key in changes}
         for variable, value in zip(self.adversary.variables, self._first, strict=True):
             variable.assign(value)
         self.adversary.config = self._config.model_copy(update={"evaluate_every": 1, **changes})
         options.setdefault("checkpoint_dir", None)
-        return adversarial.train(self.adversary, self.paths, self.paths, evaluate, 0.5, seed=1, **options)
+
+        def look(generator: Any, moved: np.ndarray) -> Fidelity:
+            found = evaluate(generator, moved)
+            return found if isinstance(found, Fidelity) else _fidelity(found, [1.0] * self.features)
+
+        core = _fidelity(0.5, [0.0] * self.features)
+        return adversarial.train(self.adversary, self.paths, self.paths, look, core, seed=1, **options)
 
 
 @pytest.fixture(scope="module")
@@ -383,7 +396,7 @@ def bench() -> Bench:
     return Bench()
 
 
-def _size(generator: Any) -> float:
+def _size(generator: Any, moved: np.ndarray) -> float:
     """A score that no two sets of weights share."""
     return -float(sum(np.abs(v.numpy()).sum() for v in generator.trainable_variables))
 
@@ -435,10 +448,66 @@ def test_minutes_are_kept_and_progress_is_told(bench: Bench, monkeypatch: pytest
 
 
 def test_a_generator_that_held_out_rows_dislike_is_thrown_away(bench: Bench) -> None:
-    worse = bench.train(lambda _: 0.4, max_steps=3, patience=2)
+    worse = bench.train(lambda *_: 0.4, max_steps=3, patience=2)
     assert worse["best_step"] == 0 and worse["best_score"] == 0.5 and worse["stopped"] == "patience"
     last = bench.adversary.average.last.trainable_variables
     assert all(not np.any(v.numpy()) for v in last)
-    better = bench.train(lambda _: 0.6, max_steps=3)
-    assert better["best_step"] == 1 and better["best_score"] == 0.6
+    assert worse["features"] == 0
+    better = bench.train(lambda *_: 0.6, max_steps=3)
+    assert better["best_step"] == 1 and better["best_score"] == 0.6 and better["features"] == 3
     assert all(np.any(v.numpy()) for v in last)
+
+
+def _moves(bench: Bench) -> list[bool]:
+    """Which features the average generator moves."""
+    scores = tf.constant(bench.paths.scores[None])
+    condition = tf.constant(bench.paths.condition[None])
+    noise = tf.random.stateless_normal([1, 200, bench.adversary.config.noise_channels], [1, 2])
+    return (bench.adversary.average(scores, condition, noise).numpy() != 0).any((0, 1)).tolist()
+
+
+def test_a_feature_that_the_core_has_right_is_left_to_it(bench: Bench) -> None:
+    """The residual makes the middle feature worse, and all of it is worse than the core."""
+
+    def judged(generator: Any, moved: np.ndarray) -> Fidelity:
+        own = np.where(moved, [0.1, -0.3, 0.1], 0.0)
+        return _fidelity(0.5 + own.sum(), own.tolist())
+
+    found = bench.train(judged, max_steps=2, patience=2)
+    assert found["best_step"] == 1 and found["features"] == 2
+    assert found["best_score"] == pytest.approx(0.7)
+    assert [line["score"] for line in found["log"]] == pytest.approx([0.7, 0.7])
+    assert _moves(bench) == [True, False, True]
+
+
+def test_all_features_are_moved_where_only_together_they_gain(bench: Bench) -> None:
+    def judged(generator: Any, moved: np.ndarray) -> Fidelity:
+        return _fidelity(0.9 if moved.all() else 0.4, [0.1, -0.1, 0.1])
+
+    found = bench.train(judged, max_steps=1)
+    assert found["features"] == 3 and found["best_score"] == 0.9 and all(_moves(bench))
+
+
+@pytest.mark.slow
+def test_which_features_are_moved_outlasts_a_kill(bench: Bench, tmp_path: Path) -> None:
+    def judged(generator: Any, moved: np.ndarray) -> Fidelity:
+        return _fidelity(0.6, [0.1, -0.1, -0.1]) if moved.all() else _fidelity(0.7, [0.1, 0.0, 0.0])
+
+    options = {"max_steps": 2, "patience": 9, "checkpoint_dir": tmp_path}
+    assert bench.train(judged, **options)["features"] == 1
+    again = bench.train(judged, **options)
+    assert again["resumed_at"] == 2 and again["features"] == 1
+    assert _moves(bench) == [True, False, False]
+
+
+def test_each_features_own_score_is_without_the_others() -> None:
+    generator = np.random.default_rng(0)
+    real = generator.normal(size=(400, 3))
+    wrong = np.stack([real[:, 0], 3 * real[:, 1], np.full(400, np.nan)], axis=1)
+    segment = np.zeros(400)
+    found = compare(real, segment, wrong, segment, [0, 1, 2])
+    assert found.own[0] == 1.0 and found.own[1] < 0.9 and np.isnan(found.own[2])
+    assert found.parts["worst"] < 0.9 and found.parts["marginal"] == pytest.approx(
+        (1.0 + found.parts["worst"]) / 2
+    )
+    assert compare(real, segment, real, segment, [0, 1, 2]).score == 1.0
