@@ -226,7 +226,7 @@ def train(
             for name in manager.checkpoints:
                 if Path(name).name == noted["checkpoint"]:
                     checkpoint.restore(name).expect_partial()
-                    state, resumed_at = noted["state"], int(adversary.step.numpy())
+                    state, resumed_at = state | noted["state"], int(adversary.step.numpy())
                     _LOG.info("training resumes at step %d", resumed_at)
     began, last_word = time.monotonic() - state["seconds"], 0.0
     stopped = "max_steps"

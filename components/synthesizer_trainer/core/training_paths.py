@@ -43,7 +43,7 @@ def evaluator_of(
         offset = int(own[-1]) + 1
     segments = np.concatenate(segment)
 
-    def evaluate(generator: Generator | None, moved: np.ndarray | None = None) -> Fidelity:
+    def evaluate(generator: Generator | None, moved: np.ndarray | None) -> Fidelity:
         latent = scores
         if generator is not None:
             noise = tf.random.stateless_normal(
