@@ -45,6 +45,17 @@ def test_unseen_are_rows_of_which_no_training_row_has_the_flags_together() -> No
     assert divisions.unseen(train, train, [0, 1, 2]) == 0.0
 
 
+def test_states_that_few_rows_have_are_those_of_their_neighbours() -> None:
+    states = [[0, 0, np.nan]] * 5 + [[1, 1, np.nan]] * 4 + [[1, 1, 2]] * 2 + [[0, 0, 2]]
+    rows = _rows([[number, *flags] for number, flags in enumerate(states)])
+    merged = divisions.rare_merged(rows, [1, 2, 3], 3)
+    assert np.isnan(merged.values[:, 3]).all()
+    assert merged.values[:, :3].tolist() == rows.values[:, :3].tolist()
+    assert divisions.rare_merged(rows, [], 3) is rows
+    same = divisions.rare_merged(rows, [1, 2, 3], 1)
+    assert np.array_equal(same.values, rows.values, equal_nan=True)
+
+
 def test_each_division_is_made_and_measured_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -80,16 +91,14 @@ def test_each_division_is_made_and_measured_anew(
     copied, unknown = [run["membership"] for run in found[::2]], [run["membership"] for run in found[1::2]]
     assert min(copied) > 0.3 and max(unknown) < -0.3
     assert len(found) == 4 and all(0 <= run["unseen"] < 0.01 for run in found)
-    assert all(run["pair"] > 0.9 for run in found)
+    assert all(run["pair"] > 0.9 and run["pair, rare merged"] > 0.9 for run in found)
     said = capsys.readouterr()
     assert said.err.count("pumps, division") == 4
     header, _, row = said.out.strip().splitlines()
     assert header.startswith(
         "| data | divisions | marginal | worst column | pair | ACF | local ACF | step KS |"
     )
-    assert header.endswith(
-        "| analogue's margin | analogue's ACF | membership | by row | recall kept | unseen |"
-    )
+    assert header.endswith("| membership | by row | recall kept | unseen | pair, rare merged |")
     assert row.startswith("| pumps | 4 | 0.9") and " | – | – | " in row  # no column by itself
     assert " | – | 0.0" in row  # nor anomalies
 
