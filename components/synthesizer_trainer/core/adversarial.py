@@ -1,7 +1,7 @@
 """Trains the residual generator against its critics; keeps the weights that held-out rows like best.
 
-The residual brings its noise to whatever it moves. What it makes of each feature is judged by itself, and a
-feature that the core has right is left to the core.
+The residual brings its noise to whatever it moves. So it is tried without the features that it does not make
+better by themselves, too: where that scores more, they are left to the core.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import tensorflow as tf
 
 from components.executor_base import read_json, write_json
 from components.synthesizer_trainer.config import SynthesizerTrainerConfig
-from components.synthesizer_trainer.core.fidelity import Fidelity
 from components.synthesizer_trainer.core.network import HALO, Critic, Generator, shown
 
 _LOG = logging.getLogger(__name__)
@@ -45,6 +44,24 @@ class Paths:
     held: np.ndarray
     shift: np.ndarray
     starts: np.ndarray
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How like held-out rows sampled ones are.
+
+    Attributes:
+      parts: `fidelity.compare` of all features.
+      own: The `score` of each latent series' feature by itself. Shape [F].
+    """
+
+    parts: dict[str, float]
+    own: np.ndarray
+
+    @property
+    def score(self) -> float:
+        """All parts in one number; higher is better."""
+        return self.parts["score"]
 
 
 class Adam(tf.Module):

@@ -120,6 +120,7 @@ def fit_chains(
             usable,
             panel.kind,
             kinds,
+            panel.series,
             gaps[tells_state(gaps, [variables[i] for i in group], known, panel.segment)],
             offset + index,
             spell,

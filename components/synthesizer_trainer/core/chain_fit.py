@@ -170,6 +170,7 @@ def fit_chain(
     pairs: np.ndarray,
     kind: np.ndarray,
     kinds: int,
+    series: np.ndarray,
     gaps: np.ndarray,
     dwell: int | None = None,
     spell: tuple[int, Spells] | None = None,
@@ -186,6 +187,7 @@ def fit_chain(
       pairs: Rows t whose predecessor t - 1 is a neighbour. Shape [n], int.
       kind: Kind of every row, 0 is normal. Shape [N].
       kinds: Number of anomaly kinds.
+      series: Series of every row, rising. Shape [N].
       gaps: Last normal row before each gap of a series and first one after it, rising. Shape [g, 2], int.
       dwell: The column that is the chain's own dwell time.
       spell: The column that is the age of its spells, and the spells.
@@ -205,7 +207,7 @@ def fit_chain(
     rows, after = rows[order], after[order]
     bins = [candidates[column][0][rows] for column in chosen.columns]
     table = transition_probabilities(bins, sizes, codes[rows - 1], after, count, search.smoothing(chosen))
-    table = aftermath(table, codes, kind, gaps)
+    table = aftermath(table, codes, kind, series)
     blocks, block = [table], np.zeros(kinds + 1, np.int32)
     for index in range(1, kinds + 1):
         inside = pairs[kind[pairs] == index]

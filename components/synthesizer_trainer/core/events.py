@@ -135,7 +135,7 @@ def find_windows(
 
 
 def incidents(windows: list[Window], time_us: np.ndarray) -> np.ndarray:
-    """Which windows are one incident: those of one kind that overlap in time, on different series.
+    """Which windows are one incident: those of one kind that overlap in time, or with others that do.
 
     A storm that hits a whole site is seen on each of its series, and says once when storms come.
 

@@ -5,8 +5,6 @@ The release is judged by ReleaseEvaluator, not here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 
@@ -31,27 +29,6 @@ def autocorrelation(values: np.ndarray, segment: np.ndarray, lags: int) -> np.nd
     return out
 
 
-@dataclass(frozen=True)
-class Fidelity:
-    """How like the real rows sampled ones are.
-
-    Attributes:
-      parts: `marginal` and `worst` (1 - KS), `step` (1 - KS of first differences), `pair` (1 - mean absolute
-        difference of correlations), `acf` (mean absolute difference, lower is better), and `score`, their
-        mean. A part without any defined value is left out.
-      own: The score of each feature whose time structure counts, by itself: without `pair`. NaN where
-        nothing is defined. Shape [n].
-    """
-
-    parts: dict[str, float]
-    own: np.ndarray
-
-    @property
-    def score(self) -> float:
-        """All parts in one number; higher is better."""
-        return self.parts["score"]
-
-
 def compare(
     real: np.ndarray,
     real_segment: np.ndarray,
@@ -59,7 +36,7 @@ def compare(
     synthetic_segment: np.ndarray,
     numeric: list[int],
     lags: int = 60,
-) -> Fidelity:
+) -> dict[str, float]:
     """Fidelity in one dimension, in pairs and in time.
 
     Args:
@@ -69,31 +46,41 @@ def compare(
       synthetic_segment: Shape [M].
       numeric: Features whose time structure counts.
       lags: Of the autocorrelation.
+
+    Returns:
+      `marginal` and `worst` (1 - KS), `step` (1 - KS of first differences), `pair` (1 - mean absolute
+      difference of correlations), `acf` (mean absolute difference, lower is better), and `score`,
+      their mean. A part without any defined value is left out.
     """
-    marginal, step, acf = np.full((3, real.shape[1]), np.nan)
-    known = ~(np.isnan(real).all(0) | np.isnan(synthetic).all(0))
-    for f in np.flatnonzero(known):
-        marginal[f] = ks_similarity(*(own[~np.isnan(own[:, f]), f] for own in (real, synthetic)))
-    for f in (f for f in numeric if known[f]):
+    out: dict[str, float] = {}
+    columns = [
+        f for f in range(real.shape[1]) if not (np.isnan(real[:, f]).all() or np.isnan(synthetic[:, f]).all())
+    ]
+    marginal = [
+        ks_similarity(real[~np.isnan(real[:, f]), f], synthetic[~np.isnan(synthetic[:, f]), f])
+        for f in columns
+    ]
+    if marginal:
+        out["marginal"], out["worst"] = float(np.mean(marginal)), float(np.min(marginal))
+    steps, errors = [], []
+    for f in (f for f in numeric if f in columns):
         sides = []
         for values, segment in ((real, real_segment), (synthetic, synthetic_segment)):
-            change = np.diff(values[:, f])[segment[1:] == segment[:-1]]
-            sides.append(change[~np.isnan(change)])
+            step = np.diff(values[:, f])[segment[1:] == segment[:-1]]
+            sides.append(step[~np.isnan(step)])
         if min(map(len, sides)) >= 20:
-            step[f] = ks_similarity(*sides)
+            steps.append(ks_similarity(*sides))
         error = np.abs(
             autocorrelation(real[:, f], real_segment, lags)
             - autocorrelation(synthetic[:, f], synthetic_segment, lags)
         )
         if (~np.isnan(error)).any():
-            acf[f] = np.nanmean(error)
-    out: dict[str, float] = {}
-    for name, by_feature in (("marginal", marginal), ("step", step), ("acf", acf)):
-        if (~np.isnan(by_feature)).any():
-            out[name] = float(np.nanmean(by_feature))
-    if known.any():
-        out["worst"] = float(np.nanmin(marginal))
-    moving = [f for f in np.flatnonzero(known) if np.nanstd(real[:, f]) > 0]
+            errors.append(np.nanmean(error))
+    if steps:
+        out["step"] = float(np.mean(steps))
+    if errors:
+        out["acf"] = float(np.mean(errors))
+    moving = [f for f in columns if np.nanstd(real[:, f]) > 0]
     if len(moving) > 1:
         left, right = _correlation(real[:, moving]), _correlation(synthetic[:, moving])
         upper = np.triu_indices(len(moving), 1)
@@ -102,10 +89,7 @@ def compare(
         1 - out[k] for k in ("acf",) if k in out
     ]
     out["score"] = float(np.mean(parts)) if parts else 0.0
-    own = np.stack([marginal, step, 1 - acf])[:, numeric]
-    told = ~np.isnan(own)
-    mean = np.where(told, own, 0.0).sum(0) / np.maximum(told.sum(0), 1)
-    return Fidelity(out, np.where(told.any(0), mean, np.nan))
+    return out
 
 
 def _correlation(values: np.ndarray) -> np.ndarray:

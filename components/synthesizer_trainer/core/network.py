@@ -93,7 +93,7 @@ class Generator(tf.Module):
         return tf.tanh(self.last(x))
 
     def keep_to(self, moved: np.ndarray) -> None:
-        """From now on other features than these stay as they are. Shape [F], bool."""
+        """Other features than these are moved no more, until the next training step. Shape [F], bool."""
         for variable in (self.last.weights, self.last.bias):
             variable.assign(variable * moved.astype(np.float32))
 

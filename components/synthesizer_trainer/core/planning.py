@@ -25,8 +25,8 @@ def hour_width(hours: np.ndarray, incident: np.ndarray) -> float:
 
     Few events say little of when a kind comes: three that came at any hour would all come back at those
     three, amplified, until nearly every row of these hours is anomalous. So the hours are a kernel density,
-    with the width of `HOUR_WIDTHS` under which each event is most likely given those of other incidents. A
-    single incident tells nothing: the greatest.
+    with the width of `HOUR_WIDTHS` under which each event is most likely given those of other incidents, all
+    of an incident weighing as much as a single event. A single incident tells nothing: the greatest.
 
     Source: likelihood cross-validation, Silverman 1986, "Density estimation for statistics and data
     analysis", section 3.4.4; the kernel is a wrapped normal.
@@ -38,10 +38,13 @@ def hour_width(hours: np.ndarray, incident: np.ndarray) -> float:
     others = incident[:, None] != incident
     if not others.any():
         return HOUR_WIDTHS[-1]
+    weight = 1 / (incident[:, None] == incident).sum(0)
     away = (hours[:, None] - hours)[..., None] + 24.0 * np.arange(-3, 4)
     widths = np.array(HOUR_WIDTHS)[:, None, None]
-    density = (np.exp(-0.5 * (away[None] / widths[..., None]) ** 2).sum(-1) / widths * others).sum(-1)
-    likely = np.log(np.maximum(density, 1e-300)).sum(-1)
+    density = (np.exp(-0.5 * (away[None] / widths[..., None]) ** 2).sum(-1) / widths * (others * weight)).sum(
+        -1
+    )
+    likely = (np.log(np.maximum(density, 1e-300)) * weight).sum(-1)
     return HOUR_WIDTHS[int(likely.argmax())]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.synthesizer_trainer.core import adversarial, conforming
-from components.synthesizer_trainer.core.fidelity import Fidelity, compare
+from components.synthesizer_trainer.core.fidelity import compare
 from components.synthesizer_trainer.core.linear_core import LinearCore, hold_mask
 from components.synthesizer_trainer.core.network import HALO, Generator
 from components.synthesizer_trainer.core.panel import MICROSECONDS, Panel
@@ -26,7 +26,7 @@ def evaluator_of(
     judge: Panel,
     numeric: list[int],
     seed: int,
-) -> Callable[[Generator | None, np.ndarray | None], Fidelity]:
+) -> Callable[[Generator | None, np.ndarray | None], adversarial.Fidelity]:
     """Fidelity of the core with a residual of some features, or of all; paths and noise are the same."""
     count, rows = 0, 0
     while count < len(sessions) and (count == 0 or rows + len(sessions[count].keep) <= EVALUATION_ROWS):
@@ -43,7 +43,7 @@ def evaluator_of(
         offset = int(own[-1]) + 1
     segments = np.concatenate(segment)
 
-    def evaluate(generator: Generator | None, moved: np.ndarray | None) -> Fidelity:
+    def evaluate(generator: Generator | None, moved: np.ndarray | None) -> adversarial.Fidelity:
         latent = scores
         if generator is not None:
             noise = tf.random.stateless_normal(
@@ -53,7 +53,12 @@ def evaluator_of(
             latent = scores + (residual if moved is None else residual * moved)
         parts = synthesizer.finish(chosen, latent, states, kind, design, seed)
         values = np.concatenate([part["values"] for part in parts])
-        return compare(judge.values, judge.segment, values, segments, numeric)
+
+        def score(columns: list[int], counted: list[int]) -> dict[str, float]:
+            return compare(judge.values[:, columns], judge.segment, values[:, columns], segments, counted)
+
+        own = [score([feature], [0])["score"] for feature in numeric]
+        return adversarial.Fidelity(score(list(range(values.shape[1])), numeric), np.array(own))
 
     return evaluate
 

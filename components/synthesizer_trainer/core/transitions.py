@@ -229,27 +229,26 @@ def unseen_jumps(codes: np.ndarray, pairs: np.ndarray, gaps: np.ndarray, states:
     return np.asarray(gaps[member[:, 0] != member[:, 1]])
 
 
-def aftermath(table: np.ndarray, codes: np.ndarray, kind: np.ndarray, gaps: np.ndarray) -> np.ndarray:
+def aftermath(table: np.ndarray, codes: np.ndarray, kind: np.ndarray, series: np.ndarray) -> np.ndarray:
     """Transitions, of which states that only anomalies have lead to the first normal row after them.
 
     Args:
       table: Normal transitions. Shape [bins, states, states].
       codes: State of every row. Shape [N].
       kind: Kind of every row, 0 is normal. Shape [N].
-      gaps: Last normal row before each gap of a series, anomalies are such, and the first one after it.
-        Shape [g, 2], int, rising.
+      series: Shape [N], rising.
 
     Returns:
       Shape of `table`.
     """
-    alone = np.setdiff1d(codes[kind > 0], codes[kind == 0])
+    normal = kind == 0
+    alone = np.setdiff1d(codes[~normal], codes[normal])
+    later = np.append(np.flatnonzero(normal), -1)[np.cumsum(normal) - normal]
+    later = np.where((later >= 0) & (series[later] == series), later, -1)
     out = table.copy() if len(alone) else table
     for state in alone:
-        rows = np.flatnonzero(codes == state)
-        last = np.searchsorted(gaps[:, 0], rows) - 1
-        rows, last = rows[last >= 0], last[last >= 0]
         # However long an anomaly is in a state, it is over once.
-        ends = gaps[np.unique(last[gaps[last, 1] > rows]), 1]
+        ends = np.unique(later[(codes == state) & (later >= 0)])
         count = np.bincount(codes[ends], minlength=table.shape[2])
         out[:, state] = (count + KIND_PRIOR_ROWS * table[:, state]) / (len(ends) + KIND_PRIOR_ROWS)
     return out

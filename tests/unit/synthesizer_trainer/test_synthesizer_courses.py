@@ -106,5 +106,5 @@ def test_a_sampled_sawtooth_falls_and_rises_as_the_real_one() -> None:
     assert onward(sampled) == pytest.approx(onward(codes), abs=0.05) and onward(codes) > 0.85
     rises = [(np.diff(one) > 0).sum() / len(one) for one in (codes, sampled)]
     assert rises[1] == pytest.approx(rises[0], rel=0.15)
-    found = compare(values, panel.segment, made, panel.segment, [0]).parts
+    found = compare(values, panel.segment, made, panel.segment, [0])
     assert found["marginal"] > 0.93 and found["acf"] < 0.1

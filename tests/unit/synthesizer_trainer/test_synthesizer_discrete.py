@@ -88,7 +88,7 @@ def test_held_readings_hold_as_often_and_on_the_same_values(panel: Panel, traine
     still = [(np.diff(v[:, 0]) == 0).mean() for v in (panel.values, values)]
     assert still[1] == pytest.approx(still[0], abs=0.04)
     assert np.abs(values[:, 0] * 10 - np.rint(values[:, 0] * 10)).max() < 1e-3  # the sensor's step is 0.1
-    found = compare(panel.values[:, :1], panel.segment, values[:, :1], panel.segment, [0]).parts
+    found = compare(panel.values[:, :1], panel.segment, values[:, :1], panel.segment, [0])
     assert found["marginal"] > 0.93 and found["acf"] < 0.1
 
 

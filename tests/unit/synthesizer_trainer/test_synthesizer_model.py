@@ -21,11 +21,14 @@ from components.dataset import DatasetConfig, FeatureConfig
 from components.errors import DataError, InsufficientDataError
 from components.synthesizer_trainer.config import SynthesizerTrainerConfig
 from components.synthesizer_trainer.core import adversarial, conforming
-from components.synthesizer_trainer.core.fidelity import Fidelity, autocorrelation, compare, ks_similarity
+from components.synthesizer_trainer.core.adversarial import Fidelity
+from components.synthesizer_trainer.core.fidelity import autocorrelation, compare, ks_similarity
+from components.synthesizer_trainer.core.network import Generator
 from components.synthesizer_trainer.core.panel import Panel, build_panel, check_enough, check_rows
 from components.synthesizer_trainer.core.planning import Session, real_grid
 from components.synthesizer_trainer.core.sampling import Synthesizer
 from components.synthesizer_trainer.core.training import Trained, train_synthesizer
+from components.synthesizer_trainer.core.training_paths import evaluator_of
 
 pytestmark = pytest.mark.heavy
 
@@ -141,7 +144,7 @@ def test_the_panel_is_sorted_and_cut_at_gaps(panel: Panel) -> None:
 
 def test_fidelity_of_the_core(panel: Panel, trained: Trained) -> None:
     values, _ = _sample(Synthesizer(trained.module), panel)
-    found = compare(panel.values, panel.segment, values, panel.segment, [0, 1]).parts
+    found = compare(panel.values, panel.segment, values, panel.segment, [0, 1])
     # Two halves of 1,152 autocorrelated rows differ by about 0.05 themselves.
     assert found["marginal"] > 0.93 and found["worst"] > 0.85
     assert found["pair"] > 0.9 and found["acf"] < 0.1 and found["step"] > 0.9
@@ -489,7 +492,7 @@ def test_all_features_are_moved_where_only_together_they_gain(bench: Bench) -> N
 
 
 @pytest.mark.slow
-def test_which_features_are_moved_outlasts_a_kill(bench: Bench, tmp_path: Path) -> None:
+def test_which_features_are_moved_stands_in_the_checkpoint(bench: Bench, tmp_path: Path) -> None:
     def judged(generator: Any, moved: np.ndarray) -> Fidelity:
         return _fidelity(0.6, [0.1, -0.1, -0.1]) if moved.all() else _fidelity(0.7, [0.1, 0.0, 0.0])
 
@@ -498,16 +501,28 @@ def test_which_features_are_moved_outlasts_a_kill(bench: Bench, tmp_path: Path) 
     again = bench.train(judged, **options)
     assert again["resumed_at"] == 2 and again["features"] == 1
     assert _moves(bench) == [True, False, False]
+    # A checkpoint of a version that moved all features.
+    notes = json.loads((tmp_path / "state.json").read_text())
+    del notes["state"]["moved"]
+    (tmp_path / "state.json").write_text(json.dumps(notes))
+    assert bench.train(judged, **options)["features"] == 3 and all(_moves(bench))
 
 
-def test_each_features_own_score_is_without_the_others() -> None:
-    generator = np.random.default_rng(0)
-    real = generator.normal(size=(400, 3))
-    wrong = np.stack([real[:, 0], 3 * real[:, 1], np.full(400, np.nan)], axis=1)
-    segment = np.zeros(400)
-    found = compare(real, segment, wrong, segment, [0, 1, 2])
-    assert found.own[0] == 1.0 and found.own[1] < 0.9 and np.isnan(found.own[2])
-    assert found.parts["worst"] < 0.9 and found.parts["marginal"] == pytest.approx(
-        (1.0 + found.parts["worst"]) / 2
-    )
-    assert compare(real, segment, real, segment, [0, 1, 2]).score == 1.0
+@pytest.mark.slow
+def test_features_that_are_not_moved_are_the_cores(panel: Panel, trained: Trained) -> None:
+    synthesizer = Synthesizer(trained.module)
+    grid = real_grid(panel.time_us, panel.series, DATASET.interval_s)[:2]
+    # Too short to be conformed, which moves features together.
+    sessions = [dataclasses.replace(s, keep=s.keep[:500], time_us=s.time_us[:500]) for s in grid]
+    paths = synthesizer.latent_paths(sessions, 3)
+    evaluate = evaluator_of(synthesizer, sessions, paths, panel, synthesizer.numeric, 3)
+    channels = synthesizer.condition(paths[3], paths[2], paths[1]).shape[-1]
+    generator = Generator(2, channels, units=4, noise_channels=2, seed=1)
+    generator.last.weights.assign(tf.random.stateless_normal(generator.last.weights.shape, [1, 2]))
+    core, whole = evaluate(None, None), evaluate(generator, None)
+    first = evaluate(generator, np.array([True, False]))
+    assert first.own[0] == whole.own[0] != core.own[0]
+    assert first.own[1] == core.own[1] != whole.own[1]
+    generator.keep_to(np.array([True, False]))
+    kept = evaluate(generator, None)
+    assert kept.parts == first.parts and kept.own.tolist() == first.own.tolist()

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from components.synthesizer_trainer.core.panel import MICROSECONDS
-from components.synthesizer_trainer.core.planning import HOUR_WIDTHS, EventPlanner, Session, hour_width
+from components.synthesizer_trainer.core.planning import (
+    EVENT_GAP,
+    HOUR_WIDTHS,
+    EventPlanner,
+    Session,
+    hour_width,
+)
 
 INTERVAL_S = 300.0
 #: Of a kind that comes at any hour, and of one that comes late in the evening.
@@ -43,6 +49,9 @@ def test_an_incident_on_many_series_says_once_when_its_kind_comes() -> None:
     # Three incidents that came at any hour, each seen on four series.
     assert hour_width(np.repeat(ANY, 4), np.repeat(np.arange(3), 4)) == _width(ANY)
     assert _width(np.repeat(ANY, 4)) == HOUR_WIDTHS[0]
+    # One of four of a kind that keeps to the evening was seen on thirty series.
+    hours, incident = np.append(EVENING, np.full(30, 9.0)), np.append(np.arange(3), np.full(30, 3))
+    assert hour_width(hours, incident) == _width(np.append(EVENING, 9.0))
 
 
 def _onsets(seed: int) -> dict[int, np.ndarray]:
@@ -79,3 +88,25 @@ def test_a_kind_that_keeps_to_an_hour_does_so_in_a_release() -> None:
     hours = _onsets(0)[2]
     assert len(hours) > 40
     assert (_away(hours, 23.9) < 4).mean() > 0.95
+
+
+def test_events_stand_apart_on_rows_that_are_all_emitted() -> None:
+    store = {
+        "event_kind": np.ones(3, int),
+        "event_duration": np.array([5, 20, 60]),
+        "event_hour": np.array([3.0, 9.0, 16.0]),
+        "event_rows": np.full(1, 60.0),
+        "event_incident": np.arange(3),
+    }
+    keep = np.setdiff1d(np.arange(2000), np.r_[300:320, 900:905, 1400:1700])
+    times = keep * int(INTERVAL_S * MICROSECONDS)
+    sessions = [Session(0, 0, keep, times), Session(1, 0, keep[:40], times[:40])]
+    planned = EventPlanner(store, ("any",), INTERVAL_S).plan(sessions, {}, 0)
+    events = planned[0].events
+    assert len(events) > 8
+    for session in planned:
+        for event in session.events:
+            assert np.isin(np.arange(event.start, event.start + event.rows), session.keep).all()
+    ends = np.array([event.start + event.rows for event in events])
+    assert (np.array([event.start for event in events])[1:] - ends[:-1] >= EVENT_GAP).all()
+    assert EventPlanner(store, ("any",), INTERVAL_S).plan(sessions, {"any": 0.0}, 0) == sessions
