@@ -7,9 +7,9 @@ The table divides each period once. Which rare rows come to lie in held-out hour
 neither more seeds nor a longer release average it out. Here the held-out hours are chosen anew, ours is
 trained anew, and what needs no network is measured, as the table has it. `unseen` is the share of held-out
 normal rows whose flags and categories stand together in no training row: a generator that invents no state
-samples none of these. `pair, rare merged` is the pair correlation of the training rows themselves, once
-states of flags and categories that few rows have are kept back as the synthesizer keeps them back: no
-generator that does can be expected to surpass it. `history` and `others` are sources that the table does not
+samples none of these. `pair, rare merged` is the pair correlation of the training rows themselves, once joint
+states of all flags and categories that few rows have are kept back (the synthesizer does so chain by chain):
+who keeps them back surpasses it by chance at best. `history` and `others` are sources that the table does not
 have. (Of the dense server another seed is another server.)
 
 Where a data set has labelled events that are none of the period's, a second table has the anomaly recall
