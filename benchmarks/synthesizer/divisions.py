@@ -108,10 +108,10 @@ def one(case: data.Case, seed: int) -> dict[str, float]:
     train, holdout, period = (data.rows_of(table, case) for table in (case.train, case.holdout, case.period))
     least = SynthesizerTrainerConfig.model_fields["min_state_count"].default
     merged = rare_merged(train, discrete, least)
-    kept = measures.summary(period.values, period.segment, merged.values, merged.segment)
     known = {column: found[name] for column, name in MEASURES.items() if name in found}
     kinds_of_anomaly = {name: value for name, value in found.items() if "/" in name}
-    known["unseen"], known["pair, rare merged"] = unseen(train, holdout, discrete), kept["pair"]
+    known["unseen"] = unseen(train, holdout, discrete)
+    known["pair, rare merged"] = measures.pair_fidelity(period.values, merged.values)
     return known | kinds_of_anomaly
 
 
